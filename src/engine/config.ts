@@ -1,0 +1,152 @@
+/** What a transformer is: its sizes, its tiers, and the two presets. */
+import {
+  assert,
+  FEATURES_MAX,
+  FEED_FORWARD_MAX,
+  HEADS_MAX,
+  HIDDEN_MAX,
+  LAYERS_MAX,
+  OUTPUTS_MAX,
+  SEQUENCE_MAX,
+} from './limits.ts';
+
+/** What one tier of compute may use. Tier 3 (skip) uses nothing and has no limits. */
+export interface TierLimits {
+  /** The first so many layers run (LayerSkip: the first, never the last). */
+  readonly layers: number;
+  /** So many of the newest positions may be looked at. */
+  readonly sequence: number;
+  /** So many of the newest positions one token attends to, itself included. */
+  readonly window: number;
+}
+
+/** Sizes of a causal pre-norm transformer over sensor ticks. All are whole numbers >= 1. */
+export interface TransformerConfig {
+  /** Features per tick. */
+  readonly features: number;
+  /** Outputs (logits) per tick. */
+  readonly outputs: number;
+  /** Slots of each layer's KV ring; at least `window`. */
+  readonly sequence: number;
+  /** Width of the residual stream; a multiple of `heads`. */
+  readonly hidden: number;
+  readonly heads: number;
+  readonly layers: number;
+  /** Positions that one token attends to, itself included. */
+  readonly window: number;
+  /** Width of the feed-forward layer (the presets: 4 x hidden). */
+  readonly feedForward: number;
+  /** Limits of tiers 0 (full), 1 (reduced), 2 (safe). */
+  readonly tiers: readonly [TierLimits, TierLimits, TierLimits];
+}
+
+/** 0 full, 1 reduced, 2 safe, 3 skip. */
+export type Tier = 0 | 1 | 2 | 3;
+
+/** A configuration that breaks a rule; the message names the field, what was expected and what was got. */
+export class ConfigError extends RangeError {
+  override readonly name = 'ConfigError';
+}
+
+const presets = {
+  micro: {
+    sequence: 32, hidden: 128, heads: 4, layers: 2, window: 8, feedForward: 512,
+    tiers: [
+      { layers: 2, sequence: 32, window: 8 },
+      { layers: 1, sequence: 16, window: 4 },
+      { layers: 1, sequence: 4, window: 4 },
+    ],
+  },
+  baseline: {
+    sequence: 64, hidden: 256, heads: 4, layers: 4, window: 16, feedForward: 1024,
+    tiers: [
+      { layers: 4, sequence: 64, window: 16 },
+      { layers: 2, sequence: 32, window: 8 },
+      { layers: 1, sequence: 8, window: 4 },
+    ],
+  },
+} as const;
+
+export type PresetName = keyof typeof presets;
+export const presetNames = Object.keys(presets) as readonly PresetName[];
+
+/** The preset of that name for so many features and outputs. Throws ConfigError. */
+export function presetConfig(name: PresetName, features: number, outputs: number): TransformerConfig {
+  if (!Object.hasOwn(presets, name)) {
+    throw new ConfigError(`preset: expected one of ${presetNames.join(', ')}, got ${JSON.stringify(name)}`);
+  }
+  return validateConfig({ ...presets[name], features, outputs });
+}
+
+/** `hidden / heads`: the width of one attention head. */
+export function headSize(config: TransformerConfig): number {
+  return config.hidden / config.heads;
+}
+
+const sizeLimits = {
+  features: FEATURES_MAX,
+  outputs: OUTPUTS_MAX,
+  sequence: SEQUENCE_MAX,
+  hidden: HIDDEN_MAX,
+  heads: HEADS_MAX,
+  layers: LAYERS_MAX,
+  window: SEQUENCE_MAX,
+  feedForward: FEED_FORWARD_MAX,
+} as const;
+
+/** Checks every field and relation; returns a frozen copy. Throws ConfigError naming the field. */
+export function validateConfig(input: unknown): TransformerConfig {
+  const fields = requireObject(input, 'config', [...Object.keys(sizeLimits), 'tiers']);
+  const sizes = {} as Record<keyof typeof sizeLimits, number>;
+  for (const [name, max] of Object.entries(sizeLimits)) {
+    sizes[name as keyof typeof sizeLimits] = requireSize(fields[name], `config.${name}`, max);
+  }
+  if (sizes.hidden % sizes.heads !== 0) {
+    throw new ConfigError(`config.hidden: expected a multiple of heads (${sizes.heads}), got ${sizes.hidden}`);
+  }
+  if (sizes.window > sizes.sequence) {
+    throw new ConfigError(`config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`);
+  }
+  const tiers = requireTiers(fields.tiers, sizes);
+  return Object.freeze({ ...sizes, tiers });
+}
+
+function requireTiers(input: unknown, sizes: Record<keyof typeof sizeLimits, number>): TransformerConfig['tiers'] {
+  if (!Array.isArray(input) || input.length !== 3) {
+    throw new ConfigError(`config.tiers: expected 3 tiers, got ${describe(input)}`);
+  }
+  const tiers = input.map((tier, index) => {
+    const path = `config.tiers[${index}]`;
+    const fields = requireObject(tier, path, ['layers', 'sequence', 'window']);
+    const sequence = requireSize(fields.sequence, `${path}.sequence`, sizes.sequence);
+    return Object.freeze({
+      layers: requireSize(fields.layers, `${path}.layers`, sizes.layers),
+      sequence,
+      window: requireSize(fields.window, `${path}.window`, Math.min(sizes.window, sequence)),
+    });
+  });
+  assert(tiers.length === 3, 'three tiers');
+  return Object.freeze(tiers) as unknown as TransformerConfig['tiers'];
+}
+
+function requireObject(input: unknown, path: string, keys: readonly string[]): Record<string, unknown> {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new ConfigError(`${path}: expected an object, got ${describe(input)}`);
+  }
+  for (const key of Object.keys(input)) {
+    if (!keys.includes(key)) throw new ConfigError(`${path}.${key}: unknown; expected ${keys.join(', ')}`);
+  }
+  return input as Record<string, unknown>;
+}
+
+function requireSize(input: unknown, path: string, max: number): number {
+  if (typeof input !== 'number' || !Number.isInteger(input) || input < 1 || input > max) {
+    throw new ConfigError(`${path}: expected a whole number from 1 to ${max}, got ${describe(input)}`);
+  }
+  return input;
+}
+
+function describe(input: unknown): string {
+  if (Array.isArray(input)) return `an array of ${input.length}`;
+  return typeof input === 'object' && input !== null ? 'an object' : String(input);
+}
