@@ -1,0 +1,100 @@
+/** A model in memory: integer weights as the file holds them, and what its inputs and outputs mean. */
+import type { TransformerConfig } from './config.ts';
+
+/** `y = round((bias + W x) * multiplier)`, per output row; see docs/integer-rules.md. */
+export interface Linear {
+  /** [outputs, inputs], row-major, -127..127. */
+  readonly weight: Int8Array;
+  /** [outputs], accumulator domain, the input's zero point folded in. */
+  readonly bias: Int32Array;
+  /** [outputs], > 0 or 0 for an output that is always zero. */
+  readonly multiplier: Float32Array;
+}
+
+export interface LayerWeights {
+  readonly attentionGain: number;
+  /** [hidden, hidden]; row = head * headSize + component. */
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  /** [hidden, hidden], onto the residual stream. */
+  readonly output: Linear;
+  /** [heads, window], accumulator domain of q.k, by age in tokens. */
+  readonly ageBias: Int32Array;
+  /** [heads], accumulator domain of q.k. */
+  readonly sink: Int32Array;
+  /** [heads], E of the integer rules. */
+  readonly exponentScale: Float32Array;
+  /** [heads], C of the integer rules. */
+  readonly contextScale: Float32Array;
+  readonly feedForwardGain: number;
+  /** [feedForward, hidden], to the index of the GELU table. */
+  readonly up: Linear;
+  /** [256], index u + 128 to activation. */
+  readonly gelu: Uint8Array;
+  /** [hidden, feedForward], onto the residual stream. */
+  readonly down: Linear;
+}
+
+export interface ModelWeights {
+  /** [hidden, features]. */
+  readonly embedding: Linear;
+  readonly layers: readonly LayerWeights[];
+  readonly headGain: number;
+  /** [outputs, hidden], to Q16 logits. */
+  readonly head: Linear;
+  /** [outputs, features], the linear path beside the transformer, to Q16 logits; bias all zero. */
+  readonly linear: Linear;
+  /** [256], 2^(-i/256) in Q16. */
+  readonly exponentTable: Int32Array;
+}
+
+/** One sensor channel: its value is normalised as (value - center) / scale. */
+export interface Channel {
+  readonly name: string;
+  readonly unit: string;
+  readonly center: number;
+  /** > 0, physical units. */
+  readonly scale: number;
+}
+
+/** What the outputs mean. All in units of LOGIT_ONE; `anomaly` and `forecast` in normalised channel units. */
+export type Task =
+  /** outputs = classes: logits of a softmax. */
+  | { readonly kind: 'classify'; readonly classes: readonly string[] }
+  /**
+   * outputs = 2 x channels: for each channel the mean of the next tick, then for each channel the natural log of
+   * its scale. The score is the mean Laplace negative log-likelihood of what came; at `threshold` it is an anomaly.
+   */
+  | { readonly kind: 'anomaly'; readonly threshold: number }
+  /** outputs = channels x horizon: channel-major, the next `horizon` ticks. */
+  | { readonly kind: 'forecast'; readonly horizon: number };
+
+/** When a channel fires. Lists have one entry per channel. */
+export interface SpikeSettings {
+  /** Physical units: fire when the value has moved this far since it was last seen by the model. */
+  readonly delta: readonly number[];
+  /** Fire at the latest after so many intervals without a token. */
+  readonly heartbeat: readonly number[];
+  /** After firing, do not fire again for so many intervals. */
+  readonly refractory: readonly number[];
+}
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** Everything about a model that is not a weight. */
+export interface ModelMeaning {
+  readonly channels: readonly Channel[];
+  /** Milliseconds between ticks: the unit of elapsed time and age. */
+  readonly intervalMs: number;
+  readonly task: Task;
+  readonly spikes: SpikeSettings;
+  /** Where it came from: recording, source, hashes, seed, command, version, validation results. */
+  readonly provenance: { readonly [key: string]: Json };
+}
+
+export interface Model {
+  readonly config: TransformerConfig;
+  readonly weights: ModelWeights;
+  readonly meaning: ModelMeaning;
+}
