@@ -1,0 +1,130 @@
+/** From the words on the command line to one command and its exit code. */
+import { version } from '../version.ts';
+import { type Command, UsageError } from './command.ts';
+
+/** Commands by name; each is loaded only when it is needed. */
+export type CommandTable = Readonly<Record<string, () => Promise<{ readonly command: Command }>>>;
+
+/** Where a command line's text goes. */
+export interface Streams {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+export const exitOk = 0;
+export const exitFailure = 1;
+export const exitUsage = 2;
+
+/** Runs `args` (without node and program). Never throws; resolves to the exit code. */
+export async function dispatch(
+  args: readonly string[],
+  table: CommandTable,
+  streams: Streams,
+  options: { readonly debug?: boolean } = {},
+): Promise<number> {
+  const [name, ...rest] = args;
+  try {
+    if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+      return await help(name === 'help' ? rest[0] : undefined, table, streams, name === undefined);
+    }
+    if (name === '--version' || name === '-v') {
+      streams.out(`${version}\n`);
+      return exitOk;
+    }
+    const command = await findCommand(name, table);
+    if (!asksForHelp(rest)) return await command.run(rest);
+    streams.out(withNewline(command.usage));
+    return exitOk;
+  } catch (error) {
+    return report(error, name, table, streams, options.debug === true);
+  }
+}
+
+async function help(
+  name: string | undefined,
+  table: CommandTable,
+  streams: Streams,
+  forWantOfACommand: boolean,
+): Promise<number> {
+  const text = name === undefined ? await overview(table) : (await findCommand(name, table)).usage;
+  (forWantOfACommand ? streams.error : streams.out)(withNewline(text));
+  return forWantOfACommand ? exitUsage : exitOk;
+}
+
+async function overview(table: CommandTable): Promise<string> {
+  const commands = await Promise.all(Object.values(table).map((load) => load()));
+  const width = Math.max(0, ...commands.map(({ command }) => command.name.length));
+  return [
+    `dormouse ${version}: a transformer for sensor gateways that sleeps until a sensor says something new`,
+    '',
+    'Usage: dormouse COMMAND [options]',
+    '',
+    ...commands.map(({ command }) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    '',
+    "'dormouse COMMAND --help' explains a command; 'dormouse --version' prints the version.",
+  ].join('\n');
+}
+
+async function findCommand(name: string, table: CommandTable): Promise<Command> {
+  const load = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (load !== undefined) return (await load()).command;
+  if (name.startsWith('-')) throw new UsageError(`unknown option '${name}'`);
+  const near = nearest(name, Object.keys(table));
+  throw new UsageError(`unknown command '${name}'${near === undefined ? '' : `; did you mean '${near}'?`}`);
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return args.slice(0, end < 0 ? args.length : end).some((arg) => arg === '--help' || arg === '-h');
+}
+
+function report(
+  error: unknown,
+  name: string | undefined,
+  table: CommandTable,
+  streams: Streams,
+  debug: boolean,
+): number {
+  const usage = error instanceof UsageError;
+  const known = name !== undefined && Object.hasOwn(table, name);
+  const who = known ? `dormouse ${name}` : 'dormouse';
+  const where = usage ? ` (see '${who} --help')` : '';
+  streams.error(`${who}: ${oneSentence(error)}${where}\n`);
+  if (debug && error instanceof Error && error.stack !== undefined) streams.error(`${error.stack}\n`);
+  return usage ? exitUsage : exitFailure;
+}
+
+/** What went wrong, on one line; the system's own errors name the file already. */
+function oneSentence(error: unknown): string {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return message.replaceAll(/\s*\n\s*/g, ' ').trim() || 'failed without a reason';
+}
+
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`;
+}
+
+/** The name at most two edits away, or that begins with what was typed; undefined when none is near. */
+export function nearest(typed: string, names: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const name of names) {
+    const distance = typed.length >= 2 && name.startsWith(typed) ? 1 : editDistance(typed, name);
+    if (distance < bestDistance && distance < name.length) [best, bestDistance] = [name, distance];
+  }
+  return best;
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type Command,
+  numberOption,
+  parseOptions,
+  UsageError,
+  wholeNumberOption,
+} from '../../src/cli/command.ts';
+import { type CommandTable, dispatch, nearest } from '../../src/cli/dispatch.ts';
+
+function command(name: string, run: Command['run'] = async () => 0): Command {
+  return { name, summary: `does ${name}`, usage: `Usage: dormouse ${name} FILE`, run };
+}
+
+function table(...commands: Command[]): CommandTable {
+  return Object.fromEntries(commands.map((each) => [each.name, async () => ({ command: each })]));
+}
+
+async function call(args: string[], commands: CommandTable, debug = false) {
+  let out = '';
+  let error = '';
+  const streams = {
+    out: (text: string) => void (out += text),
+    error: (text: string) => void (error += text),
+  };
+  const code = await dispatch(args, commands, streams, { debug });
+  return { code, out, error };
+}
+
+const failing = (error: unknown) => async () => {
+  throw error;
+};
+
+describe('dispatch', () => {
+  it('hands the arguments after the name to the command and returns its exit code', async () => {
+    let got: string[] = [];
+    const run = async (args: string[]) => {
+      got = args;
+      return 7;
+    };
+    expect(await call(['eval', 'a', '--json'], table(command('eval', run)))).toEqual({
+      code: 7,
+      out: '',
+      error: '',
+    });
+    expect(got).toEqual(['a', '--json']);
+  });
+
+  it('lists the commands with their summaries on --help', async () => {
+    const { code, out } = await call(['--help'], table(command('eval'), command('inspect')));
+    expect(code).toBe(0);
+    expect(out).toContain('  eval     does eval\n');
+    expect(out).toContain('  inspect  does inspect\n');
+  });
+
+  it('prints the list on stderr and exits 2 when no command is given', async () => {
+    const { code, out, error } = await call([], table(command('eval')));
+    expect([code, out]).toEqual([2, '']);
+    expect(error).toContain('Usage: dormouse COMMAND');
+  });
+
+  it.each([[['eval', '--help']], [['eval', 'x', '-h']], [['help', 'eval']]])(
+    'prints a usage for %j',
+    async (args) => {
+      const run = failing(new Error('must not run'));
+      expect(await call(args, table(command('eval', run)))).toEqual({
+        code: 0,
+        out: 'Usage: dormouse eval FILE\n',
+        error: '',
+      });
+    },
+  );
+
+  it('takes --help after -- as an argument', async () => {
+    const { code, out } = await call(['eval', '--', '--help'], table(command('eval', async () => 3)));
+    expect([code, out]).toEqual([3, '']);
+  });
+
+  it('prints the version', async () => {
+    expect(await call(['--version'], {})).toEqual({ code: 0, out: 'dev\n', error: '' });
+  });
+
+  it('suggests the nearest command', async () => {
+    const { code, error } = await call(['evla'], table(command('eval'), command('inspect')));
+    expect(code).toBe(2);
+    expect(error).toBe("dormouse: unknown command 'evla'; did you mean 'eval'? (see 'dormouse --help')\n");
+  });
+
+  it('does not take a property of Object for a command', async () => {
+    expect((await call(['constructor'], table(command('eval')))).code).toBe(2);
+  });
+
+  it('names an unknown option', async () => {
+    expect((await call(['--wat'], {})).error).toContain("unknown option '--wat'");
+  });
+
+  it('exits 2 with one sentence on a usage error', async () => {
+    const { code, error } = await call(
+      ['eval'],
+      table(command('eval', failing(new UsageError('no model given')))),
+    );
+    expect(code).toBe(2);
+    expect(error).toBe("dormouse eval: no model given (see 'dormouse eval --help')\n");
+  });
+
+  it('exits 1 with one line on any other failure, and shows the stack only for debugging', async () => {
+    const commands = table(
+      command('eval', failing(new Error('cannot read model.safetensors:\n  too short'))),
+    );
+    expect(await call(['eval'], commands)).toEqual({
+      code: 1,
+      out: '',
+      error: 'dormouse eval: cannot read model.safetensors: too short\n',
+    });
+    expect((await call(['eval'], commands, true)).error).toMatch(/\n\s+at /);
+  });
+
+  it('survives a thrown non-error', async () => {
+    expect((await call(['eval'], table(command('eval', failing(''))))).error).toContain(
+      'failed without a reason',
+    );
+  });
+});
+
+describe('nearest', () => {
+  it.each([
+    ['inspct', 'inspect'],
+    ['insp', 'inspect'],
+    ['Demo', 'demo'],
+    ['trian', 'train'],
+    ['zzzzz', undefined],
+    ['', undefined],
+  ])('%j -> %j', (typed, expected) => {
+    expect(nearest(typed, ['run', 'demo', 'train', 'inspect'])).toBe(expected);
+  });
+});
+
+describe('options', () => {
+  it('parses and refuses unknown ones with a usage error', () => {
+    const options = { json: { type: 'boolean' } } as const;
+    expect(parseOptions({ args: ['--json'], options }).values.json).toBe(true);
+    expect(() => parseOptions({ args: ['--jsno'], options })).toThrow(UsageError);
+  });
+
+  it('checks numbers and their range', () => {
+    expect(numberOption('speed', undefined, 5, 1, 10)).toBe(5);
+    expect(numberOption('speed', '2.5', 5, 1, 10)).toBe(2.5);
+    for (const bad of ['', 'fast', '11', 'NaN', '0', '-1', 'Infinity']) {
+      expect(() => numberOption('speed', bad, 5, 1, 10), bad).toThrow(UsageError);
+    }
+    expect(() => wholeNumberOption('streams', '1.5', 1, 1, 9)).toThrow(/whole number/);
+  });
+});
