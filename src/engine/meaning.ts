@@ -1,0 +1,110 @@
+/** Checks what a model file says of its inputs and outputs. */
+import type { TransformerConfig } from './config.ts';
+import type { Channel, ModelMeaning, SpikeSettings, Task } from './model.ts';
+import { ModelError } from './safetensors.ts';
+
+type Fields = Record<string, unknown>;
+
+/** A frozen copy of `input` if it is a valid meaning for `config`. Throws ModelError with the path. */
+export function validateMeaning(input: unknown, config: TransformerConfig): ModelMeaning {
+  const fields = requireFields(input, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
+  const channels = requireList(fields.channels, 'meaning.channels').map(requireChannel);
+  if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
+    throw new ModelError('meaning', 'meaning.channels: expected different names');
+  }
+  return Object.freeze({
+    channels: Object.freeze(channels),
+    intervalMs: requireNumber(fields.intervalMs, 'meaning.intervalMs', Number.MIN_VALUE),
+    task: requireTask(fields.task, channels.length, config.outputs),
+    spikes: requireSpikes(fields.spikes, channels.length),
+    provenance: Object.freeze({ ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']) }),
+  });
+}
+
+function requireChannel(input: unknown, index: number): Channel {
+  const path = `meaning.channels[${index}]`;
+  const { name, unit, center, scale } = requireFields(input, path, ['name', 'unit', 'center', 'scale']);
+  return Object.freeze({
+    name: requireText(name, `${path}.name`),
+    unit: requireText(unit, `${path}.unit`),
+    center: requireNumber(center, `${path}.center`),
+    scale: requireNumber(scale, `${path}.scale`, Number.MIN_VALUE),
+  });
+}
+
+function requireTask(input: unknown, channels: number, outputs: number): Task {
+  const { kind } = requireObject(input, 'meaning.task');
+  const task = kind === 'classify' ? classifyTask(input) : kind === 'anomaly' ? anomalyTask(input) : forecastTask(input, kind);
+  const expected =
+    task.kind === 'classify' ? task.classes.length : channels * (task.kind === 'anomaly' ? 2 : task.horizon);
+  if (expected !== outputs) {
+    throw new ModelError('meaning', `meaning.task: ${task.kind} needs ${expected} outputs, the configuration has ${outputs}`);
+  }
+  return Object.freeze(task);
+}
+
+function classifyTask(input: unknown): Task {
+  const { classes } = requireFields(input, 'meaning.task', ['kind', 'classes']);
+  const names = requireList(classes, 'meaning.task.classes').map((name, index) => requireText(name, `meaning.task.classes[${index}]`));
+  return { kind: 'classify', classes: Object.freeze(names) };
+}
+
+function anomalyTask(input: unknown): Task {
+  const { threshold } = requireFields(input, 'meaning.task', ['kind', 'threshold']);
+  return { kind: 'anomaly', threshold: requireNumber(threshold, 'meaning.task.threshold') };
+}
+
+function forecastTask(input: unknown, kind: unknown): Task {
+  if (kind !== 'forecast') {
+    throw new ModelError('meaning', `meaning.task.kind: expected classify, anomaly or forecast, got ${String(kind)}`);
+  }
+  const { horizon } = requireFields(input, 'meaning.task', ['kind', 'horizon']);
+  const ticks = requireNumber(horizon, 'meaning.task.horizon', 1);
+  if (!Number.isInteger(ticks)) throw new ModelError('meaning', `meaning.task.horizon: expected a whole number, got ${ticks}`);
+  return { kind: 'forecast', horizon: ticks };
+}
+
+function requireSpikes(input: unknown, channels: number): SpikeSettings {
+  const fields = requireFields(input, 'meaning.spikes', ['delta', 'heartbeat', 'refractory']);
+  const list = (key: keyof SpikeSettings) => {
+    const values = requireList(fields[key], `meaning.spikes.${key}`);
+    if (values.length !== channels) {
+      throw new ModelError('meaning', `meaning.spikes.${key}: expected ${channels} entries, got ${values.length}`);
+    }
+    return Object.freeze(values.map((value, index) => requireNumber(value, `meaning.spikes.${key}[${index}]`, 0)));
+  };
+  return Object.freeze({ delta: list('delta'), heartbeat: list('heartbeat'), refractory: list('refractory') });
+}
+
+function requireObject(input: unknown, path: string): Fields {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new ModelError('meaning', `${path}: expected an object, got ${JSON.stringify(input)}`);
+  }
+  return input as Fields;
+}
+
+function requireFields(input: unknown, path: string, keys: readonly string[]): Fields {
+  const fields = requireObject(input, path);
+  for (const key of Object.keys(fields)) {
+    if (!keys.includes(key)) throw new ModelError('meaning', `${path}.${key}: unknown; expected ${keys.join(', ')}`);
+  }
+  return fields;
+}
+
+function requireList(input: unknown, path: string): unknown[] {
+  if (!Array.isArray(input) || input.length === 0) throw new ModelError('meaning', `${path}: expected a list that is not empty`);
+  return input;
+}
+
+function requireText(input: unknown, path: string): string {
+  if (typeof input !== 'string') throw new ModelError('meaning', `${path}: expected text, got ${JSON.stringify(input)}`);
+  return input;
+}
+
+function requireNumber(input: unknown, path: string, min = -Number.MAX_VALUE): number {
+  if (typeof input !== 'number' || !Number.isFinite(input) || input < min) {
+    const range = min > 0 ? ' above 0' : min === 0 ? ' from 0 on' : '';
+    throw new ModelError('meaning', `${path}: expected a number${range}, got ${JSON.stringify(input)}`);
+  }
+  return input;
+}

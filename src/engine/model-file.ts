@@ -1,0 +1,264 @@
+/**
+ * The model file: one safetensors file with weights, tables, configuration, meaning and provenance.
+ *
+ * Everything that the engine relies on is checked here, once: after `loadModel` nothing can overflow.
+ */
+import { ConfigError, type TransformerConfig, validateConfig } from './config.ts';
+import { crc32 } from './crc32.ts';
+import {
+  ACCUMULATOR_MAX,
+  ACTIVATION_MAX,
+  EXPONENT_ONE,
+  FEATURE_MAX,
+  PROBABILITY_ONE,
+  REQUANTISED_MAX,
+  TABLE_SIZE,
+  WEIGHT_MAX,
+} from './limits.ts';
+import { validateMeaning } from './meaning.ts';
+import type { LayerWeights, Linear, Model, ModelWeights } from './model.ts';
+import { type Dtype, ModelError, readTensors, type Tensor, type TensorData, writeTensors } from './safetensors.ts';
+
+const FORMAT = 'dormouse-model-1';
+const NO_CHECKSUM = '00000000';
+const CHECKSUM_KEY = '"crc32":"';
+/** Biases by age and sinks stay this small, so that scores fit an int32 whatever the query. */
+const SCORE_BIAS_MAX = 2 ** 24;
+
+/** Reads and checks a whole model file. Throws ModelError: a code, and a sentence that names the tensor. */
+export function loadModel(bytes: Uint8Array): Model {
+  const { tensors, metadata } = readTensors(bytes);
+  if (metadata.get('format') !== FORMAT) {
+    throw new ModelError('foreign', `__metadata__.format: expected ${FORMAT}, got ${metadata.get('format') ?? 'none'}`);
+  }
+  requireChecksum(bytes, metadata.get('crc32'));
+  const config = readConfig(metadata);
+  const meaning = validateMeaning(readJson(metadata, 'meaning'), config);
+  const reader = new TensorReader(tensors);
+  const weights = readWeights(reader, config);
+  reader.requireAllRead();
+  checkRanges(weights, config);
+  return Object.freeze({ config, weights, meaning });
+}
+
+/** The bytes of a model file; the same model gives the same bytes. Throws ModelError if the model is not valid. */
+export function saveModel(model: Model): Uint8Array {
+  const config = validateConfig(model.config);
+  const meaning = validateMeaning(model.meaning, config);
+  checkRanges(model.weights, config);
+  const metadata = new Map([
+    ['format', FORMAT],
+    ['crc32', NO_CHECKSUM],
+    ['config', JSON.stringify(config)],
+    ['meaning', JSON.stringify(meaning)],
+  ]);
+  const bytes = writeTensors({ tensors: namedTensors(model.weights, config), metadata });
+  const at = findChecksum(bytes);
+  bytes.set(new TextEncoder().encode(hex(crc32(bytes))), at);
+  return bytes;
+}
+
+function hex(checksum: number): string {
+  return checksum.toString(16).padStart(8, '0');
+}
+
+/** Where the first 8 characters of the checksum stand: the writer puts them at the header's beginning. */
+function findChecksum(bytes: Uint8Array): number {
+  const head = new TextDecoder('latin1').decode(bytes.subarray(0, 4096));
+  const at = head.indexOf(CHECKSUM_KEY);
+  if (at < 0) throw new ModelError('checksum', 'header: expected __metadata__.crc32 within the first 4096 bytes');
+  return at + CHECKSUM_KEY.length;
+}
+
+/** The checksum covers every byte of the file, its own 8 characters counted as zeros. */
+function requireChecksum(bytes: Uint8Array, claimed: string | undefined): void {
+  const at = findChecksum(bytes);
+  const zeros = new TextEncoder().encode(NO_CHECKSUM);
+  const before = crc32(zeros, crc32(bytes.subarray(0, at)));
+  const actual = hex(crc32(bytes.subarray(at + zeros.length), before));
+  if (actual !== claimed) throw new ModelError('checksum', `file: expected crc32 ${claimed}, got ${actual}: it is damaged`);
+}
+
+function readJson(metadata: ReadonlyMap<string, string>, key: string): unknown {
+  try {
+    return JSON.parse(metadata.get(key) ?? '');
+  } catch {
+    throw new ModelError('header', `__metadata__.${key}: expected JSON, got ${metadata.get(key) ?? 'nothing'}`);
+  }
+}
+
+function readConfig(metadata: ReadonlyMap<string, string>): TransformerConfig {
+  try {
+    return validateConfig(readJson(metadata, 'config'));
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ModelError('config', error.message);
+    throw error;
+  }
+}
+
+class TensorReader {
+  readonly #tensors: Map<string, Tensor>;
+  constructor(tensors: ReadonlyMap<string, Tensor>) {
+    this.#tensors = new Map(tensors);
+  }
+
+  take<T extends TensorData>(name: string, dtype: Dtype, shape: readonly number[]): T {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw new ModelError('missing', `${name}: expected ${dtype} [${shape}], got no such tensor`);
+    if (tensor.dtype !== dtype) throw new ModelError('dtype', `${name}: expected ${dtype}, got ${tensor.dtype}`);
+    if (tensor.shape.join() !== shape.join()) {
+      throw new ModelError('shape', `${name}: expected [${shape}], got [${tensor.shape}]`);
+    }
+    this.#tensors.delete(name);
+    return tensor.data as T;
+  }
+
+  linear(name: string, outputs: number, inputs: number): Linear {
+    return {
+      weight: this.take<Int8Array>(`${name}.weight`, 'I8', [outputs, inputs]),
+      bias: this.take<Int32Array>(`${name}.bias`, 'I32', [outputs]),
+      multiplier: this.take<Float32Array>(`${name}.multiplier`, 'F32', [outputs]),
+    };
+  }
+
+  requireAllRead(): void {
+    for (const name of this.#tensors.keys()) throw new ModelError('unexpected', `${name}: no such tensor in this architecture`);
+  }
+}
+
+function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeights {
+  const { features, hidden, outputs } = config;
+  return {
+    embedding: reader.linear('embedding', hidden, features),
+    layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, `layers.${layer}`, config)),
+    headGain: reader.take<Float32Array>('norm.gain', 'F32', [1])[0]!,
+    head: reader.linear('head', outputs, hidden),
+    linear: reader.linear('linear', outputs, features),
+    exponentTable: reader.take<Int32Array>('exponent_table', 'I32', [TABLE_SIZE]),
+  };
+}
+
+function readLayer(reader: TensorReader, name: string, config: TransformerConfig): LayerWeights {
+  const { hidden, heads, window, feedForward } = config;
+  return {
+    attentionGain: reader.take<Float32Array>(`${name}.attention_norm.gain`, 'F32', [1])[0]!,
+    query: reader.linear(`${name}.attention.query`, hidden, hidden),
+    key: reader.linear(`${name}.attention.key`, hidden, hidden),
+    value: reader.linear(`${name}.attention.value`, hidden, hidden),
+    output: reader.linear(`${name}.attention.output`, hidden, hidden),
+    ageBias: reader.take<Int32Array>(`${name}.attention.age_bias`, 'I32', [heads, window]),
+    sink: reader.take<Int32Array>(`${name}.attention.sink`, 'I32', [heads]),
+    exponentScale: reader.take<Float32Array>(`${name}.attention.exponent_scale`, 'F32', [heads]),
+    contextScale: reader.take<Float32Array>(`${name}.attention.context_scale`, 'F32', [heads]),
+    feedForwardGain: reader.take<Float32Array>(`${name}.feed_forward_norm.gain`, 'F32', [1])[0]!,
+    up: reader.linear(`${name}.feed_forward.up`, feedForward, hidden),
+    gelu: reader.take<Uint8Array>(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE]),
+    down: reader.linear(`${name}.feed_forward.down`, hidden, feedForward),
+  };
+}
+
+/** The tensors of a model under their names in the file. */
+function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<string, Tensor> {
+  const { features, hidden, outputs, heads, window, feedForward } = config;
+  const tensors = new Map<string, Tensor>();
+  const put = (name: string, dtype: Dtype, shape: readonly number[], data: TensorData) => tensors.set(name, { dtype, shape, data });
+  const putLinear = (name: string, linear: Linear, rows: number, columns: number) => {
+    put(`${name}.weight`, 'I8', [rows, columns], linear.weight);
+    put(`${name}.bias`, 'I32', [rows], linear.bias);
+    put(`${name}.multiplier`, 'F32', [rows], linear.multiplier);
+  };
+  const putGain = (name: string, gain: number) => put(`${name}.gain`, 'F32', [1], Float32Array.of(gain));
+  putLinear('embedding', weights.embedding, hidden, features);
+  weights.layers.forEach((layer, index) => {
+    const name = `layers.${index}`;
+    putGain(`${name}.attention_norm`, layer.attentionGain);
+    for (const part of ['query', 'key', 'value', 'output'] as const) {
+      putLinear(`${name}.attention.${part}`, layer[part], hidden, hidden);
+    }
+    put(`${name}.attention.age_bias`, 'I32', [heads, window], layer.ageBias);
+    put(`${name}.attention.sink`, 'I32', [heads], layer.sink);
+    put(`${name}.attention.exponent_scale`, 'F32', [heads], layer.exponentScale);
+    put(`${name}.attention.context_scale`, 'F32', [heads], layer.contextScale);
+    putGain(`${name}.feed_forward_norm`, layer.feedForwardGain);
+    putLinear(`${name}.feed_forward.up`, layer.up, feedForward, hidden);
+    put(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE], layer.gelu);
+    putLinear(`${name}.feed_forward.down`, layer.down, hidden, feedForward);
+  });
+  putGain('norm', weights.headGain);
+  putLinear('head', weights.head, outputs, hidden);
+  putLinear('linear', weights.linear, outputs, features);
+  put('exponent_table', 'I32', [TABLE_SIZE], weights.exponentTable);
+  return tensors;
+}
+
+/** The names, types and shapes that a model file of this configuration holds; for `inspect` and for converters. */
+export function tensorList(model: Model): { name: string; dtype: Dtype; shape: readonly number[] }[] {
+  return [...namedTensors(model.weights, model.config)].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+}
+
+function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
+  checkLinear('embedding', weights.embedding, -FEATURE_MAX, FEATURE_MAX);
+  weights.layers.forEach((layer, index) => checkLayer(`layers.${index}`, layer, config));
+  checkScale('norm.gain', weights.headGain, 1024);
+  checkLinear('head', weights.head, 0, ACTIVATION_MAX);
+  checkLinear('linear', weights.linear, -FEATURE_MAX, FEATURE_MAX);
+  if (weights.linear.bias.some((bias) => bias !== 0)) {
+    throw new ModelError('range', 'linear.bias: expected zeros (the bias of the outputs is head.bias)');
+  }
+  checkExponentTable(weights.exponentTable);
+}
+
+function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {
+  checkScale(`${name}.attention_norm.gain`, layer.attentionGain, 1024);
+  checkScale(`${name}.feed_forward_norm.gain`, layer.feedForwardGain, 1024);
+  for (const part of ['query', 'key', 'value', 'output'] as const) {
+    checkLinear(`${name}.attention.${part}`, layer[part], 0, ACTIVATION_MAX);
+  }
+  checkLinear(`${name}.feed_forward.up`, layer.up, 0, ACTIVATION_MAX);
+  checkLinear(`${name}.feed_forward.down`, layer.down, 0, ACTIVATION_MAX);
+  for (const value of [...layer.ageBias, ...layer.sink]) {
+    if (Math.abs(value) > SCORE_BIAS_MAX) {
+      throw new ModelError('range', `${name}.attention: expected age_bias and sink within +-${SCORE_BIAS_MAX}, got ${value}`);
+    }
+  }
+  const contextMax = (PROBABILITY_ONE + config.window) * WEIGHT_MAX;
+  for (let head = 0; head < config.heads; head++) {
+    checkScale(`${name}.attention.exponent_scale[${head}]`, layer.exponentScale[head]!, 2 ** 16);
+    checkScale(`${name}.attention.context_scale[${head}]`, layer.contextScale[head]!, REQUANTISED_MAX / contextMax);
+  }
+  const tooLarge = layer.gelu.findIndex((activation) => activation > ACTIVATION_MAX);
+  if (tooLarge >= 0) {
+    throw new ModelError('range', `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`);
+  }
+}
+
+function checkScale(name: string, scale: number, max: number): void {
+  if (!(scale >= 0 && scale <= max)) throw new ModelError('range', `${name}: expected 0 to ${max}, got ${scale}`);
+}
+
+/** No accumulator reaches ACCUMULATOR_MAX and no requantised value REQUANTISED_MAX, for every input from `low` to `high`. */
+function checkLinear(name: string, { weight, bias, multiplier }: Linear, low: number, high: number): void {
+  const inputs = weight.length / bias.length;
+  for (let row = 0; row < bias.length; row++) {
+    let least = bias[row]!;
+    let most = bias[row]!;
+    for (let i = row * inputs; i < (row + 1) * inputs; i++) {
+      const value = weight[i]!;
+      if (value < -WEIGHT_MAX) throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got ${value}`);
+      least += value * (value > 0 ? low : high);
+      most += value * (value > 0 ? high : low);
+    }
+    const bound = Math.max(-least, most);
+    if (bound >= ACCUMULATOR_MAX) {
+      throw new ModelError('range', `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`);
+    }
+    checkScale(`${name}.multiplier[${row}]`, multiplier[row]!, REQUANTISED_MAX / Math.max(1, bound));
+  }
+}
+
+function checkExponentTable(table: Int32Array): void {
+  const falls = table.every((value, index) => index === 0 || value <= table[index - 1]!);
+  if (table[0] !== EXPONENT_ONE || !falls || table[TABLE_SIZE - 1]! <= EXPONENT_ONE / 2) {
+    throw new ModelError('range', `exponent_table: expected to fall from ${EXPONENT_ONE} to above ${EXPONENT_ONE / 2}`);
+  }
+}
