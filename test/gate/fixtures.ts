@@ -1,0 +1,54 @@
+import type { Channel, SpikeSettings } from '../../src/engine/model.ts';
+import type { Frame } from '../../src/gate/packets.ts';
+
+/** Seed of every property test of the gate; fast-check prints it with a failure. */
+export const SEED = 20260101;
+
+export function channelsOf(count: number, center = 0, scale = 1): Channel[] {
+  return Array.from({ length: count }, (_, index) => ({ name: `channel${index}`, unit: '', center, scale }));
+}
+
+export function spikesOf(
+  count: number,
+  delta: number,
+  heartbeat = Number.MAX_VALUE,
+  refractory = 0,
+): SpikeSettings {
+  return {
+    delta: Array(count).fill(delta),
+    heartbeat: Array(count).fill(heartbeat),
+    refractory: Array(count).fill(refractory),
+  };
+}
+
+export function frameOf(values: number[], timeMs = 0): Frame {
+  return { timeMs, values: Float64Array.from(values) };
+}
+
+/** A small seeded generator (mulberry32): uniform in [0, 1). */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * Bytes of JS heap that one call costs in steady state: the least over ten rounds, since in the earlier ones V8 still
+ * compiles. A round is too short for the collector to hide what it allocates. Needs --expose-gc.
+ */
+export function heapBytesPerCall(call: (tick: number) => void, ticksPerRound = 10_000): number {
+  const collect = globalThis.gc;
+  if (collect === undefined) throw new Error('this test needs node --expose-gc');
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 10; round++) {
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let tick = 0; tick < ticksPerRound; tick++) call(round * ticksPerRound + tick);
+    least = Math.min(least, (process.memoryUsage().heapUsed - before) / ticksPerRound);
+  }
+  return least;
+}
