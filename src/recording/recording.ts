@@ -1,0 +1,63 @@
+/** Recordings on disk: CSV files with a recording.json beside them, read into series. */
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { parseDescription, type Recording, type RowRange } from './description.ts';
+import { RecordingError } from './recording-error.ts';
+import { parseSeries, type Series } from './series.ts';
+
+export type { Recording, RecordingTask, RowRange } from './description.ts';
+export { RecordingError } from './recording-error.ts';
+export { type Series, sliceSeries } from './series.ts';
+
+/** A text longer than this would not fit a JavaScript string. */
+const fileBytesMax = 2 ** 28;
+
+/**
+ * Opens a directory with a recording.json, or one CSV file beside a recording.json; that file then is the whole of
+ * `test` (its listed rows, or all when it is not listed), while `train` and `validation` stay as they are.
+ * Reads no CSV. Throws RecordingError.
+ */
+export function openRecording(path: string): Recording {
+  const directory = isDirectory(path) ? path : dirname(path);
+  const recording = parseDescription(
+    readText(join(directory, 'recording.json'), 'recording.json'),
+    resolve(directory),
+  );
+  return directory === path ? recording : onlyTestFile(recording, basename(path));
+}
+
+function onlyTestFile(recording: Recording, file: string): Recording {
+  const listed = recording.test.filter((range) => range.file === file);
+  const all = [{ file, from: 0, to: Number.POSITIVE_INFINITY }];
+  return listed.length > 0 ? { ...recording, test: listed } : { ...recording, test: all, calibrationRows: 0 };
+}
+
+/** Reads and checks one CSV file whole. Labels are null if the file has no label column. Throws RecordingError. */
+export function readSeries(recording: Recording, file: string): Series {
+  return parseSeries(recording, file, readText(join(recording.directory, file), file));
+}
+
+/** The range's rows of its file, `to` made finite. Throws RecordingError if the file has not so many rows. */
+export function resolveRange(range: RowRange, series: Series): RowRange {
+  const to = Math.min(range.to, series.rows);
+  if (range.from < to && (range.to === to || range.to === Number.POSITIVE_INFINITY)) return { ...range, to };
+  const end = range.to === Number.POSITIVE_INFINITY ? 'end' : range.to;
+  throw new RecordingError(range.file, {}, `expected rows ${range.from}..${end}, got ${series.rows} rows`);
+}
+
+function isDirectory(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new RecordingError(path, {}, 'expected a recording, found nothing there');
+  return found.isDirectory();
+}
+
+function readText(path: string, file: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || !found.isFile()) {
+    throw new RecordingError(file, {}, `expected a file in ${dirname(path)}, found none`);
+  }
+  if (found.size > fileBytesMax) {
+    throw new RecordingError(file, {}, `expected at most ${fileBytesMax} bytes, got ${found.size}`);
+  }
+  return readFileSync(path, 'utf8');
+}
