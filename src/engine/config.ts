@@ -50,7 +50,12 @@ export class ConfigError extends RangeError {
 
 const presets = {
   micro: {
-    sequence: 32, hidden: 128, heads: 4, layers: 2, window: 8, feedForward: 512,
+    sequence: 32,
+    hidden: 128,
+    heads: 4,
+    layers: 2,
+    window: 8,
+    feedForward: 512,
     tiers: [
       { layers: 2, sequence: 32, window: 8 },
       { layers: 1, sequence: 16, window: 4 },
@@ -58,7 +63,12 @@ const presets = {
     ],
   },
   baseline: {
-    sequence: 64, hidden: 256, heads: 4, layers: 4, window: 16, feedForward: 1024,
+    sequence: 64,
+    hidden: 256,
+    heads: 4,
+    layers: 4,
+    window: 16,
+    feedForward: 1024,
     tiers: [
       { layers: 4, sequence: 64, window: 16 },
       { layers: 2, sequence: 32, window: 8 },
@@ -102,16 +112,23 @@ export function validateConfig(input: unknown): TransformerConfig {
     sizes[name as keyof typeof sizeLimits] = requireSize(fields[name], `config.${name}`, max);
   }
   if (sizes.hidden % sizes.heads !== 0) {
-    throw new ConfigError(`config.hidden: expected a multiple of heads (${sizes.heads}), got ${sizes.hidden}`);
+    throw new ConfigError(
+      `config.hidden: expected a multiple of heads (${sizes.heads}), got ${sizes.hidden}`,
+    );
   }
   if (sizes.window > sizes.sequence) {
-    throw new ConfigError(`config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`);
+    throw new ConfigError(
+      `config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`,
+    );
   }
   const tiers = requireTiers(fields.tiers, sizes);
   return Object.freeze({ ...sizes, tiers });
 }
 
-function requireTiers(input: unknown, sizes: Record<keyof typeof sizeLimits, number>): TransformerConfig['tiers'] {
+function requireTiers(
+  input: unknown,
+  sizes: Record<keyof typeof sizeLimits, number>,
+): TransformerConfig['tiers'] {
   if (!Array.isArray(input) || input.length !== 3) {
     throw new ConfigError(`config.tiers: expected 3 tiers, got ${describe(input)}`);
   }

@@ -3,7 +3,8 @@
 const table = new Uint32Array(256);
 for (let byte = 0; byte < 256; byte++) {
   let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) remainder = remainder & 1 ? 0xedb88320 ^ (remainder >>> 1) : remainder >>> 1;
+  for (let bit = 0; bit < 8; bit++)
+    remainder = remainder & 1 ? 0xedb88320 ^ (remainder >>> 1) : remainder >>> 1;
   table[byte] = remainder;
 }
 

@@ -55,6 +55,9 @@ export function assert(condition: boolean, message: string): asserts condition {
 }
 
 assert(FEATURE_MAX * WEIGHT_MAX * 256 < ACCUMULATOR_MAX, 'any 256 features fit an accumulator');
-assert(ACTIVATION_MAX * WEIGHT_MAX * FEED_FORWARD_MAX < ACCUMULATOR_MAX, 'the widest product fits an accumulator');
+assert(
+  ACTIVATION_MAX * WEIGHT_MAX * FEED_FORWARD_MAX < ACCUMULATOR_MAX,
+  'the widest product fits an accumulator',
+);
 assert(ACCUMULATOR_MAX * 2 ** 24 <= 2 ** 53, 'accumulator times multiplier is exact in a double');
 assert(ACTIVATION_ZERO * 2 <= ACTIVATION_MAX + 1, 'zero lies in the middle of the activations');

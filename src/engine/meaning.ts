@@ -17,7 +17,9 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
     intervalMs: requireNumber(fields.intervalMs, 'meaning.intervalMs', Number.MIN_VALUE),
     task: requireTask(fields.task, channels.length, config.outputs),
     spikes: requireSpikes(fields.spikes, channels.length),
-    provenance: Object.freeze({ ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']) }),
+    provenance: Object.freeze({
+      ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']),
+    }),
   });
 }
 
@@ -34,18 +36,28 @@ function requireChannel(input: unknown, index: number): Channel {
 
 function requireTask(input: unknown, channels: number, outputs: number): Task {
   const { kind } = requireObject(input, 'meaning.task');
-  const task = kind === 'classify' ? classifyTask(input) : kind === 'anomaly' ? anomalyTask(input) : forecastTask(input, kind);
+  const task =
+    kind === 'classify'
+      ? classifyTask(input)
+      : kind === 'anomaly'
+        ? anomalyTask(input)
+        : forecastTask(input, kind);
   const expected =
     task.kind === 'classify' ? task.classes.length : channels * (task.kind === 'anomaly' ? 2 : task.horizon);
   if (expected !== outputs) {
-    throw new ModelError('meaning', `meaning.task: ${task.kind} needs ${expected} outputs, the configuration has ${outputs}`);
+    throw new ModelError(
+      'meaning',
+      `meaning.task: ${task.kind} needs ${expected} outputs, the configuration has ${outputs}`,
+    );
   }
   return Object.freeze(task);
 }
 
 function classifyTask(input: unknown): Task {
   const { classes } = requireFields(input, 'meaning.task', ['kind', 'classes']);
-  const names = requireList(classes, 'meaning.task.classes').map((name, index) => requireText(name, `meaning.task.classes[${index}]`));
+  const names = requireList(classes, 'meaning.task.classes').map((name, index) =>
+    requireText(name, `meaning.task.classes[${index}]`),
+  );
   return { kind: 'classify', classes: Object.freeze(names) };
 }
 
@@ -56,11 +68,15 @@ function anomalyTask(input: unknown): Task {
 
 function forecastTask(input: unknown, kind: unknown): Task {
   if (kind !== 'forecast') {
-    throw new ModelError('meaning', `meaning.task.kind: expected classify, anomaly or forecast, got ${String(kind)}`);
+    throw new ModelError(
+      'meaning',
+      `meaning.task.kind: expected classify, anomaly or forecast, got ${String(kind)}`,
+    );
   }
   const { horizon } = requireFields(input, 'meaning.task', ['kind', 'horizon']);
   const ticks = requireNumber(horizon, 'meaning.task.horizon', 1);
-  if (!Number.isInteger(ticks)) throw new ModelError('meaning', `meaning.task.horizon: expected a whole number, got ${ticks}`);
+  if (!Number.isInteger(ticks))
+    throw new ModelError('meaning', `meaning.task.horizon: expected a whole number, got ${ticks}`);
   return { kind: 'forecast', horizon: ticks };
 }
 
@@ -69,11 +85,20 @@ function requireSpikes(input: unknown, channels: number): SpikeSettings {
   const list = (key: keyof SpikeSettings) => {
     const values = requireList(fields[key], `meaning.spikes.${key}`);
     if (values.length !== channels) {
-      throw new ModelError('meaning', `meaning.spikes.${key}: expected ${channels} entries, got ${values.length}`);
+      throw new ModelError(
+        'meaning',
+        `meaning.spikes.${key}: expected ${channels} entries, got ${values.length}`,
+      );
     }
-    return Object.freeze(values.map((value, index) => requireNumber(value, `meaning.spikes.${key}[${index}]`, 0)));
+    return Object.freeze(
+      values.map((value, index) => requireNumber(value, `meaning.spikes.${key}[${index}]`, 0)),
+    );
   };
-  return Object.freeze({ delta: list('delta'), heartbeat: list('heartbeat'), refractory: list('refractory') });
+  return Object.freeze({
+    delta: list('delta'),
+    heartbeat: list('heartbeat'),
+    refractory: list('refractory'),
+  });
 }
 
 function requireObject(input: unknown, path: string): Fields {
@@ -86,18 +111,21 @@ function requireObject(input: unknown, path: string): Fields {
 function requireFields(input: unknown, path: string, keys: readonly string[]): Fields {
   const fields = requireObject(input, path);
   for (const key of Object.keys(fields)) {
-    if (!keys.includes(key)) throw new ModelError('meaning', `${path}.${key}: unknown; expected ${keys.join(', ')}`);
+    if (!keys.includes(key))
+      throw new ModelError('meaning', `${path}.${key}: unknown; expected ${keys.join(', ')}`);
   }
   return fields;
 }
 
 function requireList(input: unknown, path: string): unknown[] {
-  if (!Array.isArray(input) || input.length === 0) throw new ModelError('meaning', `${path}: expected a list that is not empty`);
+  if (!Array.isArray(input) || input.length === 0)
+    throw new ModelError('meaning', `${path}: expected a list that is not empty`);
   return input;
 }
 
 function requireText(input: unknown, path: string): string {
-  if (typeof input !== 'string') throw new ModelError('meaning', `${path}: expected text, got ${JSON.stringify(input)}`);
+  if (typeof input !== 'string')
+    throw new ModelError('meaning', `${path}: expected text, got ${JSON.stringify(input)}`);
   return input;
 }
 

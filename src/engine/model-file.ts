@@ -17,7 +17,14 @@ import {
 } from './limits.ts';
 import { validateMeaning } from './meaning.ts';
 import type { LayerWeights, Linear, Model, ModelWeights } from './model.ts';
-import { type Dtype, ModelError, readTensors, type Tensor, type TensorData, writeTensors } from './safetensors.ts';
+import {
+  type Dtype,
+  ModelError,
+  readTensors,
+  type Tensor,
+  type TensorData,
+  writeTensors,
+} from './safetensors.ts';
 
 const FORMAT = 'dormouse-model-1';
 const NO_CHECKSUM = '00000000';
@@ -29,7 +36,10 @@ const SCORE_BIAS_MAX = 2 ** 24;
 export function loadModel(bytes: Uint8Array): Model {
   const { tensors, metadata } = readTensors(bytes);
   if (metadata.get('format') !== FORMAT) {
-    throw new ModelError('foreign', `__metadata__.format: expected ${FORMAT}, got ${metadata.get('format') ?? 'none'}`);
+    throw new ModelError(
+      'foreign',
+      `__metadata__.format: expected ${FORMAT}, got ${metadata.get('format') ?? 'none'}`,
+    );
   }
   requireChecksum(bytes, metadata.get('crc32'));
   const config = readConfig(metadata);
@@ -66,7 +76,8 @@ function hex(checksum: number): string {
 function findChecksum(bytes: Uint8Array): number {
   const head = new TextDecoder('latin1').decode(bytes.subarray(0, 4096));
   const at = head.indexOf(CHECKSUM_KEY);
-  if (at < 0) throw new ModelError('checksum', 'header: expected __metadata__.crc32 within the first 4096 bytes');
+  if (at < 0)
+    throw new ModelError('checksum', 'header: expected __metadata__.crc32 within the first 4096 bytes');
   return at + CHECKSUM_KEY.length;
 }
 
@@ -76,14 +87,18 @@ function requireChecksum(bytes: Uint8Array, claimed: string | undefined): void {
   const zeros = new TextEncoder().encode(NO_CHECKSUM);
   const before = crc32(zeros, crc32(bytes.subarray(0, at)));
   const actual = hex(crc32(bytes.subarray(at + zeros.length), before));
-  if (actual !== claimed) throw new ModelError('checksum', `file: expected crc32 ${claimed}, got ${actual}: it is damaged`);
+  if (actual !== claimed)
+    throw new ModelError('checksum', `file: expected crc32 ${claimed}, got ${actual}: it is damaged`);
 }
 
 function readJson(metadata: ReadonlyMap<string, string>, key: string): unknown {
   try {
     return JSON.parse(metadata.get(key) ?? '');
   } catch {
-    throw new ModelError('header', `__metadata__.${key}: expected JSON, got ${metadata.get(key) ?? 'nothing'}`);
+    throw new ModelError(
+      'header',
+      `__metadata__.${key}: expected JSON, got ${metadata.get(key) ?? 'nothing'}`,
+    );
   }
 }
 
@@ -104,8 +119,10 @@ class TensorReader {
 
   take<T extends TensorData>(name: string, dtype: Dtype, shape: readonly number[]): T {
     const tensor = this.#tensors.get(name);
-    if (tensor === undefined) throw new ModelError('missing', `${name}: expected ${dtype} [${shape}], got no such tensor`);
-    if (tensor.dtype !== dtype) throw new ModelError('dtype', `${name}: expected ${dtype}, got ${tensor.dtype}`);
+    if (tensor === undefined)
+      throw new ModelError('missing', `${name}: expected ${dtype} [${shape}], got no such tensor`);
+    if (tensor.dtype !== dtype)
+      throw new ModelError('dtype', `${name}: expected ${dtype}, got ${tensor.dtype}`);
     if (tensor.shape.join() !== shape.join()) {
       throw new ModelError('shape', `${name}: expected [${shape}], got [${tensor.shape}]`);
     }
@@ -122,7 +139,8 @@ class TensorReader {
   }
 
   requireAllRead(): void {
-    for (const name of this.#tensors.keys()) throw new ModelError('unexpected', `${name}: no such tensor in this architecture`);
+    for (const name of this.#tensors.keys())
+      throw new ModelError('unexpected', `${name}: no such tensor in this architecture`);
   }
 }
 
@@ -161,7 +179,8 @@ function readLayer(reader: TensorReader, name: string, config: TransformerConfig
 function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<string, Tensor> {
   const { features, hidden, outputs, heads, window, feedForward } = config;
   const tensors = new Map<string, Tensor>();
-  const put = (name: string, dtype: Dtype, shape: readonly number[], data: TensorData) => tensors.set(name, { dtype, shape, data });
+  const put = (name: string, dtype: Dtype, shape: readonly number[], data: TensorData) =>
+    tensors.set(name, { dtype, shape, data });
   const putLinear = (name: string, linear: Linear, rows: number, columns: number) => {
     put(`${name}.weight`, 'I8', [rows, columns], linear.weight);
     put(`${name}.bias`, 'I32', [rows], linear.bias);
@@ -193,7 +212,11 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
 
 /** The names, types and shapes that a model file of this configuration holds; for `inspect` and for converters. */
 export function tensorList(model: Model): { name: string; dtype: Dtype; shape: readonly number[] }[] {
-  return [...namedTensors(model.weights, model.config)].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  return [...namedTensors(model.weights, model.config)].map(([name, { dtype, shape }]) => ({
+    name,
+    dtype,
+    shape,
+  }));
 }
 
 function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
@@ -218,22 +241,33 @@ function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig
   checkLinear(`${name}.feed_forward.down`, layer.down, 0, ACTIVATION_MAX);
   for (const value of [...layer.ageBias, ...layer.sink]) {
     if (Math.abs(value) > SCORE_BIAS_MAX) {
-      throw new ModelError('range', `${name}.attention: expected age_bias and sink within +-${SCORE_BIAS_MAX}, got ${value}`);
+      throw new ModelError(
+        'range',
+        `${name}.attention: expected age_bias and sink within +-${SCORE_BIAS_MAX}, got ${value}`,
+      );
     }
   }
   const contextMax = (PROBABILITY_ONE + config.window) * WEIGHT_MAX;
   for (let head = 0; head < config.heads; head++) {
     checkScale(`${name}.attention.exponent_scale[${head}]`, layer.exponentScale[head]!, 2 ** 16);
-    checkScale(`${name}.attention.context_scale[${head}]`, layer.contextScale[head]!, REQUANTISED_MAX / contextMax);
+    checkScale(
+      `${name}.attention.context_scale[${head}]`,
+      layer.contextScale[head]!,
+      REQUANTISED_MAX / contextMax,
+    );
   }
   const tooLarge = layer.gelu.findIndex((activation) => activation > ACTIVATION_MAX);
   if (tooLarge >= 0) {
-    throw new ModelError('range', `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`);
+    throw new ModelError(
+      'range',
+      `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`,
+    );
   }
 }
 
 function checkScale(name: string, scale: number, max: number): void {
-  if (!(scale >= 0 && scale <= max)) throw new ModelError('range', `${name}: expected 0 to ${max}, got ${scale}`);
+  if (!(scale >= 0 && scale <= max))
+    throw new ModelError('range', `${name}: expected 0 to ${max}, got ${scale}`);
 }
 
 /** No accumulator reaches ACCUMULATOR_MAX and no requantised value REQUANTISED_MAX, for every input from `low` to `high`. */
@@ -244,13 +278,17 @@ function checkLinear(name: string, { weight, bias, multiplier }: Linear, low: nu
     let most = bias[row]!;
     for (let i = row * inputs; i < (row + 1) * inputs; i++) {
       const value = weight[i]!;
-      if (value < -WEIGHT_MAX) throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got ${value}`);
+      if (value < -WEIGHT_MAX)
+        throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got ${value}`);
       least += value * (value > 0 ? low : high);
       most += value * (value > 0 ? high : low);
     }
     const bound = Math.max(-least, most);
     if (bound >= ACCUMULATOR_MAX) {
-      throw new ModelError('range', `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`);
+      throw new ModelError(
+        'range',
+        `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`,
+      );
     }
     checkScale(`${name}.multiplier[${row}]`, multiplier[row]!, REQUANTISED_MAX / Math.max(1, bound));
   }
@@ -259,6 +297,9 @@ function checkLinear(name: string, { weight, bias, multiplier }: Linear, low: nu
 function checkExponentTable(table: Int32Array): void {
   const falls = table.every((value, index) => index === 0 || value <= table[index - 1]!);
   if (table[0] !== EXPONENT_ONE || !falls || table[TABLE_SIZE - 1]! <= EXPONENT_ONE / 2) {
-    throw new ModelError('range', `exponent_table: expected to fall from ${EXPONENT_ONE} to above ${EXPONENT_ONE / 2}`);
+    throw new ModelError(
+      'range',
+      `exponent_table: expected to fall from ${EXPONENT_ONE} to above ${EXPONENT_ONE / 2}`,
+    );
   }
 }

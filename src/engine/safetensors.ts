@@ -62,7 +62,10 @@ interface Entry {
 /** Reads a whole file. Copies every tensor. Throws ModelError. */
 export function readTensors(bytes: Uint8Array): TensorFile {
   if (bytes.length > MODEL_FILE_BYTES_MAX) {
-    throw new ModelError('tooLarge', `file: expected at most ${MODEL_FILE_BYTES_MAX} bytes, got ${bytes.length}`);
+    throw new ModelError(
+      'tooLarge',
+      `file: expected at most ${MODEL_FILE_BYTES_MAX} bytes, got ${bytes.length}`,
+    );
   }
   const headerBytes = readHeaderLength(bytes);
   const header = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes));
@@ -83,7 +86,10 @@ function readHeaderLength(bytes: Uint8Array): number {
   }
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > MODEL_HEADER_BYTES_MAX) {
-    throw new ModelError('header', `header length: expected at most ${MODEL_HEADER_BYTES_MAX}, got ${length}`);
+    throw new ModelError(
+      'header',
+      `header length: expected at most ${MODEL_HEADER_BYTES_MAX}, got ${length}`,
+    );
   }
   if (length > bytes.length - LENGTH_BYTES) {
     throw new ModelError('truncated', `header: expected ${length} bytes, got ${bytes.length - LENGTH_BYTES}`);
@@ -113,29 +119,45 @@ function parseHeader(bytes: Uint8Array): { tensors: Record<string, unknown>; met
 function readEntry(name: string, entry: unknown): Entry {
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
   if (typeof dtype !== 'string' || !Object.hasOwn(arrays, dtype)) {
-    throw new ModelError('dtype', `${name}: expected dtype ${Object.keys(arrays).join(', ')}, got ${String(dtype)}`);
+    throw new ModelError(
+      'dtype',
+      `${name}: expected dtype ${Object.keys(arrays).join(', ')}, got ${String(dtype)}`,
+    );
   }
-  if (!isSizes(shape)) throw new ModelError('shape', `${name}: expected a shape of whole numbers, got ${JSON.stringify(shape)}`);
+  if (!isSizes(shape))
+    throw new ModelError('shape', `${name}: expected a shape of whole numbers, got ${JSON.stringify(shape)}`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    throw new ModelError('header', `${name}: expected data_offsets [from, to], got ${JSON.stringify(offsets)}`);
+    throw new ModelError(
+      'header',
+      `${name}: expected data_offsets [from, to], got ${JSON.stringify(offsets)}`,
+    );
   }
   const [from, to] = offsets as [number, number];
   const expected = shape.reduce((product, size) => product * size, arrays[dtype as Dtype].BYTES_PER_ELEMENT);
   if (to - from !== expected) {
-    throw new ModelError('shape', `${name}: shape [${shape}] of ${dtype} needs ${expected} bytes, got ${to - from}`);
+    throw new ModelError(
+      'shape',
+      `${name}: shape [${shape}] of ${dtype} needs ${expected} bytes, got ${to - from}`,
+    );
   }
   return { name, dtype: dtype as Dtype, shape, from, to };
 }
 
 function isSizes(input: unknown): input is readonly number[] {
-  return Array.isArray(input) && input.length <= 8 && input.every((size) => Number.isSafeInteger(size) && size >= 0);
+  return (
+    Array.isArray(input) &&
+    input.length <= 8 &&
+    input.every((size) => Number.isSafeInteger(size) && size >= 0)
+  );
 }
 
 function requireTiling(entries: readonly Entry[], dataBytes: number): void {
   let end = 0;
   for (const entry of [...entries].sort((a, b) => a.from - b.from || a.to - b.to)) {
-    if (entry.from < end) throw new ModelError('overlap', `${entry.name}: starts at ${entry.from}, inside the tensor before it`);
-    if (entry.from > end) throw new ModelError('hole', `${entry.name}: starts at ${entry.from}, expected ${end}`);
+    if (entry.from < end)
+      throw new ModelError('overlap', `${entry.name}: starts at ${entry.from}, inside the tensor before it`);
+    if (entry.from > end)
+      throw new ModelError('hole', `${entry.name}: starts at ${entry.from}, expected ${end}`);
     end = entry.to;
   }
   if (end > dataBytes) throw new ModelError('truncated', `data: expected ${end} bytes, got ${dataBytes}`);
@@ -144,7 +166,9 @@ function requireTiling(entries: readonly Entry[], dataBytes: number): void {
 
 /** Writes a whole file: tensors with wide elements first, so that every tensor is aligned. */
 export function writeTensors(file: TensorFile): Uint8Array {
-  const ordered = [...file.tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  const ordered = [...file.tensors].sort(
+    ([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT,
+  );
   const header: Record<string, unknown> = { __metadata__: Object.fromEntries(file.metadata) };
   let end = 0;
   for (const [name, { dtype, shape, data }] of ordered) {
@@ -153,7 +177,11 @@ export function writeTensors(file: TensorFile): Uint8Array {
   const text = JSON.stringify(header);
   const json = new TextEncoder().encode(text);
   const headerBytes = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES;
-  const bytes = new Uint8Array(LENGTH_BYTES + headerBytes + end).fill(0x20, LENGTH_BYTES, LENGTH_BYTES + headerBytes);
+  const bytes = new Uint8Array(LENGTH_BYTES + headerBytes + end).fill(
+    0x20,
+    LENGTH_BYTES,
+    LENGTH_BYTES + headerBytes,
+  );
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true);
   bytes.set(json, LENGTH_BYTES);
   let at = LENGTH_BYTES + headerBytes;

@@ -1,0 +1,30 @@
+/** The rounding and the tables of docs/integer-rules.md. */
+import { EXPONENT_ONE, TABLE_SIZE } from './limits.ts';
+
+const ROUNDER = 1.5 * 2 ** 52;
+
+/** The nearest whole number, ties to even, for |value| < 2^51. */
+export function round(value: number): number {
+  return value + ROUNDER - ROUNDER;
+}
+
+/** `value` within low..high. */
+export function clamp(value: number, low: number, high: number): number {
+  return value < low ? low : value > high ? high : value;
+}
+
+/**
+ * [256] 2^(-i/256) in Q16, by square roots and products only, which IEEE 754 rounds the same everywhere
+ * (Math.pow is not the same everywhere).
+ */
+export function makeExponentTable(): Int32Array {
+  let step = 0.5;
+  for (let size = TABLE_SIZE; size > 1; size /= 2) step = Math.sqrt(step);
+  const table = new Int32Array(TABLE_SIZE);
+  let value = EXPONENT_ONE;
+  for (let i = 0; i < TABLE_SIZE; i++) {
+    table[i] = round(value);
+    value *= step;
+  }
+  return table;
+}

@@ -1,0 +1,62 @@
+/**
+ * What a set of kernels must compute. There is one contract and several implementations that give the same bits:
+ * the plain truth (truth.ts) and WebAssembly SIMD (exact.ts). The formulas: docs/integer-rules.md.
+ *
+ * All pointers are byte offsets into the engine's memory. Rows lie one after another at the padded width of what
+ * they hold: features int16[matrix.inputs], residual int16[padded(hidden)], activations uint8, logits int32.
+ * Kernels take numbers and have no policy.
+ */
+import type { AttentionLayout, Matrix } from '../memory-plan.ts';
+
+export interface Kernels {
+  readonly name: KernelName;
+
+  /** Lays out a padded row-major [outputs, inputs] matrix as this implementation likes to read it. */
+  pack(matrix: Matrix, weight: Int8Array): void;
+
+  /** features -> residual: the first value of the residual stream. */
+  embed(features: number, matrix: Matrix, residual: number, rows: number): void;
+
+  /** RMSNorm: residual -> activations. `hidden` is the true width, without padding. */
+  normalise(residual: number, gain: number, hidden: number, activations: number, rows: number): void;
+
+  /** activations -> int8: queries, keys and values. */
+  project(activations: number, matrix: Matrix, projected: number, rows: number): void;
+
+  /**
+   * Attention of one token. Copies its key and value into `self`, then attends to itself and to the slots of its
+   * ring backwards from `newest`, `filled` at most, while their age is below `window`.
+   * `keys`, `values`, `positions` point at the ring. Returns the positions attended to, itself included.
+   */
+  attend(
+    attention: AttentionLayout,
+    queryKeyValue: number,
+    keys: number,
+    values: number,
+    positions: number,
+    self: number,
+    newest: number,
+    filled: number,
+    position: number,
+    window: number,
+    context: number,
+  ): number;
+
+  /** activations -> added to the residual stream. */
+  addProjection(activations: number, matrix: Matrix, residual: number, rows: number): void;
+
+  /** activations -> GELU -> activations, through a 256-entry table. */
+  activate(activations: number, matrix: Matrix, gelu: number, activated: number, rows: number): void;
+
+  /** activations through `head` plus features through `linear` -> logits. */
+  logits(
+    activations: number,
+    head: Matrix,
+    features: number,
+    linear: Matrix,
+    logits: number,
+    rows: number,
+  ): void;
+}
+
+export type KernelName = 'truth' | 'exact';

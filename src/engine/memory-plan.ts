@@ -1,0 +1,222 @@
+/**
+ * The memory of an engine as a sum: every region has a name, an owner, an offset and a size.
+ *
+ * Sizes are padded to whole vectors (16 bytes); padding holds zeros and never changes a result.
+ */
+import { headSize, type TransformerConfig } from './config.ts';
+import {
+  assert,
+  MEMORY_BYTES_MAX,
+  STREAMS_MAX,
+  TABLE_SIZE,
+  VECTOR_BYTES,
+  WASM_PAGE_BYTES,
+} from './limits.ts';
+
+export interface Region {
+  readonly name: string;
+  readonly owner: 'reserved' | 'weights' | 'tables' | 'kv' | 'scratch' | 'unused';
+  /** Bytes from the start of the memory; a multiple of 16. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A linear layer in memory: byte offsets, and sizes padded to multiples of 16. */
+export interface Matrix {
+  readonly weight: number;
+  readonly bias: number;
+  readonly multiplier: number;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+/** One layer's attention in memory. `width` is heads x headStride: the padded width of queries, keys and values. */
+export interface AttentionLayout {
+  readonly heads: number;
+  readonly headStride: number;
+  readonly width: number;
+  /** Entries of one head in `ageBias`. */
+  readonly biasStride: number;
+  readonly ageBias: number;
+  readonly sink: number;
+  readonly exponentScale: number;
+  readonly contextScale: number;
+  readonly exponentTable: number;
+  /** Slots in a ring; slot `slots` is the scratch slot of frozen tokens. */
+  readonly slots: number;
+  readonly scratch: number;
+}
+
+export interface LayerLayout {
+  readonly queryKeyValue: Matrix;
+  readonly attention: AttentionLayout;
+  readonly output: Matrix;
+  readonly up: Matrix;
+  readonly gelu: number;
+  readonly down: Matrix;
+}
+
+/** Where everything lies. Offsets in bytes. */
+export interface MemoryLayout {
+  readonly embedding: Matrix;
+  readonly layers: readonly LayerLayout[];
+  readonly head: Matrix;
+  readonly linear: Matrix;
+  readonly exponentTable: number;
+  /** [streams x layers, slots + 1, width] int8 each. */
+  readonly keys: number;
+  readonly values: number;
+  /** [streams x layers, slots + 1] float64: each slot's position. */
+  readonly slotPositions: number;
+  /** [streams] float64: tokens seen. */
+  readonly streamPositions: number;
+  /** [streams x layers] int32: the slot to be written next, and how many slots are valid. */
+  readonly ringNext: number;
+  readonly ringFilled: number;
+  /** [rows, ...]: the rows of one forward pass. */
+  readonly features: number;
+  readonly residual: number;
+  readonly normed: number;
+  readonly queryKeyValue: number;
+  readonly context: number;
+  readonly activated: number;
+  readonly widened: number;
+  /** [rows, outputs] int32, and the last row once more. */
+  readonly rowLogits: number;
+  readonly logits: number;
+}
+
+export interface MemoryPlan {
+  readonly regions: readonly Region[];
+  /** Whole WebAssembly pages; equal to `memory.buffer.byteLength`. */
+  readonly totalBytes: number;
+  readonly layout: MemoryLayout;
+}
+
+/** `size` rounded up to whole vectors. */
+export function padded(size: number): number {
+  return Math.ceil(size / VECTOR_BYTES) * VECTOR_BYTES;
+}
+
+class Planner {
+  readonly regions: Region[] = [];
+  end = 0;
+
+  take(owner: Region['owner'], name: string, bytes: number): number {
+    const offset = this.end;
+    this.regions.push({ name, owner, offset, bytes: padded(bytes) });
+    this.end += padded(bytes);
+    return offset;
+  }
+
+  matrix(name: string, outputs: number, inputs: number): Matrix {
+    return Object.freeze({
+      weight: this.take('weights', `${name}.weight`, outputs * inputs),
+      bias: this.take('weights', `${name}.bias`, outputs * 4),
+      multiplier: this.take('weights', `${name}.multiplier`, outputs * 4),
+      inputs,
+      outputs,
+    });
+  }
+}
+
+/** Plans all memory of an engine. `rows`: ticks that one prefill may hold. Throws RangeError if it can't be had. */
+export function planMemory(config: TransformerConfig, streams: number, rows: number): MemoryPlan {
+  requireCount('streams', streams, STREAMS_MAX);
+  requireCount('rows', rows, config.sequence);
+  const planner = new Planner();
+  planner.take('reserved', 'null page', VECTOR_BYTES);
+  const layout = planLayout(planner, config, streams, rows);
+  const totalBytes = Math.ceil(planner.end / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  if (totalBytes > MEMORY_BYTES_MAX) {
+    throw new RangeError(
+      `memory: expected at most ${MEMORY_BYTES_MAX} bytes, this configuration needs ${totalBytes}`,
+    );
+  }
+  if (planner.end < totalBytes) planner.take('unused', 'rest of the last page', totalBytes - planner.end);
+  assert(planner.end === totalBytes, 'the plan fills its pages');
+  return Object.freeze({ regions: Object.freeze(planner.regions), totalBytes, layout });
+}
+
+function requireCount(name: string, count: number, max: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > max) {
+    throw new RangeError(`${name}: expected a whole number from 1 to ${max}, got ${count}`);
+  }
+}
+
+function planLayout(
+  planner: Planner,
+  config: TransformerConfig,
+  streams: number,
+  rows: number,
+): MemoryLayout {
+  const features = padded(config.features);
+  const hidden = padded(config.hidden);
+  const outputs = padded(config.outputs);
+  const feedForward = padded(config.feedForward);
+  const width = config.heads * padded(headSize(config));
+  const rings = streams * config.layers;
+  const slots = config.sequence + 1;
+  const exponentTable = planner.take('tables', 'exponent table', TABLE_SIZE * 4);
+  const attentionScratch = planner.take('scratch', 'attention', width * 2 + config.window * 16);
+  return Object.freeze({
+    exponentTable,
+    embedding: planner.matrix('embedding', hidden, features),
+    layers: Object.freeze(
+      Array.from({ length: config.layers }, (_, layer) =>
+        planLayer(planner, `layers.${layer}`, config, exponentTable, attentionScratch),
+      ),
+    ),
+    head: planner.matrix('head', outputs, hidden),
+    linear: planner.matrix('linear', outputs, features),
+    keys: planner.take('kv', 'keys', rings * slots * width),
+    values: planner.take('kv', 'values', rings * slots * width),
+    slotPositions: planner.take('kv', 'slot positions', rings * slots * 8),
+    streamPositions: planner.take('kv', 'stream positions', streams * 8),
+    ringNext: planner.take('kv', 'ring next', rings * 4),
+    ringFilled: planner.take('kv', 'ring filled', rings * 4),
+    features: planner.take('scratch', 'features', rows * features * 2),
+    residual: planner.take('scratch', 'residual', rows * hidden * 2),
+    normed: planner.take('scratch', 'normed', rows * hidden),
+    queryKeyValue: planner.take('scratch', 'query, key, value', rows * width * 3),
+    context: planner.take('scratch', 'context', rows * width),
+    activated: planner.take('scratch', 'activated', rows * feedForward),
+    widened: planner.take('scratch', 'widened activations', rows * Math.max(hidden, width, feedForward) * 2),
+    rowLogits: planner.take('scratch', 'row logits', rows * outputs * 4),
+    logits: planner.take('scratch', 'logits', outputs * 4),
+  });
+}
+
+function planLayer(
+  planner: Planner,
+  name: string,
+  config: TransformerConfig,
+  exponentTable: number,
+  scratch: number,
+): LayerLayout {
+  const hidden = padded(config.hidden);
+  const feedForward = padded(config.feedForward);
+  const headStride = padded(headSize(config));
+  const width = config.heads * headStride;
+  const tables = (table: string, entries: number) => planner.take('tables', `${name}.${table}`, entries * 4);
+  return Object.freeze({
+    queryKeyValue: planner.matrix(`${name}.query_key_value`, 3 * width, hidden),
+    output: planner.matrix(`${name}.output`, hidden, width),
+    up: planner.matrix(`${name}.up`, feedForward, hidden),
+    gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),
+    down: planner.matrix(`${name}.down`, hidden, feedForward),
+    attention: Object.freeze({
+      heads: config.heads,
+      headStride,
+      width,
+      biasStride: config.window,
+      ageBias: tables('age_bias', config.heads * config.window),
+      sink: tables('sink', config.heads),
+      exponentScale: tables('exponent_scale', config.heads),
+      contextScale: tables('context_scale', config.heads),
+      exponentTable,
+      slots: config.sequence,
+      scratch,
+    }),
+  });
+}
