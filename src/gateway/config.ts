@@ -1,0 +1,122 @@
+/** The gateway's settings, as its YAML file gives them; docs/gateway.md explains each. */
+import type { SpikeSettings } from '../engine/model.ts';
+import type { JsonPath } from './json-path.ts';
+
+export type MqttVersion = 'auto' | '3.1.1' | '5';
+export type QoS = 0 | 1;
+
+export interface TlsConfig {
+  /** Absolute paths of PEM files. */
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+}
+
+export interface MqttConfig {
+  readonly url: string;
+  readonly clientId: string;
+  readonly username?: string;
+  /** At most one of the two; the password itself is read when connecting and never kept in the config. */
+  readonly passwordFile?: string;
+  readonly passwordEnv?: string;
+  readonly tls: TlsConfig;
+  readonly version: MqttVersion;
+  /** Of the subscriptions. */
+  readonly qos: QoS;
+  readonly keepaliveS: number;
+  readonly sessionExpiryS: number;
+  readonly connectTimeoutMs: number;
+  /** The first reconnect waits up to this, each further one up to twice as long. */
+  readonly reconnectMinMs: number;
+  readonly reconnectMaxMs: number;
+}
+
+/** How a value is found in a payload. */
+export type ValueRule =
+  | { readonly kind: 'plain' }
+  | { readonly kind: 'path'; readonly path: JsonPath; readonly text: string }
+  /** The payload is an object; the key is the channel's name. */
+  | { readonly kind: 'key' };
+
+/** One subscription and what its messages carry. */
+export interface Route {
+  readonly filter: string;
+  /** Channel index in the model's order, and where its value is. */
+  readonly channels: readonly { readonly channel: number; readonly name: string; readonly rule: ValueRule }[];
+}
+
+export interface FrameConfig {
+  /** message: each accepted message is a tick. grid: a tick each interval. */
+  readonly mode: 'message' | 'grid';
+  readonly intervalMs: number;
+  /** Where a payload tells its time; without it the time of receipt counts. */
+  readonly timestamp?: JsonPath;
+  /** Unit of a timestamp that is a number. */
+  readonly timestampUnit: 'ms' | 's';
+}
+
+export interface OutputConfig {
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** all: each tick. tokens: ticks that ran the engine. changes: when class, anomaly flag or trust changed. */
+  readonly publish: 'all' | 'changes' | 'tokens';
+}
+
+export interface LimitsConfig {
+  readonly ringMessages: number;
+  readonly ringBytes: number;
+  readonly payloadBytes: number;
+  readonly packetBytes: number;
+  readonly jsonDepth: number;
+  readonly outboxMessages: number;
+  readonly inFlight: number;
+  readonly catchUpTicks: number;
+}
+
+export interface WitnessLogConfig {
+  readonly directory: string;
+  readonly fileBytes: number;
+  readonly files: number;
+  readonly flushMs: number;
+}
+
+export interface LedgerConfig {
+  readonly directory: string;
+  readonly target: string;
+}
+
+/** Everything, checked; paths are absolute. */
+export interface GatewayConfig {
+  /** Names this gateway in topics and in its client id. */
+  readonly gateway: string;
+  readonly modelPath: string;
+  readonly mqtt: MqttConfig;
+  readonly routes: readonly Route[];
+  readonly frame: FrameConfig;
+  /** The model's settings with the file's overrides. */
+  readonly spikes: SpikeSettings;
+  /** Absent: the pipeline's default. */
+  readonly policy?: string;
+  readonly topicPrefix: string;
+  readonly output: OutputConfig;
+  /** 0: no counters are published. */
+  readonly countersIntervalS: number;
+  readonly limits: LimitsConfig;
+  readonly witnessLog?: WitnessLogConfig;
+  readonly ledger?: LedgerConfig;
+}
+
+/** Topics that the gateway publishes to. */
+export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>): {
+  readonly output: string;
+  readonly status: string;
+  readonly counters: string;
+} {
+  const { topicPrefix } = config;
+  return {
+    output: config.output.topic,
+    status: `${topicPrefix}/status`,
+    counters: `${topicPrefix}/counters`,
+  };
+}

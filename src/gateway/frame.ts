@@ -1,0 +1,134 @@
+/** From messages to ticks: one per message, or one per interval. */
+import type { Frame } from '../gate/packets.ts';
+import type { FrameConfig } from './config.ts';
+import type { Decoded } from './decode.ts';
+
+export interface FrameOptions {
+  readonly channels: number;
+  readonly routes: number;
+  readonly mode: FrameConfig['mode'];
+  readonly intervalMs: number;
+  /** Ticks that are made up for at most after a gap; the rest is skipped. */
+  readonly catchUpTicks: number;
+  /** Called for each tick with the same frame; must be done with it when it returns. */
+  readonly onFrame: (frame: Frame) => void;
+}
+
+/** Keeps the latest value of each channel and says when a tick is due. Time never goes back. */
+export class FrameAssembler {
+  /** Messages whose time lies before the last frame, or before the last message of their route: dropped. */
+  stale = 0;
+  /** Messages with the same time as the last of their route, as a broker sends them twice: dropped. */
+  duplicates = 0;
+  /** Grid: ticks left out because the gap was too long. */
+  skippedTicks = 0;
+  readonly #options: FrameOptions;
+  readonly #frame: Frame;
+  /** [routes], payload time of the last accepted message. */
+  readonly #routeTimeMs: Float64Array;
+  /** Grid: the next tick; NaN before the first message. */
+  #nextTickMs = Number.NaN;
+
+  constructor(options: FrameOptions) {
+    this.#options = options;
+    this.#frame = {
+      timeMs: Number.NEGATIVE_INFINITY,
+      values: new Float64Array(options.channels).fill(Number.NaN),
+    };
+    this.#routeTimeMs = new Float64Array(options.routes).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** Time of the last frame; -Infinity before the first. */
+  get timeMs(): number {
+    return this.#frame.timeMs;
+  }
+
+  /** Takes what a message said. Its own time counts, if it has one, else `receivedMs`. */
+  accept(route: number, receivedMs: number, decoded: Decoded): void {
+    const ownTime = !Number.isNaN(decoded.timeMs);
+    const timeMs = ownTime ? decoded.timeMs : receivedMs;
+    if (ownTime && !this.#isNew(route, timeMs)) return;
+    if (this.#options.mode === 'grid') this.#acceptOnGrid(timeMs, decoded);
+    else this.#acceptAsTick(timeMs, decoded);
+  }
+
+  /** Takes a retained message: state from before, which makes no tick. Older than the last frame it only fills gaps. */
+  seed(decoded: Decoded): void {
+    const old = decoded.timeMs < this.#frame.timeMs;
+    const { values } = this.#frame;
+    for (let channel = 0; channel < values.length; channel++) {
+      if (decoded.present[channel] === 1 && (!old || Number.isNaN(values[channel]!))) {
+        values[channel] = decoded.values[channel]!;
+      }
+    }
+  }
+
+  /** Grid by time of receipt: makes the ticks that are due, the one at `nowMs` included. */
+  advance(nowMs: number): void {
+    if (this.#options.mode !== 'grid') return;
+    if (Number.isNaN(this.#nextTickMs)) {
+      if (this.#frame.values.every(Number.isNaN)) return;
+      this.#nextTickMs = this.#gridAt(nowMs);
+    }
+    this.#tickUntil(nowMs + Number.MIN_VALUE);
+    if (this.#nextTickMs === nowMs) this.#tickOnGrid();
+  }
+
+  #isNew(route: number, timeMs: number): boolean {
+    const previousMs = this.#routeTimeMs[route]!;
+    if (timeMs === previousMs) this.duplicates++;
+    else if (timeMs < previousMs || this.#isPast(timeMs)) this.stale++;
+    else {
+      this.#routeTimeMs[route] = timeMs;
+      return true;
+    }
+    return false;
+  }
+
+  /** A grid tick holds everything up to its own time, so a message of just that time comes too late. */
+  #isPast(timeMs: number): boolean {
+    return this.#options.mode === 'grid' ? timeMs <= this.#frame.timeMs : timeMs < this.#frame.timeMs;
+  }
+
+  #acceptAsTick(timeMs: number, decoded: Decoded): void {
+    this.#apply(decoded);
+    this.#frame.timeMs = Math.max(timeMs, this.#frame.timeMs);
+    this.#options.onFrame(this.#frame);
+  }
+
+  #acceptOnGrid(timeMs: number, decoded: Decoded): void {
+    if (Number.isNaN(this.#nextTickMs)) this.#nextTickMs = this.#gridAt(timeMs);
+    this.#tickUntil(timeMs);
+    this.#apply(decoded);
+  }
+
+  /** Makes the ticks before `endMs`, the last `catchUpTicks` of them. */
+  #tickUntil(endMs: number): void {
+    const { intervalMs, catchUpTicks } = this.#options;
+    const due = Math.ceil((endMs - this.#nextTickMs) / intervalMs);
+    if (due > catchUpTicks) {
+      this.skippedTicks += due - catchUpTicks;
+      this.#nextTickMs += (due - catchUpTicks) * intervalMs;
+    }
+    while (this.#nextTickMs < endMs) this.#tickOnGrid();
+  }
+
+  #tickOnGrid(): void {
+    this.#frame.timeMs = this.#nextTickMs;
+    this.#nextTickMs += this.#options.intervalMs;
+    this.#options.onFrame(this.#frame);
+  }
+
+  /** The first whole multiple of the interval at or after `timeMs`. */
+  #gridAt(timeMs: number): number {
+    const { intervalMs } = this.#options;
+    return Math.ceil(timeMs / intervalMs) * intervalMs;
+  }
+
+  #apply(decoded: Decoded): void {
+    const { values } = this.#frame;
+    for (let channel = 0; channel < values.length; channel++) {
+      if (decoded.present[channel] === 1) values[channel] = decoded.values[channel]!;
+    }
+  }
+}

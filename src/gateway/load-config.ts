@@ -1,0 +1,172 @@
+/** From a YAML file to a checked config and its model, or to the list of everything that is wrong. */
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isNode, LineCounter, parseDocument } from 'yaml';
+import type { Model } from '../engine/model.ts';
+import { loadModel } from '../engine/model-file.ts';
+import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Section } from './checker.ts';
+import { type GatewayConfig, ownTopics } from './config.ts';
+import { readRoutes, readSpikes } from './config-channels.ts';
+import * as sections from './config-sections.ts';
+import { topicMatches } from './topics.ts';
+
+const configBytesMax = 1 << 20;
+
+/** A config that can't be used. `problems` lists all of it; the message has one problem per line. */
+export class GatewayConfigError extends Error {
+  override readonly name = 'GatewayConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(path: string, problems: readonly ConfigProblem[]) {
+    const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
+    super([`${path} has ${count}:`, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n'));
+    this.problems = problems;
+  }
+}
+
+export interface LoadOptions {
+  /** Names that `policy` may have; empty: not checked. */
+  readonly policies?: readonly string[];
+  /** Names that `ledger.target` may have; empty: not checked. */
+  readonly targets?: readonly string[];
+}
+
+export interface LoadedConfig {
+  readonly config: GatewayConfig;
+  readonly model: Model;
+}
+
+/** Reads the file and the model that it names. Throws GatewayConfigError with every problem found. */
+export function loadGatewayConfig(path: string, options: LoadOptions = {}): LoadedConfig {
+  return parseGatewayConfig(readConfigText(path), path, options);
+}
+
+/** The same for a text; `path` names it and is what relative paths in it are relative to. */
+export function parseGatewayConfig(text: string, path: string, options: LoadOptions = {}): LoadedConfig {
+  const { value, problems } = parseYaml(text);
+  if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  const root = new Section(problems, [], value, sections.rootKeys);
+  const directory = dirname(resolve(path));
+  const model = readModel(root, directory);
+  const config = model === undefined ? undefined : readConfig(root, directory, model, options);
+  // Without a model its channels are unknown; the rest is checked all the same.
+  if (model === undefined) readConfig(root, directory, undefined, options);
+  if (config === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  return { config, model: model! };
+}
+
+function readConfigText(path: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > configBytesMax) throw new Error(`it has ${size} bytes, more than ${configBytesMax}`);
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const got = (error as Error).message;
+    throw new GatewayConfigError(path, [{ path: '', expected: 'a readable file', got }]);
+  }
+}
+
+function parseYaml(text: string): { value: unknown; problems: Problems } {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineOf = (path: KeyPath) => {
+    for (let length = path.length; length > 0; length--) {
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+    }
+    return undefined;
+  };
+  const problems = new Problems(lineOf);
+  for (const error of document.errors) {
+    const { line } = lines.linePos(error.pos[0]);
+    problems.list.push({ path: '', expected: 'valid YAML', got: error.message.split('\n')[0]!, line });
+  }
+  try {
+    return { value: document.errors.length > 0 ? {} : (document.toJS() ?? {}), problems };
+  } catch (error) {
+    problems.add([], 'valid YAML', (error as Error).message);
+    return { value: {}, problems };
+  }
+}
+
+function readModel(root: Section, directory: string): Model | undefined {
+  const name = root.text('model', undefined, 'the path of a model file');
+  if (name === '') return undefined;
+  try {
+    return loadModel(readFileSync(resolve(directory, name)));
+  } catch (error) {
+    root.add('model', 'a model file', `${describe(name)}: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function readConfig(
+  root: Section,
+  directory: string,
+  model: Model | undefined,
+  options: LoadOptions,
+): GatewayConfig {
+  const gateway = sections.readGatewayName(root);
+  const topicPrefix = sections.readTopicName(root, 'topicPrefix', `dormouse/${gateway || 'gateway'}`);
+  const channels = model?.meaning.channels ?? [];
+  const frame = sections.readFrame(root.section('frame', sections.frameKeys));
+  const config: GatewayConfig = {
+    gateway,
+    topicPrefix,
+    modelPath: resolve(directory, root.text('model', 'model')),
+    mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
+    routes: model === undefined ? [] : readRoutes(root, channels),
+    frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
+    spikes:
+      model === undefined
+        ? { delta: [], heartbeat: [], refractory: [] }
+        : readSpikes(root.section('spikes'), channels, model.meaning.spikes),
+    ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', options.policies ?? []) } : {}),
+    output: sections.readOutput(root.section('output', sections.outputKeys), topicPrefix),
+    countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
+    limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
+    ...(root.has('witnessLog')
+      ? {
+          witnessLog: sections.readWitnessLog(root.section('witnessLog', sections.witnessLogKeys), directory),
+        }
+      : {}),
+    ...(root.has('ledger')
+      ? {
+          ledger: sections.readLedger(
+            root.section('ledger', sections.ledgerKeys),
+            directory,
+            options.targets ?? [],
+          ),
+        }
+      : {}),
+  };
+  noteLoops(root, config);
+  notePlainTimestamps(root, config);
+  return config;
+}
+
+/** A gateway that hears itself never sleeps again. */
+function noteLoops(root: Section, config: GatewayConfig): void {
+  for (const { filter } of config.routes) {
+    for (const topic of Object.values(ownTopics(config))) {
+      if (!topicMatches(filter, topic)) continue;
+      const expected = 'topic filters that do not match what this gateway publishes';
+      root.add('channels', expected, `${describe(filter)}, which matches ${describe(topic)}`);
+    }
+  }
+}
+
+/** Plain payloads tell no time, and two kinds of time don't mix. */
+function notePlainTimestamps(root: Section, config: GatewayConfig): void {
+  if (config.frame.timestamp === undefined) return;
+  for (const { channels } of config.routes) {
+    for (const { name, rule } of channels) {
+      if (rule.kind !== 'plain') continue;
+      root.problems.add(
+        ['frame', 'timestamp'],
+        'payloads that carry a time',
+        `the plain payloads of ${name}`,
+      );
+    }
+  }
+}
