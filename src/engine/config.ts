@@ -8,6 +8,7 @@ import {
   LAYERS_MAX,
   OUTPUTS_MAX,
   SEQUENCE_MAX,
+  WINDOW_MAX,
 } from './limits.ts';
 
 /** What one tier of compute may use. Tier 3 (skip) uses nothing and has no limits. */
@@ -100,7 +101,7 @@ const sizeLimits = {
   hidden: HIDDEN_MAX,
   heads: HEADS_MAX,
   layers: LAYERS_MAX,
-  window: SEQUENCE_MAX,
+  window: WINDOW_MAX,
   feedForward: FEED_FORWARD_MAX,
 } as const;
 

@@ -69,7 +69,7 @@ export class Engine {
     requireBudget(this.memoryPlan.totalBytes, options.maxBytes);
     this.memory = fixedMemory(this.memoryPlan.totalBytes);
     this.#layout = this.memoryPlan.layout;
-    this.#kernels = chooseKernels(this.memory, options.kernels);
+    this.#kernels = chooseKernels(this.memory, this.#layout.widened, options.kernels);
     this.#rings = new KvRings(this.config, this.streams, this.memory, this.#layout);
     writeWeights(this.memory, this.#layout, this.#kernels, model);
     this.plans = planTable(this.config);

@@ -10,7 +10,7 @@ export function round(value: number): number {
 
 /** `value` within low..high. */
 export function clamp(value: number, low: number, high: number): number {
-  return value < low ? low : value > high ? high : value;
+  return Math.min(Math.max(value, low), high);
 }
 
 /**

@@ -37,6 +37,8 @@ export const HIDDEN_MAX = 4096;
 export const HEADS_MAX = 64;
 export const LAYERS_MAX = 64;
 export const SEQUENCE_MAX = 131072;
+/** So many exponentials of EXPONENT_ONE still fit an int32. */
+export const WINDOW_MAX = 16384;
 export const FEED_FORWARD_MAX = 16384;
 export const STREAMS_MAX = 4096;
 /** A wasm32 memory holds at most 4 GiB; the engine asks for at most half of it. */
@@ -60,4 +62,5 @@ assert(
   'the widest product fits an accumulator',
 );
 assert(ACCUMULATOR_MAX * 2 ** 24 <= 2 ** 53, 'accumulator times multiplier is exact in a double');
+assert((WINDOW_MAX + 1) * EXPONENT_ONE < 2 ** 31, 'the sum of exponentials fits an int32');
 assert(ACTIVATION_ZERO * 2 <= ACTIVATION_MAX + 1, 'zero lies in the middle of the activations');

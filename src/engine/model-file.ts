@@ -221,7 +221,7 @@ export function tensorList(model: Model): { name: string; dtype: Dtype; shape: r
 
 function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
   checkLinear('embedding', weights.embedding, -FEATURE_MAX, FEATURE_MAX);
-  weights.layers.forEach((layer, index) => checkLayer(`layers.${index}`, layer, config));
+  for (const [index, layer] of weights.layers.entries()) checkLayer(`layers.${index}`, layer, config);
   checkScale('norm.gain', weights.headGain, 1024);
   checkLinear('head', weights.head, 0, ACTIVATION_MAX);
   checkLinear('linear', weights.linear, -FEATURE_MAX, FEATURE_MAX);

@@ -27,7 +27,8 @@ export function writeWeights(
   writer.single(layout.head, weights.head, config.hidden);
   writer.single(layout.linear, weights.linear, config.features);
   writer.ints(layout.exponentTable, weights.exponentTable);
-  weights.layers.forEach((layer, index) => writeLayer(writer, layout.layers[index]!, layer, config));
+  for (const [index, layer] of weights.layers.entries())
+    writeLayer(writer, layout.layers[index]!, layer, config);
 }
 
 function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config: TransformerConfig): void {
