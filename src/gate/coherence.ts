@@ -1,0 +1,278 @@
+/**
+ * Do the channels still move together? An exponentially weighted correlation graph and its minimum cut, lambda.
+ *
+ * What lambda is worth: it sees a sensor that came loose, is stuck or grew noisy, and is blind to level shifts and
+ * common drift; the cut isolates a single channel nearly always. It therefore votes on trust, not on compute.
+ */
+import { assert } from '../engine/limits.ts';
+import type { Channel } from '../engine/model.ts';
+import { decayOfHalfLife, wholeIntervals, wholePower } from './decay.ts';
+import { MinimumCut } from './min-cut.ts';
+import { CHANNELS_MAX, type Frame, type GatePacket, Q15_ONE } from './packets.ts';
+import { RunningMedian } from './running-median.ts';
+
+export interface CoherenceSettings {
+  /** Intervals after which a tick counts half, a whole number >= 1. */
+  readonly halfLife: number;
+  /** Correlations are multiplied by 1 - shrinkage: few ticks overstate them. 0 to 1. */
+  readonly shrinkage: number;
+  /** An edge of the graph, for the derived fields: |correlation| above this, Q15. The default is twice its noise. */
+  readonly edgeThresholdQ15: number;
+  /** A channel is still when its recent standard deviation is below this, in channel scales. */
+  readonly stillness: number;
+}
+
+export const defaultCoherenceSettings: CoherenceSettings = Object.freeze({
+  halfLife: 30,
+  shrinkage: 0.1,
+  edgeThresholdQ15: 6554,
+  stillness: 0.05,
+});
+
+/** Normalised values are clipped here, so that one wild reading does not own the correlation for an hour. */
+const Z_CLIP = 6;
+/** The reference is the median of so many of the last lambdas in normal state, ... */
+export const REFERENCE_SAMPLES = 60;
+/** ... and means something from so many on. */
+export const REFERENCE_SAMPLES_MIN = 16;
+/** A state other than normal that lasts for so many samples is the new normal. */
+export const ABNORMAL_SAMPLES_MAX = 60;
+
+/** An empty gate packet, to be refilled by `Coherence.measure`. */
+export function makeGatePacket(): GatePacket {
+  return {
+    lambdaQ15: Q15_ONE,
+    lambdaPreviousQ15: Q15_ONE,
+    lambdaReferenceQ15: 0,
+    boundaryEdges: 0,
+    boundaryConcentrationQ15: 0,
+    partitionCount: 0,
+    ready: false,
+  };
+}
+
+/** Follows the correlations of the channels. All memory is taken by the constructor. */
+export class Coherence {
+  readonly #channels: readonly Channel[];
+  readonly #settings: CoherenceSettings;
+  readonly #decay: number;
+  /** Weight of past ticks from which the correlations mean something: that of two half-lives. */
+  readonly #weightReady: number;
+  /** Last known normalised value, its weighted mean and, row-major, the weighted covariance. */
+  readonly #values: Float64Array;
+  readonly #means: Float64Array;
+  readonly #covariance: Float64Array;
+  readonly #deviation: Float64Array;
+  /** 1 from a channel's first value on; the others are not in the graph. */
+  readonly #known: Uint8Array;
+  readonly #nodes: Int32Array;
+  readonly #weights: Int32Array;
+  readonly #crossing: Int32Array;
+  readonly #component: Int32Array;
+  readonly #cut: MinimumCut;
+  readonly #reference = new RunningMedian(REFERENCE_SAMPLES);
+  #nodeCount = 0;
+  #weight = 0;
+  #unspent = 0;
+  #previousQ15 = Q15_ONE;
+  #abnormal = 0;
+
+  /** 0 to 64 channels. */
+  constructor(channels: readonly Channel[], settings: CoherenceSettings = defaultCoherenceSettings) {
+    const count = channels.length;
+    assert(count <= CHANNELS_MAX, 'the channels fit');
+    this.#channels = channels;
+    this.#settings = settings;
+    this.#decay = decayOfHalfLife(settings.halfLife);
+    this.#weightReady = 0.75 / (1 - this.#decay);
+    this.#values = new Float64Array(count);
+    this.#means = new Float64Array(count);
+    this.#covariance = new Float64Array(count * count);
+    this.#deviation = new Float64Array(count);
+    this.#known = new Uint8Array(count);
+    this.#nodes = new Int32Array(count);
+    this.#weights = new Int32Array(count * count);
+    this.#crossing = new Int32Array(count);
+    this.#component = new Int32Array(count);
+    this.#cut = new MinimumCut(Math.max(count, 2));
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#known.fill(0);
+    this.#values.fill(0);
+    this.#means.fill(0);
+    this.#covariance.fill(0);
+    this.#reference.reset();
+    this.#weight = 0;
+    this.#unspent = 0;
+    this.#previousQ15 = Q15_ONE;
+    this.#abnormal = 0;
+  }
+
+  /**
+   * Takes in one tick; an unknown value (NaN) is held. `elapsedIntervals`: since the last tick, >= 0.
+   * Weighted mean and covariance by West's update (1979), O(channels^2).
+   */
+  observe(frame: Frame, elapsedIntervals: number): void {
+    const count = this.#channels.length;
+    assert(frame.values.length === count, 'a frame has one value per channel');
+    this.#unspent += elapsedIntervals;
+    const intervals = wholeIntervals(this.#unspent);
+    this.#unspent -= intervals;
+    this.#weight = this.#weight * wholePower(this.#decay, intervals) + 1;
+    const share = 1 / this.#weight;
+    this.#deviate(frame.values);
+    for (let row = 0; row < count; row++) {
+      const deviation = this.#deviation[row]! * share;
+      this.#means[row]! += deviation;
+      for (let column = row; column < count; column++) {
+        const at = row * count + column;
+        this.#covariance[at] = (1 - share) * (this.#covariance[at]! + deviation * this.#deviation[column]!);
+      }
+    }
+  }
+
+  #deviate(values: Float64Array): void {
+    for (let channel = 0; channel < values.length; channel++) {
+      const value = values[channel]!;
+      if (Number.isFinite(value)) this.#takeValue(channel, value);
+      this.#deviation[channel] = this.#values[channel]! - this.#means[channel]!;
+    }
+  }
+
+  #takeValue(channel: number, value: number): void {
+    const { center, scale } = this.#channels[channel]!;
+    const z = Math.max(-Z_CLIP, Math.min(Z_CLIP, (value - center) / scale));
+    this.#values[channel] = z;
+    if (this.#known[channel]) return;
+    this.#known[channel] = 1;
+    this.#means[channel] = z; // it did not jump here from the centre
+  }
+
+  /**
+   * Computes lambda of the ticks so far into `packet`: the minimum cut over (channels - 1), so that 1 means that all
+   * move as one. Channels without a value yet are left out. With fewer than two channels nothing can come apart:
+   * lambda is 1 and never ready. Otherwise it is ready once two half-lives were seen, at least half of the channels
+   * are not still (two still sensors do not disagree), and the reference has 16 samples.
+   *
+   * `normal`: whether the last decision trusted the channels; only such samples make the reference, unless the
+   * state lasts.
+   *
+   * `boundaryConcentrationQ15`: where the cut isolates one channel, that channel, which always holds all of the
+   * crossing weight, is not counted.
+   */
+  measure(normal: boolean, packet: GatePacket): void {
+    const moving = this.#buildGraph();
+    packet.lambdaPreviousQ15 = this.#previousQ15;
+    packet.partitionCount = this.#countComponents();
+    if (this.#nodeCount < 2) this.#measureNothing(packet);
+    else this.#measureCut(packet);
+    const warm = this.#weight >= this.#weightReady && this.#nodeCount >= 2 && 2 * moving >= this.#nodeCount;
+    if (warm) this.#updateReference(packet.lambdaQ15, normal);
+    this.#previousQ15 = packet.lambdaQ15;
+    packet.lambdaReferenceQ15 = this.#reference.median;
+    packet.ready = warm && this.#reference.count >= REFERENCE_SAMPLES_MIN;
+  }
+
+  /** Fills nodes and weights; returns how many nodes are not still. */
+  #buildGraph(): number {
+    const count = this.#channels.length;
+    const floor = this.#settings.stillness ** 2;
+    let moving = 0;
+    this.#nodeCount = 0;
+    for (let channel = 0; channel < count; channel++) {
+      if (!this.#known[channel]) continue;
+      const variance = this.#covariance[channel * count + channel]!;
+      if (variance >= floor) moving++;
+      const node = this.#nodeCount++;
+      this.#nodes[node] = channel;
+      for (let other = 0; other < node; other++) {
+        const weight = this.#correlationQ15(this.#nodes[other]!, channel);
+        this.#weights[node * count + other] = weight;
+        this.#weights[other * count + node] = weight;
+      }
+    }
+    return moving;
+  }
+
+  /** Shrunk |correlation| of two channels, row < column. A still channel's noise is not a motion: it adds a floor. */
+  #correlationQ15(row: number, column: number): number {
+    const count = this.#channels.length;
+    const floor = this.#settings.stillness ** 2;
+    const rowVariance = this.#covariance[row * count + row]! + floor;
+    const columnVariance = this.#covariance[column * count + column]! + floor;
+    const product = rowVariance * columnVariance;
+    if (product <= 0) return 0;
+    const correlation = Math.abs(this.#covariance[row * count + column]!) / Math.sqrt(product);
+    return Math.round(Math.min(correlation, 1) * (1 - this.#settings.shrinkage) * Q15_ONE);
+  }
+
+  #measureNothing(packet: GatePacket): void {
+    packet.lambdaQ15 = Q15_ONE;
+    packet.boundaryEdges = 0;
+    packet.boundaryConcentrationQ15 = 0;
+  }
+
+  #measureCut(packet: GatePacket): void {
+    const weight = this.#cut.find(this.#weights, this.#nodeCount, this.#channels.length);
+    packet.lambdaQ15 = Math.round(weight / (this.#nodeCount - 1));
+    packet.boundaryEdges = this.#crossEdges();
+    packet.boundaryConcentrationQ15 = this.#concentration(weight);
+  }
+
+  /** Sums the crossing weight at each node; returns how many crossing edges exceed the edge threshold. */
+  #crossEdges(): number {
+    const { side } = this.#cut;
+    let edges = 0;
+    this.#crossing.fill(0);
+    for (let node = 0; node < this.#nodeCount; node++) {
+      for (let other = 0; other < node; other++) {
+        if (side[node] === side[other]) continue;
+        const weight = this.#weights[node * this.#channels.length + other]!;
+        if (weight > this.#settings.edgeThresholdQ15) edges++;
+        this.#crossing[node]! += weight;
+        this.#crossing[other]! += weight;
+      }
+    }
+    return edges;
+  }
+
+  #concentration(weight: number): number {
+    if (weight === 0) return 0;
+    let inside = 0;
+    for (let node = 0; node < this.#nodeCount; node++) inside += this.#cut.side[node]!;
+    const alone = inside === 1 ? 1 : inside === this.#nodeCount - 1 ? 0 : -1;
+    let largest = 0;
+    for (let node = 0; node < this.#nodeCount; node++) {
+      if (this.#cut.side[node] !== alone || this.#nodeCount === 2)
+        largest = Math.max(largest, this.#crossing[node]!);
+    }
+    return Math.round((largest / weight) * Q15_ONE);
+  }
+
+  /** Connected components over the edges above the threshold: merges labels towards the lower index. */
+  #countComponents(): number {
+    const label = this.#component;
+    let components = this.#nodeCount;
+    for (let node = 0; node < this.#nodeCount; node++) {
+      label[node] = node;
+      for (let other = 0; other < node; other++) {
+        const edge = this.#weights[node * this.#channels.length + other]! > this.#settings.edgeThresholdQ15;
+        if (!edge || label[node] === label[other]) continue;
+        components--;
+        this.#relabel(label[node]!, label[other]!, node);
+      }
+    }
+    return components;
+  }
+
+  #relabel(from: number, to: number, last: number): void {
+    for (let node = 0; node <= last; node++) if (this.#component[node] === from) this.#component[node] = to;
+  }
+
+  #updateReference(lambdaQ15: number, normal: boolean): void {
+    this.#abnormal = normal ? 0 : this.#abnormal + 1;
+    if (normal || this.#abnormal > ABNORMAL_SAMPLES_MAX) this.#reference.push(lambdaQ15);
+  }
+}
