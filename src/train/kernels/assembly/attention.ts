@@ -1,0 +1,114 @@
+/**
+ * Windowed causal attention with a learned sink and a learned bias by age.
+ *
+ * qkv: [rows, 3 hidden] (queries, keys, values); probability: [rows, heads, window] by age, ages that do not exist
+ * are zero; context: [rows, hidden]; ageBias: [heads, window]; sink: [heads]. Rows are `sequences` of `length`
+ * tokens; nothing crosses from one to the next.
+ */
+import { addScaled, dot, exponential } from './math';
+
+export function attention(
+  qkv: usize, probability: usize, context: usize, ageBias: usize, sink: usize,
+  sequences: i32, length: i32, heads: i32, size: i32, window: i32,
+): void {
+  const hidden = heads * size;
+  const stride = <usize>(3 * hidden) << 2;
+  const scale: f32 = <f32>1 / sqrt<f32>(<f32>size);
+  for (let row = 0; row < sequences * length; row++) {
+    const seen = min(window, row % length + 1);
+    for (let head = 0; head < heads; head++) {
+      const query = qkv + <usize>row * stride + (<usize>(head * size) << 2);
+      const p = probability + (<usize>((row * heads + head) * window) << 2);
+      scores(query, query + (<usize>hidden << 2), stride, ageBias + (<usize>(head * window) << 2), p, seen, size, scale);
+      softmaxWithSink(p, load<f32>(sink + (<usize>head << 2)), seen, window);
+      const out = context + (<usize>(row * hidden + head * size) << 2);
+      memory.fill(out, 0, <usize>size << 2);
+      for (let age = 0; age < seen; age++) {
+        const value = query + (<usize>(2 * hidden) << 2) - <usize>age * stride;
+        addScaled(out, value, load<f32>(p + (<usize>age << 2)), size);
+      }
+    }
+  }
+}
+
+function scores(
+  query: usize, key: usize, stride: usize, bias: usize, p: usize, seen: i32, size: i32, scale: f32,
+): void {
+  for (let age = 0; age < seen; age++) {
+    const at = <usize>age << 2;
+    store<f32>(p + at, dot(query, key - <usize>age * stride, size) * scale + load<f32>(bias + at));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function exponentialOf(x: f32): f32 {
+  return f32x4.extract_lane(exponential(f32x4.splat(x)), 0);
+}
+
+function softmaxWithSink(p: usize, sink: f32, seen: i32, window: i32): void {
+  let top = sink;
+  for (let age = 0; age < seen; age++) top = max(top, load<f32>(p + (<usize>age << 2)));
+  let total = exponentialOf(sink - top);
+  for (let age = 0; age < seen; age++) {
+    const at = p + (<usize>age << 2);
+    const e = exponentialOf(load<f32>(at) - top);
+    store<f32>(at, e);
+    total += e;
+  }
+  const inverse: f32 = <f32>1 / total;
+  for (let age = 0; age < window; age++) {
+    const at = p + (<usize>age << 2);
+    store<f32>(at, age < seen ? load<f32>(at) * inverse : 0);
+  }
+}
+
+/** Adds into dQkv (zeroed by the caller), dAgeBias and dSink. */
+export function attentionBackward(
+  qkv: usize, probability: usize, dContext: usize, dQkv: usize, dAgeBias: usize, dSink: usize,
+  sequences: i32, length: i32, heads: i32, size: i32, window: i32, scratch: usize,
+): void {
+  const hidden = heads * size;
+  const stride = <usize>(3 * hidden) << 2;
+  const scale: f32 = <f32>1 / sqrt<f32>(<f32>size);
+  for (let row = 0; row < sequences * length; row++) {
+    const seen = min(window, row % length + 1);
+    for (let head = 0; head < heads; head++) {
+      const offset = <usize>row * stride + (<usize>(head * size) << 2);
+      const p = probability + (<usize>((row * heads + head) * window) << 2);
+      const dOut = dContext + (<usize>(row * hidden + head * size) << 2);
+      const mean = probabilityGradients(qkv + offset, dQkv + offset, p, dOut, hidden, stride, seen, size, scratch);
+      let rest: f32 = 1;
+      for (let age = 0; age < seen; age++) {
+        const at = <usize>age << 2;
+        const weight = load<f32>(p + at);
+        rest -= weight;
+        const ds = weight * (load<f32>(scratch + at) - mean);
+        const bias = dAgeBias + (<usize>(head * window) << 2) + at;
+        store<f32>(bias, load<f32>(bias) + ds);
+        const key = offset + (<usize>hidden << 2) - <usize>age * stride;
+        addScaled(dQkv + offset, qkv + key, ds * scale, size);
+        addScaled(dQkv + key, qkv + offset, ds * scale, size);
+      }
+      const sink = dSink + (<usize>head << 2);
+      store<f32>(sink, load<f32>(sink) - rest * mean);
+    }
+  }
+}
+
+/** dV += p dOut; scratch[age] = dOut . v; returns sum of p times that. */
+function probabilityGradients(
+  qkv: usize, dQkv: usize, p: usize, dOut: usize, hidden: i32, stride: usize, seen: i32, size: i32, scratch: usize,
+): f32 {
+  let mean: f32 = 0;
+  for (let age = 0; age < seen; age++) {
+    const at = <usize>age << 2;
+    const value = (<usize>(2 * hidden) << 2) - <usize>age * stride;
+    const weight = load<f32>(p + at);
+    const dp = dot(dOut, qkv + value, size);
+    store<f32>(scratch + at, dp);
+    mean += weight * dp;
+    addScaled(dQkv + value, dOut, weight, size);
+  }
+  return mean;
+}

@@ -1,0 +1,95 @@
+/** Where each parameter lies in the one flat array that the trainer, the optimiser and the threads share. */
+import type { TransformerConfig } from '../engine/config.ts';
+import { Random } from './random.ts';
+
+/** One parameter array, row-major; `offset` in floats, a multiple of 4. */
+export interface Slice {
+  readonly name: string;
+  readonly offset: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Whether weight decay applies (matrices only). */
+  readonly decay: boolean;
+}
+
+export interface LinearSlices {
+  readonly weight: Slice;
+  readonly bias: Slice;
+}
+
+export interface LayerSlices {
+  /** [3 hidden, hidden]: queries, keys, values; row = head * headSize + component within each. */
+  readonly qkv: LinearSlices;
+  readonly output: LinearSlices;
+  /** [heads, window]. */
+  readonly ageBias: Slice;
+  /** [1, heads]. */
+  readonly sink: Slice;
+  readonly up: LinearSlices;
+  readonly down: LinearSlices;
+}
+
+export interface ParameterLayout {
+  readonly embedding: LinearSlices;
+  readonly layers: readonly LayerSlices[];
+  readonly head: LinearSlices;
+  /** [outputs, features], the linear path. */
+  readonly linear: Slice;
+  readonly slices: readonly Slice[];
+  /** Floats in all, padding included. */
+  readonly count: number;
+}
+
+export function parameterLayout(config: TransformerConfig): ParameterLayout {
+  const { features, outputs, hidden, heads, window, feedForward } = config;
+  const slices: Slice[] = [];
+  let count = 0;
+  const slice = (name: string, rows: number, columns: number, decay: boolean): Slice => {
+    const made = { name, offset: count, rows, columns, decay };
+    count += Math.ceil((rows * columns) / 4) * 4;
+    slices.push(made);
+    return made;
+  };
+  const linear = (name: string, rows: number, columns: number): LinearSlices => ({
+    weight: slice(`${name}.weight`, rows, columns, true),
+    bias: slice(`${name}.bias`, 1, rows, false),
+  });
+  const layer = (_: unknown, index: number): LayerSlices => ({
+    qkv: linear(`layer${index}.qkv`, 3 * hidden, hidden),
+    output: linear(`layer${index}.output`, hidden, hidden),
+    ageBias: slice(`layer${index}.ageBias`, heads, window, false),
+    sink: slice(`layer${index}.sink`, 1, heads, false),
+    up: linear(`layer${index}.up`, feedForward, hidden),
+    down: linear(`layer${index}.down`, hidden, feedForward),
+  });
+  const embedding = linear('embedding', hidden, features);
+  const layers = Array.from({ length: config.layers }, layer);
+  const head = linear('head', outputs, hidden);
+  const path = slice('linear.weight', outputs, features, true);
+  return { embedding, layers, head, linear: path, slices, count };
+}
+
+/**
+ * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth), the head and the
+ * linear path near zero so that training starts at the prior, biases zero, age biases zero.
+ */
+export function initialParameters(
+  config: TransformerConfig,
+  layout: ParameterLayout,
+  seed: number,
+): Float32Array {
+  const parameters = new Float32Array(layout.count);
+  const random = new Random(seed, 1);
+  for (const { name, offset, rows, columns, decay } of layout.slices) {
+    if (!decay) continue;
+    const deviation = initialGain(name, config.layers) / Math.sqrt(columns);
+    for (let i = 0; i < rows * columns; i++) parameters[offset + i] = deviation * random.normal();
+  }
+  return parameters;
+}
+
+function initialGain(name: string, layers: number): number {
+  if (name.startsWith('linear')) return 0;
+  if (name.startsWith('head')) return 0.1;
+  return name.includes('output') || name.includes('down') ? 1 / Math.sqrt(2 * layers) : 1;
+}

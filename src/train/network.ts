@@ -1,0 +1,281 @@
+/**
+ * The float32 network: forward and backward by hand, each line a formula of the paper.
+ *
+ * `x` is the residual stream, [rows, hidden]; y = x W^T + b throughout. The backward pass reads real values from the
+ * tape and weights from `weights`, so it serves the quantised forward pass too (straight-through).
+ */
+import { headSize } from '../engine/config.ts';
+import { NN, NT, TN } from './kernels/kernels.ts';
+import type { LinearSlices, Slice } from './layout.ts';
+import { type LossSettings, loss } from './losses.ts';
+import { floats, type LayerTape, type Workspace } from './workspace.ts';
+
+/** `sequences` of `length` tokens each, already in the workspace. */
+export interface BatchShape {
+  readonly sequences: number;
+  readonly length: number;
+}
+
+/** Where values stop moving in the quantised pass; absent in the float pass. Real units. */
+export interface ClipLimits {
+  readonly normed: readonly [number, number];
+  readonly layers: readonly {
+    readonly context: readonly [number, number];
+    readonly up: readonly [number, number];
+  }[];
+}
+
+/** Fills the tape from `features` with the parameters as they are. */
+export function forward(workspace: Workspace, shape: BatchShape): void {
+  const { config, kernels, layout, parameters } = workspace;
+  const rows = shape.sequences * shape.length;
+  kernels.splitFeatures(
+    workspace.features,
+    workspace.featuresHigh,
+    workspace.featuresLow,
+    workspace.featuresReal,
+    rows * config.features,
+  );
+  project(workspace, workspace.featuresReal, layout.embedding, workspace.embedded, rows);
+  let x = workspace.embedded;
+  for (const [index, tape] of workspace.layers.entries()) {
+    const slices = layout.layers[index]!;
+    const at = (slice: Slice) => parameters + 4 * slice.offset;
+    kernels.rmsNorm(x, tape.attentionNormed, tape.attentionInverse, rows, config.hidden);
+    project(workspace, tape.attentionNormed, slices.qkv, tape.qkv, rows);
+    kernels.attention(
+      tape.qkv,
+      tape.probability,
+      tape.context,
+      at(slices.ageBias),
+      at(slices.sink),
+      shape.sequences,
+      shape.length,
+      config.heads,
+      headSize(config),
+      config.window,
+    );
+    project(workspace, tape.context, slices.output, workspace.wide, rows);
+    residual(workspace, tape.middle, x, tape.keep, shape);
+    kernels.rmsNorm(tape.middle, tape.feedForwardNormed, tape.feedForwardInverse, rows, config.hidden);
+    project(workspace, tape.feedForwardNormed, slices.up, tape.up, rows);
+    kernels.gelu(tape.up, tape.activated, rows * config.feedForward);
+    project(workspace, tape.activated, slices.down, workspace.wide, rows);
+    residual(workspace, tape.out, tape.middle, tape.keep, shape);
+    exit(workspace, tape, rows);
+    x = tape.out;
+  }
+}
+
+/** The shared norm and head, and the linear path beside them. */
+function exit(workspace: Workspace, tape: LayerTape, rows: number): void {
+  const { config, kernels, layout, parameters, scratch } = workspace;
+  const { features, outputs } = config;
+  kernels.rmsNorm(tape.out, tape.exitNormed, tape.exitInverse, rows, config.hidden);
+  project(workspace, tape.exitNormed, layout.head, tape.logits, rows);
+  const path = parameters + 4 * layout.linear.offset;
+  kernels.gemm(
+    NT,
+    rows,
+    outputs,
+    features,
+    workspace.featuresReal,
+    features,
+    path,
+    features,
+    tape.logits,
+    outputs,
+    1,
+    scratch,
+  );
+}
+
+/** y = x W^T + b. */
+function project(
+  workspace: Workspace,
+  x: number,
+  { weight, bias }: LinearSlices,
+  y: number,
+  rows: number,
+): void {
+  const { kernels, parameters, scratch } = workspace;
+  const { rows: n, columns: k } = weight;
+  kernels.gemm(NT, rows, n, k, x, k, parameters + 4 * weight.offset, k, y, n, 0, scratch);
+  kernels.addBias(y, parameters + 4 * bias.offset, rows, n);
+}
+
+/** out = x + branch (in `wide`), for the sequences that keep the layer. */
+function residual(workspace: Workspace, out: number, x: number, keep: number, shape: BatchShape): void {
+  const count = shape.length * workspace.config.hidden;
+  workspace.kernels.addResidual(out, x, workspace.wide, keep, shape.sequences, count);
+}
+
+/**
+ * Weighted sum of the exits' losses, sum over l of exits[l] sum over rows of weight loss; the tape's logits become
+ * their gradients.
+ */
+export function exitLosses(
+  workspace: Workspace,
+  shape: BatchShape,
+  settings: LossSettings,
+  exits: readonly number[],
+): number {
+  const { outputs } = workspace.config;
+  const rows = shape.sequences * shape.length;
+  const targets = floats(workspace, workspace.targets, rows * workspace.targetSize);
+  const weights = floats(workspace, workspace.weights, rows);
+  let total = 0;
+  for (const [index, tape] of workspace.layers.entries()) {
+    const logits = floats(workspace, tape.logits, rows * outputs);
+    const scale = exits[index]!;
+    total += scale * loss(settings, logits, targets, weights, rows, outputs, logits, scale);
+  }
+  return total;
+}
+
+/**
+ * Adds the gradients of all parameters, from the logits' gradients on the tape. `weights`: byte address of the flat
+ * array that the forward pass used (the parameters, or their dequantised values).
+ */
+export function backward(
+  workspace: Workspace,
+  shape: BatchShape,
+  weights: number,
+  clip: ClipLimits | null,
+): void {
+  const { config, layout, dResidual } = workspace;
+  const rows = shape.sequences * shape.length;
+  floats(workspace, dResidual, rows * config.hidden).fill(0);
+  for (let index = config.layers - 1; index >= 0; index--) {
+    const tape = workspace.layers[index]!;
+    exitBackward(workspace, tape, rows, weights, clip);
+    feedForwardBackward(workspace, index, shape, weights, clip);
+    attentionBackward(workspace, index, shape, weights, clip);
+  }
+  weightGradient(workspace, dResidual, workspace.featuresReal, layout.embedding, rows);
+}
+
+function exitBackward(
+  workspace: Workspace,
+  tape: LayerTape,
+  rows: number,
+  weights: number,
+  clip: ClipLimits | null,
+): void {
+  const { config, kernels, layout, dNormed, dResidual } = workspace;
+  weightGradient(workspace, tape.logits, tape.exitNormed, layout.head, rows);
+  matrixGradient(workspace, tape.logits, workspace.featuresReal, layout.linear, rows);
+  inputGradient(workspace, tape.logits, layout.head.weight, weights, dNormed, rows);
+  clipNormed(workspace, tape.exitNormed, rows, clip);
+  kernels.rmsNormBackward(dNormed, tape.exitNormed, tape.exitInverse, dResidual, rows, config.hidden);
+}
+
+function feedForwardBackward(
+  workspace: Workspace,
+  index: number,
+  shape: BatchShape,
+  weights: number,
+  clip: ClipLimits | null,
+): void {
+  const { config, kernels, dNormed, dResidual, wide, wider } = workspace;
+  const tape = workspace.layers[index]!;
+  const slices = workspace.layout.layers[index]!;
+  const rows = shape.sequences * shape.length;
+  const count = rows * config.feedForward;
+  kernels.scaleSequences(wide, dResidual, tape.keep, shape.sequences, shape.length * config.hidden);
+  weightGradient(workspace, wide, tape.activated, slices.down, rows);
+  inputGradient(workspace, wide, slices.down.weight, weights, wider, rows);
+  kernels.geluBackward(tape.up, wider, count);
+  if (clip) kernels.maskClipped(tape.up, wider, ...clip.layers[index]!.up, count);
+  weightGradient(workspace, wider, tape.feedForwardNormed, slices.up, rows);
+  inputGradient(workspace, wider, slices.up.weight, weights, dNormed, rows);
+  clipNormed(workspace, tape.feedForwardNormed, rows, clip);
+  kernels.rmsNormBackward(
+    dNormed,
+    tape.feedForwardNormed,
+    tape.feedForwardInverse,
+    dResidual,
+    rows,
+    config.hidden,
+  );
+}
+
+function attentionBackward(
+  workspace: Workspace,
+  index: number,
+  shape: BatchShape,
+  weights: number,
+  clip: ClipLimits | null,
+): void {
+  const { config, kernels, dNormed, dResidual, gradients, wide, wider } = workspace;
+  const tape = workspace.layers[index]!;
+  const slices = workspace.layout.layers[index]!;
+  const rows = shape.sequences * shape.length;
+  kernels.scaleSequences(wide, dResidual, tape.keep, shape.sequences, shape.length * config.hidden);
+  weightGradient(workspace, wide, tape.context, slices.output, rows);
+  inputGradient(workspace, wide, slices.output.weight, weights, dNormed, rows);
+  if (clip) kernels.maskClipped(tape.context, dNormed, ...clip.layers[index]!.context, rows * config.hidden);
+  floats(workspace, wider, rows * 3 * config.hidden).fill(0);
+  kernels.attentionBackward(
+    tape.qkv,
+    tape.probability,
+    dNormed,
+    wider,
+    gradients + 4 * slices.ageBias.offset,
+    gradients + 4 * slices.sink.offset,
+    shape.sequences,
+    shape.length,
+    config.heads,
+    headSize(config),
+    config.window,
+    workspace.scratch,
+  );
+  if (clip) kernels.maskColumns(tape.qkv, wider, tape.qkvLimits, rows, 3 * config.hidden);
+  weightGradient(workspace, wider, tape.attentionNormed, slices.qkv, rows);
+  inputGradient(workspace, wider, slices.qkv.weight, weights, dNormed, rows);
+  clipNormed(workspace, tape.attentionNormed, rows, clip);
+  kernels.rmsNormBackward(
+    dNormed,
+    tape.attentionNormed,
+    tape.attentionInverse,
+    dResidual,
+    rows,
+    config.hidden,
+  );
+}
+
+function clipNormed(workspace: Workspace, normed: number, rows: number, clip: ClipLimits | null): void {
+  if (clip === null) return;
+  workspace.kernels.maskClipped(normed, workspace.dNormed, ...clip.normed, rows * workspace.config.hidden);
+}
+
+/** dW += dy^T x; db += sum of dy. */
+function weightGradient(
+  workspace: Workspace,
+  dy: number,
+  x: number,
+  slices: LinearSlices,
+  rows: number,
+): void {
+  matrixGradient(workspace, dy, x, slices.weight, rows);
+  workspace.kernels.sumColumns(dy, workspace.gradients + 4 * slices.bias.offset, rows, slices.weight.rows);
+}
+
+function matrixGradient(workspace: Workspace, dy: number, x: number, weight: Slice, rows: number): void {
+  const { gradients, kernels, scratch } = workspace;
+  const { rows: m, columns: n } = weight;
+  kernels.gemm(TN, m, n, rows, dy, m, x, n, gradients + 4 * weight.offset, n, 1, scratch);
+}
+
+/** dx = dy W. */
+function inputGradient(
+  workspace: Workspace,
+  dy: number,
+  weight: Slice,
+  weights: number,
+  dx: number,
+  rows: number,
+): void {
+  const { rows: k, columns: n } = weight;
+  workspace.kernels.gemm(NN, rows, n, k, dy, k, weights + 4 * weight.offset, n, dx, n, 0, workspace.scratch);
+}

@@ -1,0 +1,133 @@
+/** The network once more, in plain double precision and without regard to speed: what the trainer is checked against. */
+import { headSize, type TransformerConfig } from '../engine/config.ts';
+import type { LinearSlices, ParameterLayout, Slice } from './layout.ts';
+import { type LossSettings, loss } from './losses.ts';
+
+export interface ReferenceBatch {
+  readonly sequences: number;
+  readonly length: number;
+  /** [sequences, length, features], real units. */
+  readonly features: Float64Array;
+  readonly targets: Float64Array;
+  readonly weights: Float64Array;
+  /** [layers][sequences], 1 or 0. */
+  readonly keep: readonly (readonly number[])[];
+}
+
+type Vector = Float64Array;
+
+/** sum over exits of exits[l] times the weighted sum of losses over all tokens. */
+export function referenceLoss(
+  config: TransformerConfig,
+  layout: ParameterLayout,
+  parameters: Float64Array,
+  batch: ReferenceBatch,
+  settings: LossSettings,
+  exits: readonly number[],
+): number {
+  const { sequences, length } = batch;
+  const logits = referenceLogits(config, layout, parameters, batch);
+  return logits.reduce(
+    (sum, rows, layer) =>
+      sum +
+      exits[layer]! *
+        loss(settings, rows, batch.targets, batch.weights, sequences * length, config.outputs, null, 1),
+    0,
+  );
+}
+
+/** [layers] of [rows, outputs]: the logits of the exit after each layer. */
+export function referenceLogits(
+  config: TransformerConfig,
+  layout: ParameterLayout,
+  parameters: Float64Array,
+  batch: ReferenceBatch,
+): Float64Array[] {
+  const { features, outputs, layers } = config;
+  const { sequences, length } = batch;
+  const linear = (slices: LinearSlices, x: Vector) => project(parameters, slices, x);
+  const logits = Array.from({ length: layers }, () => new Float64Array(sequences * length * outputs));
+  for (let sequence = 0; sequence < sequences; sequence++) {
+    const inputs = Array.from({ length }, (_, token) => {
+      const row = sequence * length + token;
+      return batch.features.subarray(row * features, (row + 1) * features);
+    });
+    let x = inputs.map((input) => linear(layout.embedding, input));
+    for (let layer = 0; layer < layers; layer++) {
+      const slices = layout.layers[layer]!;
+      if (batch.keep[layer]![sequence] === 1) {
+        const qkv = x.map((row) => linear(slices.qkv, rmsNorm(row)));
+        const ageBias = array(parameters, slices.ageBias);
+        const context = attention(qkv, ageBias, array(parameters, slices.sink), config);
+        x = x.map((row, token) => plus(row, linear(slices.output, context[token]!)));
+        x = x.map((row) => plus(row, linear(slices.down, linear(slices.up, rmsNorm(row)).map(gelu))));
+      }
+      x.forEach((row, token) => {
+        const path = multiply(array(parameters, layout.linear), outputs, inputs[token]!);
+        logits[layer]!.set(
+          plus(linear(layout.head, rmsNorm(row)), path),
+          (sequence * length + token) * outputs,
+        );
+      });
+    }
+  }
+  return logits;
+}
+
+function attention(qkv: Vector[], ageBias: Vector, sink: Vector, config: TransformerConfig): Vector[] {
+  const { hidden, heads, window } = config;
+  const size = headSize(config);
+  return qkv.map((row, token) => {
+    const context = new Float64Array(hidden);
+    for (let head = 0; head < heads; head++) {
+      const part = (vector: Vector, which: number) =>
+        vector.subarray(which * hidden + head * size, which * hidden + (head + 1) * size);
+      const seen = Math.min(window, token + 1);
+      const scores = Array.from({ length: seen }, (_, age) => {
+        const key = part(qkv[token - age]!, 1);
+        return dot(part(row, 0), key) / Math.sqrt(size) + ageBias[head * window + age]!;
+      });
+      const top = Math.max(sink[head]!, ...scores);
+      const exponentials = scores.map((score) => Math.exp(score - top));
+      const total = exponentials.reduce((sum, e) => sum + e, Math.exp(sink[head]! - top));
+      exponentials.forEach((e, age) => {
+        part(qkv[token - age]!, 2).forEach((value, j) => {
+          context[head * size + j]! += (e / total) * value;
+        });
+      });
+    }
+    return context;
+  });
+}
+
+function rmsNorm(x: Vector): Vector {
+  const inverse = 1 / Math.sqrt(dot(x, x) / x.length + 1e-6);
+  return x.map((value) => value * inverse);
+}
+
+/** GELU in its tanh form (Hendrycks and Gimpel 2016). */
+export function gelu(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+function project(parameters: Float64Array, { weight, bias }: LinearSlices, x: Vector): Vector {
+  return plus(multiply(array(parameters, weight), weight.rows, x), array(parameters, bias));
+}
+
+function multiply(weight: Vector, rows: number, x: Vector): Vector {
+  return Float64Array.from({ length: rows }, (_, row) =>
+    dot(weight.subarray(row * x.length, (row + 1) * x.length), x),
+  );
+}
+
+function array(parameters: Float64Array, { offset, rows, columns }: Slice): Vector {
+  return parameters.subarray(offset, offset + rows * columns);
+}
+
+function plus(a: Vector, b: Vector): Vector {
+  return a.map((value, index) => value + b[index]!);
+}
+
+function dot(a: Vector, b: Vector): number {
+  return a.reduce((sum, value, index) => sum + value * b[index]!, 0);
+}

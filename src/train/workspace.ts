@@ -1,0 +1,160 @@
+/** The memory of one trainer thread: parameters, gradients and everything that the backward pass needs again. */
+import { headSize, type TransformerConfig } from '../engine/config.ts';
+import { TABLE_SIZE } from '../engine/limits.ts';
+import { gemmScratchWords, instantiateKernels, Regions, type TrainingKernels } from './kernels/kernels.ts';
+import { type ParameterLayout, parameterLayout } from './layout.ts';
+import { type TaskKind, targetSize } from './losses.ts';
+
+/** How large a batch of one thread may be. */
+export interface BatchLimits {
+  readonly sequences: number;
+  /** Tokens over all sequences. */
+  readonly rows: number;
+}
+
+/** What the layer computed; byte addresses, rows first. */
+export interface LayerTape {
+  readonly attentionNormed: number;
+  readonly attentionInverse: number;
+  /** [rows, 3 hidden]. */
+  readonly qkv: number;
+  /** [rows, heads, window]. */
+  readonly probability: number;
+  readonly context: number;
+  /** Residual stream between attention and feed-forward. */
+  readonly middle: number;
+  readonly feedForwardNormed: number;
+  readonly feedForwardInverse: number;
+  /** [rows, feedForward], before and after GELU. */
+  readonly up: number;
+  readonly activated: number;
+  /** Residual stream after the layer. */
+  readonly out: number;
+  readonly exitNormed: number;
+  readonly exitInverse: number;
+  /** [rows, outputs] of the exit after this layer; whole Q16 ones are kept only by the integer pass. */
+  readonly logits: number;
+  readonly integerLogits: number;
+  /** [sequences], 1 or 0: whether the sequence runs this layer. */
+  readonly keep: number;
+  /** [heads] each, and [256] bytes: constants of the integer pass. */
+  readonly exponentScale: number;
+  readonly contextScale: number;
+  readonly qkvScales: number;
+  readonly qkvLimits: number;
+  readonly gelu: number;
+}
+
+export interface Workspace {
+  readonly config: TransformerConfig;
+  readonly kind: TaskKind;
+  readonly limits: BatchLimits;
+  readonly layout: ParameterLayout;
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: TrainingKernels;
+  readonly targetSize: number;
+  /** Flat arrays in the parameter layout: master values, gradients, dequantised values, whole numbers, multipliers. */
+  readonly parameters: number;
+  readonly gradients: number;
+  readonly dequantised: number;
+  readonly integers: number;
+  readonly multipliers: number;
+  readonly linearMultiplier: number;
+  readonly exponentTable: number;
+  /** int16 [rows, features]. */
+  readonly features: number;
+  readonly featuresHigh: number;
+  readonly featuresLow: number;
+  readonly featuresReal: number;
+  /** [rows, targetSize], [rows]. */
+  readonly targets: number;
+  readonly weights: number;
+  readonly embedded: number;
+  readonly layers: readonly LayerTape[];
+  /** [rows, hidden] whole-number residual stream and normed or attended activations. */
+  readonly residual: number;
+  readonly normed: number;
+  readonly context: number;
+  /** [rows, widest]: branches and their gradients. */
+  readonly wide: number;
+  readonly wider: number;
+  /** [rows, hidden]. */
+  readonly dResidual: number;
+  readonly dNormed: number;
+  /** [rows, max(outputs, hidden)]. */
+  readonly pathHigh: number;
+  readonly pathLow: number;
+  readonly scratch: number;
+}
+
+export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits: BatchLimits): Workspace {
+  const { features, outputs, hidden, heads, window, feedForward } = config;
+  const { sequences, rows } = limits;
+  const layout = parameterLayout(config);
+  const regions = new Regions();
+  const words = (count: number) => regions.words(count);
+  const perRow = (count: number) => words(rows * count);
+  const widest = Math.max(3 * hidden, feedForward, outputs, features);
+  const target = targetSize(kind, outputs);
+  const layer = (): LayerTape => ({
+    attentionNormed: perRow(hidden),
+    attentionInverse: perRow(1),
+    qkv: perRow(3 * hidden),
+    probability: perRow(heads * window),
+    context: perRow(hidden),
+    middle: perRow(hidden),
+    feedForwardNormed: perRow(hidden),
+    feedForwardInverse: perRow(1),
+    up: perRow(feedForward),
+    activated: perRow(feedForward),
+    out: perRow(hidden),
+    exitNormed: perRow(hidden),
+    exitInverse: perRow(1),
+    logits: perRow(outputs),
+    integerLogits: perRow(outputs),
+    keep: words(sequences),
+    exponentScale: words(heads),
+    contextScale: words(heads),
+    qkvScales: words(3 * hidden),
+    qkvLimits: words(3 * hidden),
+    gelu: words(TABLE_SIZE / 4),
+  });
+  const places = {
+    parameters: words(layout.count),
+    gradients: words(layout.count),
+    dequantised: words(layout.count),
+    integers: words(layout.count),
+    multipliers: words(layout.count),
+    linearMultiplier: words(outputs),
+    exponentTable: words(TABLE_SIZE),
+    features: perRow(features),
+    featuresHigh: perRow(features),
+    featuresLow: perRow(features),
+    featuresReal: perRow(features),
+    targets: perRow(target),
+    weights: perRow(1),
+    embedded: perRow(hidden),
+    layers: Array.from({ length: config.layers }, layer),
+    residual: perRow(hidden),
+    normed: perRow(hidden),
+    context: perRow(hidden),
+    wide: perRow(widest),
+    wider: perRow(widest),
+    dResidual: perRow(hidden),
+    dNormed: perRow(hidden),
+    pathHigh: perRow(Math.max(outputs, hidden)),
+    pathLow: perRow(Math.max(outputs, hidden)),
+    scratch: words(Math.max(gemmScratchWords(Math.max(rows, widest)), window + headSize(config))),
+  };
+  const memory = regions.memory();
+  const kernels = instantiateKernels(memory);
+  return { config, kind, limits, layout, memory, kernels, targetSize: target, ...places };
+}
+
+export function floats(workspace: Workspace, address: number, count: number): Float32Array {
+  return new Float32Array(workspace.memory.buffer, address, count);
+}
+
+export function integers(workspace: Workspace, address: number, count: number): Int32Array {
+  return new Int32Array(workspace.memory.buffer, address, count);
+}

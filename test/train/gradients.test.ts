@@ -1,0 +1,135 @@
+/** The float32 trainer against central differences of the double-precision reference, per parameter group and loss. */
+import { describe, expect, it } from 'vitest';
+import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import { initialParameters } from '../../src/train/layout.ts';
+import { exitWeights, type TaskKind } from '../../src/train/losses.ts';
+import { backward, exitLosses, forward } from '../../src/train/network.ts';
+import { Random } from '../../src/train/random.ts';
+import { type ReferenceBatch, referenceLogits, referenceLoss } from '../../src/train/reference.ts';
+import { floats, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';
+
+const seed = 20260;
+const shape = { sequences: 3, length: 7 };
+const rows = shape.sequences * shape.length;
+
+const configOf = (outputs: number, hidden: number, heads: number): TransformerConfig =>
+  validateConfig({
+    features: 5,
+    outputs,
+    sequence: 8,
+    hidden,
+    heads,
+    layers: 3,
+    window: 4,
+    feedForward: 10,
+    tiers: [
+      { layers: 3, sequence: 8, window: 4 },
+      { layers: 1, sequence: 4, window: 2 },
+      { layers: 1, sequence: 2, window: 2 },
+    ],
+  });
+
+const outputsOf = { classify: 3, anomaly: 4, forecast: 6 } as const;
+const exits = exitWeights(3, 1);
+
+interface Problem {
+  readonly workspace: Workspace;
+  readonly parameters: Float64Array;
+  readonly batch: ReferenceBatch;
+  readonly settings: { readonly kind: TaskKind; readonly labelSmoothing: number };
+}
+
+/** Everything random, nothing special: even the parameters that start at zero are moved away from it. */
+function makeProblem(kind: TaskKind, hidden: number, heads: number): Problem {
+  const config = configOf(outputsOf[kind], hidden, heads);
+  const workspace = makeWorkspace(config, kind, { sequences: shape.sequences, rows });
+  const random = new Random(seed);
+  const parameters = initialParameters(config, workspace.layout, seed).map((value) => value + 0.2 * random.normal());
+  floats(workspace, workspace.parameters, parameters.length).set(parameters);
+  const features = new Int16Array(workspace.memory.buffer, workspace.features, rows * config.features);
+  features.forEach((_, index) => {
+    features[index] = Math.round(1024 * random.normal());
+  });
+  const targets = floats(workspace, workspace.targets, rows * workspace.targetSize);
+  targets.forEach((_, index) => {
+    targets[index] = kind === 'classify' ? random.below(config.outputs) : random.normal();
+  });
+  if (kind !== 'classify') targets[3] = Number.NaN;
+  const weights = floats(workspace, workspace.weights, rows);
+  weights.forEach((_, row) => {
+    weights[row] = row === 5 ? 0 : 0.5 + random.uniform();
+  });
+  const keep = workspace.layers.map((tape, layer) => {
+    const kept = [1, layer === 1 ? 0 : 1, layer === 2 ? 0 : 1];
+    floats(workspace, tape.keep, shape.sequences).set(kept);
+    return kept;
+  });
+  const batch = {
+    ...shape,
+    features: Float64Array.from(features, (feature) => feature / 1024),
+    targets: Float64Array.from(targets),
+    weights: Float64Array.from(weights),
+    keep,
+  };
+  return { workspace, parameters: Float64Array.from(parameters), batch, settings: { kind, labelSmoothing: 0.1 } };
+}
+
+const kinds = ['classify', 'anomaly', 'forecast'] as const;
+
+describe.each(kinds)('%s', (kind) => {
+  it.each([
+    [8, 2],
+    [9, 3],
+  ])('computes the reference logits and loss (hidden %i, %i heads)', (hidden, heads) => {
+    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads);
+    forward(workspace, shape);
+    const expected = referenceLogits(workspace.config, workspace.layout, parameters, batch);
+    workspace.layers.forEach((tape, layer) => {
+      const logits = floats(workspace, tape.logits, rows * workspace.config.outputs);
+      logits.forEach((logit, index) => {
+        expect(Math.abs(logit - expected[layer]![index]!)).toBeLessThan(1e-4);
+      });
+    });
+    const total = exitLosses(workspace, shape, settings, exits);
+    const reference = referenceLoss(workspace.config, workspace.layout, parameters, batch, settings, exits);
+    expect(total / reference).toBeCloseTo(1, 5);
+  });
+
+  it.each([
+    [8, 2],
+    [9, 3],
+  ])('has the gradients of central differences (hidden %i, %i heads)', (hidden, heads) => {
+    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads);
+    const { config, layout } = workspace;
+    forward(workspace, shape);
+    exitLosses(workspace, shape, settings, exits);
+    backward(workspace, shape, workspace.parameters, null);
+    const gradients = floats(workspace, workspace.gradients, layout.count);
+    const lossAt = (index: number, value: number) => {
+      const moved = parameters.slice();
+      moved[index] = value;
+      return referenceLoss(config, layout, moved, batch, settings, exits);
+    };
+    const random = new Random(seed, 7);
+    for (const slice of layout.slices) {
+      const size = slice.rows * slice.columns;
+      for (let probe = 0; probe < Math.min(12, size); probe++) {
+        const index = slice.offset + (size <= 12 ? probe : random.below(size));
+        const step = 1e-5;
+        const center = parameters[index]!;
+        const expected = (lossAt(index, center + step) - lossAt(index, center - step)) / (2 * step);
+        const tolerance = 2e-4 * Math.max(1, Math.abs(expected));
+        expect(Math.abs(gradients[index]! - expected), `${slice.name}[${index - slice.offset}]`).toBeLessThan(
+          tolerance,
+        );
+      }
+    }
+  });
+});
+
+it('gives every exit a weight, the last the most', () => {
+  expect(exitWeights(1, 1)).toEqual([1]);
+  const weights = exitWeights(4, 0.5);
+  expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
+  for (let layer = 1; layer < 4; layer++) expect(weights[layer]!).toBeGreaterThan(weights[layer - 1]!);
+});
