@@ -1,7 +1,9 @@
 /** The program `dormouse`. */
 import { type CommandTable, dispatch } from './dispatch.ts';
 
-const commands: CommandTable = {};
+const commands: CommandTable = {
+  inspect: () => import('./inspect.ts'),
+};
 
 /** `dormouse eval ... | head` is no failure: whoever reads has seen enough. */
 function endQuietlyWhenNobodyReads(): void {

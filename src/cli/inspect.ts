@@ -1,0 +1,187 @@
+/** `dormouse inspect`: everything that a model file says, and what it will take to run it. */
+import { Engine } from '../engine/engine.ts';
+import { STREAMS_MAX } from '../engine/limits.ts';
+import type { Region } from '../engine/memory-plan.ts';
+import type { Model, ModelMeaning, Task } from '../engine/model.ts';
+import { tensorList } from '../engine/model-file.ts';
+import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { readModel } from './files.ts';
+
+export const command: Command = {
+  name: 'inspect',
+  summary: 'show what a model file holds, what memory and compute it takes',
+  usage: `Usage: dormouse inspect MODEL [--json] [--streams N]
+
+Prints the configuration, channels with their normalisers, task, spike settings, provenance, the memory plan
+region by region, the most that one tick of each tier can cost, and the tensors.
+
+  --streams N   plan memory for N streams over the one set of weights (default 1)
+  --json        one JSON object instead of text`,
+  async run(args) {
+    const { values, positionals } = parseOptions({
+      args,
+      options: { json: { type: 'boolean' }, streams: { type: 'string' } },
+      allowPositionals: true,
+    });
+    const [path, ...surplus] = positionals;
+    if (path === undefined) throw new UsageError('expected a model file');
+    if (surplus.length > 0) throw new UsageError(`expected one model file, got also '${surplus[0]}'`);
+    const streams = wholeNumberOption('streams', values.streams, 1, 1, STREAMS_MAX);
+    const report = inspect(readModel(path), streams);
+    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
+    return 0;
+  },
+};
+
+export interface Inspection {
+  readonly config: Model['config'];
+  readonly meaning: ModelMeaning;
+  readonly kernel: string;
+  readonly streams: number;
+  readonly memory: { readonly totalBytes: number; readonly regions: readonly Region[] };
+  /** Tiers 0 to 2: the most that one tick can take. */
+  readonly tiers: readonly TierCost[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly number[];
+  }[];
+  readonly parameters: number;
+}
+
+export interface TierCost {
+  readonly tier: number;
+  readonly layers: number;
+  readonly sequence: number;
+  readonly window: number;
+  readonly macs: number;
+  readonly bytes: number;
+}
+
+/** All facts about a model, from an engine that was made for it. Throws RangeError when it does not fit. */
+export function inspect(model: Model, streams: number): Inspection {
+  const engine = new Engine(model, { streams });
+  const tensors = tensorList(model);
+  return {
+    config: model.config,
+    meaning: model.meaning,
+    kernel: engine.kernel,
+    streams,
+    memory: { totalBytes: engine.memoryPlan.totalBytes, regions: engine.memoryPlan.regions },
+    tiers: engine.plans.map(({ write: plan }) => {
+      const { tier, layers, sequence, window } = plan;
+      return { tier, layers, sequence, window, ...engine.cost(plan) };
+    }),
+    tensors,
+    parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((size, n) => size * n, 1), 0),
+  };
+}
+
+/** The same as lines of text. */
+export function describe(report: Inspection): string[] {
+  return [
+    ...section('Configuration', configRows(report)),
+    ...section('Task', taskRows(report.meaning)),
+    ...section('Channels', channelRows(report.meaning)),
+    ...section(`Memory for ${count(report.streams, 'stream')}, bytes`, memoryRows(report)),
+    ...section('The most that one tick costs', tierRows(report)),
+    ...section('Tensors', tensorRows(report)),
+    ...section('Provenance', provenanceRows(report.meaning)),
+  ].slice(0, -1);
+}
+
+function section(title: string, rows: readonly (readonly string[])[]): string[] {
+  return [title, ...alignColumns(rows).map((line) => `  ${line}`), ''];
+}
+
+function configRows({ config, kernel, parameters }: Inspection): string[][] {
+  const { tiers: _, ...sizes } = config;
+  const rows = Object.entries(sizes).map(([name, size]) => [name, String(size)]);
+  return [...rows, ['parameters', grouped(parameters)], ['kernel here', kernel]];
+}
+
+function taskRows({ task, intervalMs }: ModelMeaning): string[][] {
+  return [...describeTask(task), ['interval', `${intervalMs / 1000} s`]];
+}
+
+function describeTask(task: Task): string[][] {
+  switch (task.kind) {
+    case 'classify':
+      return [['classify', task.classes.join(', ')]];
+    case 'anomaly':
+      return [['anomaly', `from a score of ${task.threshold}`]];
+    case 'forecast':
+      return [['forecast', count(task.horizon, 'tick')]];
+  }
+}
+
+function channelRows({ channels, spikes }: ModelMeaning): string[][] {
+  const header = ['name', 'unit', 'center', 'scale', 'delta', 'heartbeat', 'refractory'];
+  const rows = channels.map(({ name, unit, center, scale }, i) => [
+    name,
+    unit,
+    short(center),
+    short(scale),
+    short(spikes.delta[i]!),
+    short(spikes.heartbeat[i]!),
+    short(spikes.refractory[i]!),
+  ]);
+  return [header, ...rows];
+}
+
+function memoryRows({ memory }: Inspection): string[][] {
+  const rows = memory.regions.map(({ name, owner, offset, bytes }) => [
+    name,
+    owner,
+    grouped(offset),
+    grouped(bytes),
+  ]);
+  return [['region', 'owner', 'offset', 'bytes'], ...rows, ['total', '', '', grouped(memory.totalBytes)]];
+}
+
+function tierRows({ tiers }: Inspection): string[][] {
+  const names = ['full', 'reduced', 'safe'];
+  const rows = tiers.map(({ tier, layers, sequence, window, macs, bytes }) => [
+    `${tier} ${names[tier]}`,
+    ...[layers, sequence, window, macs, bytes].map(grouped),
+  ]);
+  return [['tier', 'layers', 'sequence', 'window', 'MACs', 'bytes'], ...rows, ['3 skip', ...'00000']];
+}
+
+function tensorRows({ tensors }: Inspection): string[][] {
+  return tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`]);
+}
+
+function provenanceRows({ provenance }: ModelMeaning): string[][] {
+  const rows = Object.entries(provenance).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
+  return rows.length > 0 ? rows : [['none']];
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}
+
+function grouped(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ' ');
+}
+
+/** Pads the cells of each column to one width: numbers to the right, the last column not at all if it is text. */
+export function alignColumns(rows: readonly (readonly string[])[]): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, at) =>
+    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, at) => (/^[\d .+-]+$/.test(cell) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
