@@ -1,0 +1,59 @@
+/** A million steps allocate nothing and grow nothing. */
+import { expect, test } from 'vitest';
+import { presetConfig } from '../../src/engine/config.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { tinyModel } from './tiny-model.ts';
+
+const collect = globalThis.gc;
+
+test.skipIf(collect === undefined)(
+  'one million steps of mixed plans: no heap growth, constant memory',
+  () => {
+    const engine = new Engine(tinyModel({ config: { sequence: 8 } }), { streams: 2 });
+    const ticks = Int16Array.from({ length: 64 * 24 }, (_, i) => ((i * 7919) % 4000) - 2000);
+    const rows = Array.from({ length: 64 }, (_, row) => ticks.subarray(row * 24, row * 24 + 24));
+    const plans = engine.plans.flatMap((modes) => [modes.write, modes.freeze, modes.write, modes.flush]);
+    let consumed = 0;
+    const run = (steps: number) => {
+      for (let i = 0; i < steps; i++) {
+        engine.step(i & 1, rows[i & 63]!, plans[i % plans.length]!);
+        consumed ^= engine.logits[0]!;
+      }
+    };
+    const bytesBefore = engine.memory.buffer.byteLength;
+    run(100_000);
+    expect(allocatedPerStep(() => run(20_000), 20_000), 'bytes allocated per step, collected or not').toBeLessThan(1);
+    collect!();
+    const before = process.memoryUsage().heapUsed;
+    run(1_000_000);
+    collect!();
+    const growth = process.memoryUsage().heapUsed - before;
+    expect(consumed).not.toBe(0);
+    // The heap as a whole breathes by some tens of kilobytes; one object of 16 bytes per step would be 16 MB.
+    expect(growth / 1_000_000).toBeLessThan(0.5);
+    expect(engine.memory.buffer.byteLength).toBe(bytesBefore);
+    expect(engine.memoryPlan.totalBytes).toBe(bytesBefore);
+    expect(() => engine.memory.grow(1)).toThrow(RangeError);
+  },
+  60_000,
+);
+
+/** Bytes of garbage and growth per step: the least of several runs, since a collection or a compiler may come between. */
+function allocatedPerStep(run: () => void, steps: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    collect!();
+    const before = process.memoryUsage().heapUsed;
+    run();
+    const grown = process.memoryUsage().heapUsed - before;
+    if (grown >= 0) least = Math.min(least, grown);
+  }
+  return least / steps;
+}
+
+test('the presets keep to their memory while they run', () => {
+  const engine = new Engine(tinyModel({ config: presetConfig('micro', 24, 2) }), { maxBytes: 2 ** 20 });
+  const features = new Int16Array(24 * 32).fill(500);
+  for (let i = 0; i < 100; i++) engine.prefill(0, features, 32, engine.plans[0]!.write);
+  expect(engine.memory.buffer.byteLength).toBe(engine.memoryPlan.totalBytes);
+});
