@@ -22,7 +22,10 @@ test.skipIf(collect === undefined)(
     };
     const bytesBefore = engine.memory.buffer.byteLength;
     run(100_000);
-    expect(allocatedPerStep(() => run(20_000), 20_000), 'bytes allocated per step, collected or not').toBeLessThan(1);
+    expect(
+      allocatedPerStep(() => run(20_000), 20_000),
+      'bytes allocated per step, collected or not',
+    ).toBeLessThan(1);
     collect!();
     const before = process.memoryUsage().heapUsed;
     run(1_000_000);

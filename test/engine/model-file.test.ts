@@ -11,7 +11,8 @@ import { tinyModel } from './tiny-model.ts';
 
 const bytes = saveModel(tinyModel());
 
-type Header = Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> & {
+type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };
+type Header = Record<string, Entry> & {
   __metadata__: Record<string, string>;
 };
 
@@ -65,8 +66,9 @@ describe('a model file', () => {
     const { header } = split(bytes);
     expect(readTensors(bytes).tensors.size).toBe(Object.keys(header).length - 1);
     for (const [name, entry] of Object.entries(header)) {
-      if (name !== '__metadata__')
-        expect(entry.data_offsets[0] % (entry.dtype === 'I8' || entry.dtype === 'U8' ? 1 : 4)).toBe(0);
+      if (name === '__metadata__') continue;
+      const elementBytes = entry.dtype === 'I8' || entry.dtype === 'U8' ? 1 : 4;
+      expect((entry as Entry).data_offsets[0] % elementBytes).toBe(0);
     }
     expect(tensorList(loadModel(bytes)).map(({ name }) => name)).toContain('layers.1.feed_forward.gelu');
   });
