@@ -18,7 +18,10 @@ export interface CoherenceSettings {
   readonly shrinkage: number;
   /** An edge of the graph, for the derived fields: |correlation| above this, Q15. The default is twice its noise. */
   readonly edgeThresholdQ15: number;
-  /** A channel is still when its recent standard deviation is below this, in channel scales. */
+  /**
+   * A channel whose recent standard deviation is below this, in channel scales, is still and not in the graph: what
+   * does not move cannot disagree (a light sensor at night). A sensor that got stuck is seen while it comes to rest.
+   */
   readonly stillness: number;
 }
 
@@ -63,7 +66,7 @@ export class Coherence {
   readonly #means: Float64Array;
   readonly #covariance: Float64Array;
   readonly #deviation: Float64Array;
-  /** 1 from a channel's first value on; the others are not in the graph. */
+  /** 1 from a channel's first value on. */
   readonly #known: Uint8Array;
   readonly #nodes: Int32Array;
   readonly #weights: Int32Array;
@@ -151,10 +154,9 @@ export class Coherence {
   }
 
   /**
-   * Computes lambda of the ticks so far into `packet`: the minimum cut over (channels - 1), so that 1 means that all
-   * move as one. Channels without a value yet are left out. With fewer than two channels nothing can come apart:
-   * lambda is 1 and never ready. Otherwise it is ready once two half-lives were seen, at least half of the channels
-   * are not still (two still sensors do not disagree), and the reference has 16 samples.
+   * Computes lambda of the ticks so far into `packet`: the minimum cut over (nodes - 1), so that 1 means that all move
+   * as one. Nodes are the channels that are not still. With fewer than two, nothing can come apart: lambda is 1 and
+   * not ready. Otherwise it is ready once two half-lives were seen and the reference has 16 samples.
    *
    * `normal`: whether the last decision trusted the channels; only such samples make the reference, unless the
    * state lasts.
@@ -163,28 +165,23 @@ export class Coherence {
    * crossing weight, is not counted.
    */
   measure(normal: boolean, packet: GatePacket): void {
-    const moving = this.#buildGraph();
+    this.#buildGraph();
     packet.lambdaPreviousQ15 = this.#previousQ15;
     packet.partitionCount = this.#countComponents();
     if (this.#nodeCount < 2) this.#measureNothing(packet);
     else this.#measureCut(packet);
-    const warm = this.#weight >= this.#weightReady && this.#nodeCount >= 2 && 2 * moving >= this.#nodeCount;
+    const warm = this.#weight >= this.#weightReady && this.#nodeCount >= 2;
     if (warm) this.#updateReference(packet.lambdaQ15, normal);
     this.#previousQ15 = packet.lambdaQ15;
     packet.lambdaReferenceQ15 = this.#reference.median;
     packet.ready = warm && this.#reference.count >= REFERENCE_SAMPLES_MIN;
   }
 
-  /** Fills nodes and weights; returns how many nodes are not still. */
-  #buildGraph(): number {
+  #buildGraph(): void {
     const count = this.#channels.length;
-    const floor = this.#settings.stillness ** 2;
-    let moving = 0;
     this.#nodeCount = 0;
     for (let channel = 0; channel < count; channel++) {
-      if (!this.#known[channel]) continue;
-      const variance = this.#covariance[channel * count + channel]!;
-      if (variance >= floor) moving++;
+      if (this.#isStill(channel)) continue;
       const node = this.#nodeCount++;
       this.#nodes[node] = channel;
       for (let other = 0; other < node; other++) {
@@ -193,18 +190,18 @@ export class Coherence {
         this.#weights[other * count + node] = weight;
       }
     }
-    return moving;
   }
 
-  /** Shrunk |correlation| of two channels, row < column. A still channel's noise is not a motion: it adds a floor. */
+  #isStill(channel: number): boolean {
+    const variance = this.#covariance[channel * this.#channels.length + channel]!;
+    return variance === 0 || variance < this.#settings.stillness ** 2;
+  }
+
+  /** Shrunk |correlation| of two channels that move, row < column. */
   #correlationQ15(row: number, column: number): number {
     const count = this.#channels.length;
-    const floor = this.#settings.stillness ** 2;
-    const rowVariance = this.#covariance[row * count + row]! + floor;
-    const columnVariance = this.#covariance[column * count + column]! + floor;
-    const product = rowVariance * columnVariance;
-    if (product <= 0) return 0;
-    const correlation = Math.abs(this.#covariance[row * count + column]!) / Math.sqrt(product);
+    const variances = this.#covariance[row * count + row]! * this.#covariance[column * count + column]!;
+    const correlation = Math.abs(this.#covariance[row * count + column]!) / Math.sqrt(variances);
     return Math.round(Math.min(correlation, 1) * (1 - this.#settings.shrinkage) * Q15_ONE);
   }
 

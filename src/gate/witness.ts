@@ -1,0 +1,316 @@
+/** What was seen, decided, done and produced at one tick: the evidence for an output, in a fixed-size record. */
+import type { Tier } from '../engine/config.ts';
+import { crc32 } from '../engine/crc32.ts';
+import { assert } from '../engine/limits.ts';
+import type { Json } from '../engine/model.ts';
+import type { KvMode } from '../engine/plan.ts';
+import { CHANNELS_MAX, type GateReason, Q15_ONE, type Trust } from './packets.ts';
+
+/** Codes are positions in these lists: append, never reorder. */
+const trusts: readonly Trust[] = ['allow', 'reduceScope', 'flushKv', 'freezeWrites', 'quarantine'];
+const reasons: readonly GateReason[] = [
+  'none',
+  'noSpike',
+  'lambdaBelowMin',
+  'lambdaDroppedFast',
+  'boundarySpike',
+  'boundaryConcentrationSpike',
+  'partitionDrift',
+  'spikeStorm',
+  'novelty',
+  'forcedByFlag',
+];
+const kvModes: readonly WitnessKv[] = ['none', 'write', 'freeze', 'flush'];
+
+/** What happened to keys and values; `none` at a skipped tick. */
+export type WitnessKv = KvMode | 'none';
+
+/** "DMW1", little endian. */
+const MAGIC = 0x31574d44;
+const FLAG_READY = 1;
+const FLAG_HELD = 2;
+const FLAGS_ALL = FLAG_READY | FLAG_HELD;
+
+/**
+ * Bytes of a record. Little endian; u64 holds whole numbers up to 2^53 - 1:
+ *
+ *   0 u32 magic "DMW1"        32 u16 rate               52 u8  layers
+ *   4 u8  channels            34 u16 novelty            53 u8  0, u16 0
+ *   5 u8  flags: 1 gate       36 u16 lambda             56 u64 macs
+ *         ready, 2 held       38 u16 previous lambda    64 u64 macsDense
+ *   6 u8  fired count         40 u16 lambda reference   72 u32 kvReads
+ *   7 u8  partition count     42 u16 boundary edges     76 u32 kvWrites
+ *   8 u64 sequence            44 u16 concentration      80 f64 elapsed intervals
+ *  16 f64 time, ms            46 u16 0                  88 u32 hash of the logits
+ *  24 u8[8] fired mask,       48 u8  tier               92 i32 top index
+ *     bit c % 8 of byte       49 u8  trust              96 f64 score
+ *     c / 8 is channel c      50 u8  reason            104 u32 CRC-32 of bytes 0 to 103
+ *                             51 u8  kv
+ */
+export const WITNESS_BYTES = 108;
+const CRC_AT = WITNESS_BYTES - 4;
+
+/** A record that is not a whole, undamaged witness. The message says what was expected and what was got. */
+export class WitnessError extends Error {
+  override readonly name = 'WitnessError';
+}
+
+export class Witness {
+  /** 0 at the first tick. */
+  sequence = 0;
+  timeMs = 0;
+
+  // Seen.
+  channels = 0;
+  /** Bit c % 8 of byte c / 8: channel c fired. */
+  readonly firedMask = new Uint8Array(CHANNELS_MAX / 8);
+  firedCount = 0;
+  rateQ15 = 0;
+  noveltyQ15 = 0;
+  /** The lambda fields are those of the last token; they mean something if `ready`. */
+  ready = false;
+  lambdaQ15 = 0;
+  lambdaPreviousQ15 = 0;
+  lambdaReferenceQ15 = 0;
+  boundaryEdges = 0;
+  boundaryConcentrationQ15 = 0;
+  partitionCount = 0;
+
+  // Decided.
+  tier: Tier = 3;
+  trust: Trust = 'allow';
+  reason: GateReason = 'none';
+  kv: WitnessKv = 'none';
+
+  // Done: all 0 at a skipped tick, except macsDense.
+  layers = 0;
+  macs = 0;
+  /** Multiply-accumulates that tier 0 may have taken at this tick. */
+  macsDense = 0;
+  kvReads = 0;
+  kvWrites = 0;
+  /** Since the previous token (0 at the first): what a token carries, and the age of a held output. */
+  elapsedIntervals = 0;
+
+  // Produced: of the last token, when `held`.
+  held = false;
+  /** FNV-1a 32 of the logits as little-endian int32. */
+  logitsHash = 0;
+  /** classify: the class; anomaly: the most surprising channel; forecast: -1. */
+  topIndex = -1;
+  /** classify: probability of the class; anomaly: the score; forecast: 0. NaN where there is none yet. */
+  score = 0;
+
+  readonly #record = new Uint8Array(WITNESS_BYTES);
+  readonly #body = this.#record.subarray(0, CRC_AT);
+  readonly #view = new DataView(this.#record.buffer);
+
+  /** Whether channel `channel` fired. */
+  fired(channel: number): boolean {
+    return ((this.firedMask[channel >> 3]! >> (channel & 7)) & 1) === 1;
+  }
+
+  /** Writes WITNESS_BYTES bytes at `offset`. Throws RangeError if they do not fit. */
+  encode(target: DataView, offset: number): void {
+    requireRoom(target, offset);
+    this.#pack();
+    this.#view.setUint32(CRC_AT, crc32(this.#body), true);
+    for (let at = 0; at < WITNESS_BYTES; at++) target.setUint8(offset + at, this.#record[at]!);
+  }
+
+  #pack(): void {
+    const view = this.#view;
+    this.#record.fill(0);
+    view.setUint32(0, MAGIC, true);
+    setByte(view, 4, this.channels);
+    setByte(view, 5, (this.ready ? FLAG_READY : 0) | (this.held ? FLAG_HELD : 0));
+    setByte(view, 6, this.firedCount);
+    setByte(view, 7, this.partitionCount);
+    setWhole(view, 8, this.sequence);
+    view.setFloat64(16, this.timeMs, true);
+    this.#record.set(this.firedMask, 24);
+    this.#packPackets(view);
+    setByte(view, 48, this.tier);
+    setByte(view, 49, trusts.indexOf(this.trust));
+    setByte(view, 50, reasons.indexOf(this.reason));
+    setByte(view, 51, kvModes.indexOf(this.kv));
+    setByte(view, 52, this.layers);
+    setWhole(view, 56, this.macs);
+    setWhole(view, 64, this.macsDense);
+    view.setUint32(72, this.kvReads, true);
+    view.setUint32(76, this.kvWrites, true);
+    view.setFloat64(80, this.elapsedIntervals, true);
+    view.setUint32(88, this.logitsHash, true);
+    view.setInt32(92, this.topIndex, true);
+    view.setFloat64(96, this.score, true);
+  }
+
+  #packPackets(view: DataView): void {
+    setQ15(view, 32, this.rateQ15);
+    setQ15(view, 34, this.noveltyQ15);
+    setQ15(view, 36, this.lambdaQ15);
+    setQ15(view, 38, this.lambdaPreviousQ15);
+    setQ15(view, 40, this.lambdaReferenceQ15);
+    view.setUint16(42, this.boundaryEdges, true);
+    setQ15(view, 44, this.boundaryConcentrationQ15);
+  }
+
+  /**
+   * Becomes the record at `offset`. Throws WitnessError, and stays as it was, if that is damaged (magic, CRC) or
+   * says something that no witness says; RangeError if it does not fit.
+   */
+  decode(source: DataView, offset: number): void {
+    requireRoom(source, offset);
+    for (let at = 0; at < WITNESS_BYTES; at++) this.#record[at] = source.getUint8(offset + at);
+    this.#check();
+    this.#unpack();
+  }
+
+  #check(): void {
+    const view = this.#view;
+    requireEqual('magic', MAGIC, view.getUint32(0, true));
+    requireEqual('CRC-32', crc32(this.#body), view.getUint32(CRC_AT, true));
+    requireAtMost('channels', CHANNELS_MAX, view.getUint8(4));
+    requireAtMost('flags', FLAGS_ALL, view.getUint8(5));
+    for (const at of [32, 34, 36, 38, 40, 44])
+      requireAtMost(`Q15 at ${at}`, Q15_ONE, view.getUint16(at, true));
+    requireAtMost('tier', 3, view.getUint8(48));
+    requireAtMost('trust', trusts.length - 1, view.getUint8(49));
+    requireAtMost('reason', reasons.length - 1, view.getUint8(50));
+    requireAtMost('kv', kvModes.length - 1, view.getUint8(51));
+    for (const at of [8, 56, 64])
+      requireAtMost(`whole number at ${at}`, Number.MAX_SAFE_INTEGER, getWhole(view, at));
+  }
+
+  #unpack(): void {
+    const view = this.#view;
+    this.channels = view.getUint8(4);
+    this.ready = (view.getUint8(5) & FLAG_READY) !== 0;
+    this.held = (view.getUint8(5) & FLAG_HELD) !== 0;
+    this.firedCount = view.getUint8(6);
+    this.partitionCount = view.getUint8(7);
+    this.sequence = getWhole(view, 8);
+    this.timeMs = view.getFloat64(16, true);
+    for (let at = 0; at < this.firedMask.length; at++) this.firedMask[at] = view.getUint8(24 + at);
+    this.#unpackPackets(view);
+    this.tier = view.getUint8(48) as Tier;
+    this.trust = trusts[view.getUint8(49)]!;
+    this.reason = reasons[view.getUint8(50)]!;
+    this.kv = kvModes[view.getUint8(51)]!;
+    this.layers = view.getUint8(52);
+    this.macs = getWhole(view, 56);
+    this.macsDense = getWhole(view, 64);
+    this.kvReads = view.getUint32(72, true);
+    this.kvWrites = view.getUint32(76, true);
+    this.elapsedIntervals = view.getFloat64(80, true);
+    this.logitsHash = view.getUint32(88, true);
+    this.topIndex = view.getInt32(92, true);
+    this.score = view.getFloat64(96, true);
+  }
+
+  #unpackPackets(view: DataView): void {
+    this.rateQ15 = view.getUint16(32, true);
+    this.noveltyQ15 = view.getUint16(34, true);
+    this.lambdaQ15 = view.getUint16(36, true);
+    this.lambdaPreviousQ15 = view.getUint16(38, true);
+    this.lambdaReferenceQ15 = view.getUint16(40, true);
+    this.boundaryEdges = view.getUint16(42, true);
+    this.boundaryConcentrationQ15 = view.getUint16(44, true);
+  }
+
+  /** For people and for MQTT: Q15 numbers as shares, channels by name if `names` has them, else by index. */
+  toJson(names: readonly string[] = []): { [key: string]: Json } {
+    return {
+      sequence: this.sequence,
+      timeMs: this.timeMs,
+      seen: {
+        fired: this.#firedChannels(names),
+        rate: fromQ15(this.rateQ15),
+        novelty: fromQ15(this.noveltyQ15),
+        lambda: this.ready ? fromQ15(this.lambdaQ15) : null,
+        lambdaPrevious: this.ready ? fromQ15(this.lambdaPreviousQ15) : null,
+        lambdaReference: this.ready ? fromQ15(this.lambdaReferenceQ15) : null,
+        boundaryEdges: this.boundaryEdges,
+        boundaryConcentration: fromQ15(this.boundaryConcentrationQ15),
+        partitionCount: this.partitionCount,
+      },
+      decided: { tier: this.tier, trust: this.trust, reason: this.reason, kv: this.kv },
+      done: {
+        layers: this.layers,
+        macs: this.macs,
+        macsDense: this.macsDense,
+        kvReads: this.kvReads,
+        kvWrites: this.kvWrites,
+        elapsedIntervals: this.elapsedIntervals,
+      },
+      produced: {
+        held: this.held,
+        logitsHash: this.logitsHash.toString(16).padStart(8, '0'),
+        topIndex: this.topIndex,
+        score: Number.isFinite(this.score) ? this.score : null,
+      },
+    };
+  }
+
+  #firedChannels(names: readonly string[]): (string | number)[] {
+    const fired: (string | number)[] = [];
+    for (let channel = 0; channel < this.channels; channel++) {
+      if (this.fired(channel)) fired.push(names[channel] ?? channel);
+    }
+    return fired;
+  }
+}
+
+/** FNV-1a, 32 bits, over whole numbers as little-endian int32 (Fowler, Noll, Vo; RFC 9923). */
+export function hashLogits(logits: Int32Array): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < logits.length; index++) {
+    for (let shift = 0; shift < 32; shift += 8) {
+      hash = Math.imul(hash ^ ((logits[index]! >>> shift) & 0xff), 0x01000193);
+    }
+  }
+  return hash >>> 0;
+}
+
+function fromQ15(value: number): number {
+  return Math.round((value / Q15_ONE) * 1e4) / 1e4;
+}
+
+function setByte(view: DataView, at: number, value: number): void {
+  assert(value >= 0 && value <= 255, `a witness byte at ${at}`);
+  view.setUint8(at, value);
+}
+
+function setQ15(view: DataView, at: number, value: number): void {
+  assert(value >= 0 && value <= Q15_ONE, `a Q15 number at ${at}`);
+  view.setUint16(at, value, true);
+}
+
+function setWhole(view: DataView, at: number, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, `a whole number at ${at}`);
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+}
+
+function getWhole(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
+function requireRoom(view: DataView, offset: number): void {
+  if (offset >= 0 && offset + WITNESS_BYTES <= view.byteLength) return;
+  throw new RangeError(
+    `witness: expected ${WITNESS_BYTES} bytes at ${offset}, the view has ${view.byteLength}`,
+  );
+}
+
+function requireEqual(what: string, expected: number, got: number): void {
+  if (got !== expected) throw new WitnessError(`${what}: expected ${hex(expected)}, got ${hex(got)}`);
+}
+
+function requireAtMost(what: string, max: number, got: number): void {
+  if (got > max) throw new WitnessError(`${what}: expected at most ${max}, got ${got}`);
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`;
+}
