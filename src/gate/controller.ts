@@ -40,21 +40,27 @@ export function makeGateDecision(): GateDecision {
   return { tier: 3, trust: 'allow', reason: 'noSpike' };
 }
 
-/** Which rule of the policy holds. */
+/** A rule of the policy that may hold, and how bad that is. */
 interface Finding {
-  level: Level;
-  reason: GateReason;
+  readonly level: Level;
+  readonly reason: GateReason;
 }
+
+const normal: Finding = { level: NORMAL, reason: 'none' };
+const boundarySpike: Finding = { level: REDUCED, reason: 'boundarySpike' };
+const concentrationSpike: Finding = { level: REDUCED, reason: 'boundaryConcentrationSpike' };
+const partitionDrift: Finding = { level: REDUCED, reason: 'partitionDrift' };
+const droppedFast: Finding = { level: DROPPED, reason: 'lambdaDroppedFast' };
+const spikeStorm: Finding = { level: FROZEN, reason: 'spikeStorm' };
+const freezeBelowMin: Finding = { level: FROZEN, reason: 'lambdaBelowMin' };
+const quarantineBelowMin: Finding = { level: QUARANTINED, reason: 'lambdaBelowMin' };
 
 export class Controller {
   readonly #policy: Policy;
-  #level: Level = NORMAL;
-  #reason: GateReason = 'none';
+  /** The rule that brought the present state about. */
+  #state = normal;
   #goodSamples = 0;
   #ticksSinceChange = 0;
-  /** What holds by the thresholds that are entered at, and by the stricter ones that are left at. */
-  readonly #entered: Finding = { level: NORMAL, reason: 'none' };
-  readonly #remaining: Finding = { level: NORMAL, reason: 'none' };
 
   constructor(policy: Policy) {
     this.#policy = policy;
@@ -62,10 +68,7 @@ export class Controller {
 
   /** Back to the normal state. */
   reset(): void {
-    this.#level = NORMAL;
-    this.#reason = 'none';
-    this.#goodSamples = 0;
-    this.#ticksSinceChange = 0;
+    this.#change(normal);
   }
 
   /**
@@ -74,77 +77,68 @@ export class Controller {
    */
   decide(spike: SpikePacket, gate: GatePacket, decision: GateDecision): void {
     this.#ticksSinceChange++;
-    decision.tier = 3;
-    decision.trust = trusts[this.#level]!;
-    decision.reason = 'noSpike';
-    if (!spike.fired) return;
-    const before = this.#level;
+    if (!spike.fired) {
+      decision.tier = 3;
+      decision.trust = trusts[this.#state.level]!;
+      decision.reason = 'noSpike';
+      return;
+    }
+    const before = this.#state.level;
     this.#judge(spike, gate);
-    decision.tier = this.#policy.computeFollowsTrust ? tiers[this.#level]! : 0;
-    decision.trust = this.#level === DROPPED && before < DROPPED ? 'flushKv' : trusts[this.#level]!;
-    decision.reason = this.#reason;
+    const { level, reason } = this.#state;
+    decision.tier = this.#policy.computeFollowsTrust ? tiers[level]! : 0;
+    decision.trust = level === DROPPED && before < DROPPED ? 'flushKv' : trusts[level]!;
+    decision.reason = reason;
   }
 
   #judge(spike: SpikePacket, gate: GatePacket): void {
-    evaluate(this.#policy, false, spike, gate, this.#entered);
-    evaluate(this.#policy, true, spike, gate, this.#remaining);
-    if (this.#entered.level > this.#level) return this.#change(this.#entered);
-    if (this.#entered.level === this.#level) this.#reason = this.#entered.reason;
-    const good = Math.max(this.#entered.level, this.#remaining.level) < this.#level;
-    this.#goodSamples = good ? this.#goodSamples + 1 : 0;
+    const entered = evaluate(this.#policy, false, spike, gate);
+    const remaining = evaluate(this.#policy, true, spike, gate);
+    const worse = remaining.level > entered.level ? remaining : entered;
+    const present = this.#state.level;
+    if (entered.level > present) this.#change(entered);
+    else if (worse.level < present) this.#relax(worse);
+    else this.#stay(entered);
+  }
+
+  #stay(entered: Finding): void {
+    this.#goodSamples = 0;
+    if (entered.level === this.#state.level) this.#state = entered; // as bad as before, perhaps for another reason
+  }
+
+  #relax(to: Finding): void {
+    this.#goodSamples++;
     const { relaxSamples, dwellTicks } = this.#policy;
-    if (!good || this.#goodSamples < relaxSamples || this.#ticksSinceChange < dwellTicks) return;
-    this.#change(this.#remaining.level > this.#entered.level ? this.#remaining : this.#entered);
+    if (this.#goodSamples >= relaxSamples && this.#ticksSinceChange >= dwellTicks) this.#change(to);
   }
 
   #change(to: Finding): void {
-    this.#level = to.level;
-    this.#reason = to.reason;
+    this.#state = to;
     this.#goodSamples = 0;
     this.#ticksSinceChange = 0;
   }
 }
 
-/** The first rule that holds, in the prototype's order. `leaving`: by the thresholds at which a state is left. */
-function evaluate(
-  policy: Policy,
-  leaving: boolean,
-  spike: SpikePacket,
-  gate: GatePacket,
-  finding: Finding,
-): void {
+/** The first rule that holds, in the prototype's order. `leaving`: by the stricter thresholds that end a state. */
+function evaluate(policy: Policy, leaving: boolean, spike: SpikePacket, gate: GatePacket): Finding {
   const scale = leaving ? policy.leaveQ15 / Q15_ONE : 1;
-  if (spike.rateQ15 > policy.spikeRateMaxQ15 * scale && policy.spikeRateMaxQ15 < Q15_ONE) {
-    return find(finding, FROZEN, 'spikeStorm');
-  }
-  if (!gate.ready) return find(finding, NORMAL, 'none');
-  if (
-    isLambdaBelow(gate, policy, leaving ? policy.lambdaQuarantineLeaveQ15 : policy.lambdaQuarantineEnterQ15)
-  ) {
-    return find(finding, QUARANTINED, 'lambdaBelowMin');
-  }
-  if (isLambdaBelow(gate, policy, leaving ? policy.lambdaFreezeLeaveQ15 : policy.lambdaFreezeEnterQ15)) {
-    return find(finding, FROZEN, 'lambdaBelowMin');
-  }
-  if (dropRatioQ15(gate) > policy.dropRatioMaxQ15 * scale && policy.dropRatioMaxQ15 < Q15_ONE) {
-    return find(finding, DROPPED, 'lambdaDroppedFast');
-  }
-  return evaluateBoundary(policy, scale, gate, finding);
+  if (exceeds(spike.rateQ15, policy.spikeRateMaxQ15, scale)) return spikeStorm;
+  if (!gate.ready) return normal;
+  const quarantine = leaving ? policy.lambdaQuarantineLeaveQ15 : policy.lambdaQuarantineEnterQ15;
+  if (isLambdaBelow(gate, policy, quarantine)) return quarantineBelowMin;
+  const freeze = leaving ? policy.lambdaFreezeLeaveQ15 : policy.lambdaFreezeEnterQ15;
+  if (isLambdaBelow(gate, policy, freeze)) return freezeBelowMin;
+  if (exceeds(dropRatioQ15(gate), policy.dropRatioMaxQ15, scale)) return droppedFast;
+  if (gate.boundaryEdges > policy.boundaryEdgesMax * scale) return boundarySpike;
+  if (exceeds(gate.boundaryConcentrationQ15, policy.boundaryConcentrationMaxQ15, scale))
+    return concentrationSpike;
+  if (gate.partitionCount > policy.partitionsMax * scale) return partitionDrift;
+  return normal;
 }
 
-function evaluateBoundary(policy: Policy, scale: number, gate: GatePacket, finding: Finding): void {
-  if (gate.boundaryEdges > policy.boundaryEdgesMax * scale) return find(finding, REDUCED, 'boundarySpike');
-  const concentrationMax = policy.boundaryConcentrationMaxQ15;
-  if (gate.boundaryConcentrationQ15 > concentrationMax * scale && concentrationMax < Q15_ONE) {
-    return find(finding, REDUCED, 'boundaryConcentrationSpike');
-  }
-  if (gate.partitionCount > policy.partitionsMax * scale) return find(finding, REDUCED, 'partitionDrift');
-  return find(finding, NORMAL, 'none');
-}
-
-function find(finding: Finding, level: Level, reason: GateReason): void {
-  finding.level = level;
-  finding.reason = reason;
+/** A maximum of Q15_ONE is never exceeded, not even by the stricter share of it. */
+function exceeds(valueQ15: number, maxQ15: number, scale: number): boolean {
+  return maxQ15 < Q15_ONE && valueQ15 > maxQ15 * scale;
 }
 
 function isLambdaBelow(gate: GatePacket, policy: Policy, shareQ15: number): boolean {
