@@ -1,5 +1,5 @@
 /** Thresholds of the gate, as data. Shares are Q15: 32767 is 1. */
-import { CHANNELS_MAX, Q15_ONE } from './packets.ts';
+import { Q15_ONE } from './packets.ts';
 
 export interface Policy {
   readonly name: string;
@@ -19,11 +19,11 @@ export interface Policy {
   readonly lambdaReferenceMinQ15: number;
   /** More than this share of lambda lost since the last token: flush, then reduced scope. Q15_ONE: never. */
   readonly dropRatioMaxQ15: number;
-  /** More crossing edges than this: reduced scope. */
+  /** More crossing edges than this: reduced scope. 65535: never. */
   readonly boundaryEdgesMax: number;
   /** A larger share of the crossing weight at one channel: reduced scope. Q15_ONE: never. */
   readonly boundaryConcentrationMaxQ15: number;
-  /** More partitions than this: reduced scope. */
+  /** More partitions than this: reduced scope. 65535: never. */
   readonly partitionsMax: number;
   /** A higher rate of spikes: a storm, writes are frozen. Q15_ONE: never. */
   readonly spikeRateMaxQ15: number;
@@ -35,7 +35,8 @@ export interface Policy {
   readonly dwellTicks: number;
 }
 
-const EDGES_NEVER = (CHANNELS_MAX * CHANNELS_MAX) / 4;
+/** No graph of 64 channels has so many edges or partitions. */
+const COUNT_NEVER = 65535;
 
 const share = (value: number) => Math.round(value * Q15_ONE);
 
@@ -84,9 +85,9 @@ export const steadyPolicy: Policy = Object.freeze({
   lambdaQuarantineLeaveQ15: share((0.05 * 9) / 8),
   lambdaReferenceMinQ15: share(0.2),
   dropRatioMaxQ15: Q15_ONE,
-  boundaryEdgesMax: EDGES_NEVER,
+  boundaryEdgesMax: COUNT_NEVER,
   boundaryConcentrationMaxQ15: Q15_ONE,
-  partitionsMax: CHANNELS_MAX,
+  partitionsMax: COUNT_NEVER,
   spikeRateMaxQ15: Q15_ONE,
   leaveQ15: share(8 / 9),
   relaxSamples: 16,

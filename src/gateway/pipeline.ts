@@ -1,0 +1,239 @@
+/** The way of one tick: frame -> spikes -> coherence -> decision -> features -> engine -> output -> witness. */
+import type { Engine } from '../engine/engine.ts';
+import { assert } from '../engine/limits.ts';
+import type { SpikeSettings } from '../engine/model.ts';
+import { Coherence, type CoherenceSettings, makeGatePacket } from '../gate/coherence.ts';
+import { Controller, kvOfTrust, makeGateDecision } from '../gate/controller.ts';
+import { FeatureEncoder, featureCount } from '../gate/features.ts';
+import type { Frame, GatePacket } from '../gate/packets.ts';
+import { defaultPolicyName, type Policy, type PolicyName, policyOf } from '../gate/policy.ts';
+import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
+import { hashLogits, Witness } from '../gate/witness.ts';
+import { Output } from './output.ts';
+
+/** What a pipeline asks of an engine. */
+export type PipelineEngine = Pick<Engine, 'model' | 'plans' | 'logits' | 'stats' | 'step' | 'cost' | 'reset'>;
+
+export interface PipelineOptions {
+  /** When a channel fires. Default: as the model was trained. */
+  readonly spikes?: SpikeSettings;
+  /** Default: `steady`. */
+  readonly policy?: PolicyName | Policy;
+  /**
+   * false: the dense baseline. Every known channel fires at every tick, and every tick is a tier-0 token that is
+   * written; there is no coherence and no decision. Default true.
+   */
+  readonly gating?: boolean;
+  readonly coherence?: CoherenceSettings;
+}
+
+/** Sums since the start or the last reset. */
+export interface PipelineCounters {
+  /** Frames processed: tokens + skips. */
+  frames: number;
+  tokens: number;
+  skips: number;
+  /** Frames per tier; tier 3 are the skips. */
+  readonly perTier: Float64Array;
+  /** Multiply-accumulates executed. */
+  macs: number;
+  /** At most so many had tier 0 run on every frame, with its keys and values cached. */
+  macsDense: number;
+  /** Frames refused because their time was not later than that of the frame before. */
+  stale: number;
+  /** Channel values that were unknown, over all frames processed. */
+  missing: number;
+}
+
+/** Fires whenever a value is known: delta 0 is reached by any value. */
+function alwaysFire(channels: number): SpikeSettings {
+  const zeros: number[] = Array(channels).fill(0);
+  return { delta: zeros, heartbeat: zeros, refractory: zeros };
+}
+
+export class Pipeline {
+  /** The held result; refilled at each token. */
+  readonly output: Output;
+  readonly counters: PipelineCounters = {
+    frames: 0,
+    tokens: 0,
+    skips: 0,
+    perTier: new Float64Array(4),
+    macs: 0,
+    macsDense: 0,
+    stale: 0,
+    missing: 0,
+  };
+  readonly #engine: PipelineEngine;
+  readonly #stream: number;
+  readonly #gating: boolean;
+  readonly #intervalMs: number;
+  readonly #macsDense: number;
+  readonly #encoder: SpikeEncoder;
+  readonly #coherence: Coherence;
+  readonly #controller: Controller;
+  readonly #featureEncoder: FeatureEncoder;
+  readonly #features: Int16Array;
+  readonly #spike;
+  readonly #gate: GatePacket = makeGatePacket();
+  readonly #decision = makeGateDecision();
+  readonly #witness = new Witness();
+  #isFirst = true;
+  #isTrusted = true;
+  #lastTimeMs = 0;
+  #sinceToken = 0;
+
+  /** Runs `engine`'s model on its stream `stream`. Throws RangeError if the settings or the policy make no sense. */
+  constructor(engine: PipelineEngine, stream: number, options: PipelineOptions = {}) {
+    const { channels, intervalMs, spikes } = engine.model.meaning;
+    const count = channels.length;
+    this.#gating = options.gating ?? true;
+    this.#engine = engine;
+    this.#stream = stream;
+    this.#intervalMs = intervalMs;
+    this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
+    this.#encoder = new SpikeEncoder(channels, this.#gating ? (options.spikes ?? spikes) : alwaysFire(count));
+    this.#coherence = new Coherence(channels, options.coherence);
+    this.#controller = new Controller(policyOf(options.policy ?? defaultPolicyName));
+    this.#featureEncoder = new FeatureEncoder(channels);
+    this.#features = new Int16Array(featureCount(count));
+    this.#spike = makeSpikePacket(count);
+    this.#witness.channels = count;
+    this.output = new Output(engine.model.meaning);
+    assert(
+      engine.model.config.features === this.#features.length,
+      'the model takes the features that the gate makes',
+    );
+  }
+
+  /** Forgets the past: the next frame is the first. Empties the engine's stream and the counters. */
+  reset(): void {
+    this.#engine.reset(this.#stream);
+    this.#encoder.reset();
+    this.#coherence.reset();
+    this.#controller.reset();
+    this.#featureEncoder.reset();
+    this.output.reset();
+    Object.assign(this.#gate, makeGatePacket());
+    const { counters } = this;
+    counters.frames = counters.tokens = counters.skips = counters.macs = counters.macsDense = 0;
+    counters.stale = counters.missing = 0;
+    counters.perTier.fill(0);
+    this.#isFirst = true;
+    this.#isTrusted = true;
+    this.#sinceToken = 0;
+  }
+
+  /**
+   * Processes one frame: float64[channels] in the model's order, physical units, NaN where unknown. The first frame
+   * always makes a token. Returns the witness, which is reused.
+   *
+   * A frame whose time is not later than the last one's (a repetition after a reconnection, a clock set back) is
+   * refused: `counters.stale` counts it, and the witness of the last frame comes back, its `sequence` unchanged.
+   */
+  tick(frame: Frame): Witness {
+    const elapsed = this.#isFirst ? 0 : (frame.timeMs - this.#lastTimeMs) / this.#intervalMs;
+    if (!Number.isFinite(frame.timeMs) || !(elapsed > 0 || this.#isFirst)) {
+      this.counters.stale++;
+      return this.#witness;
+    }
+    this.#lastTimeMs = frame.timeMs;
+    this.#sinceToken += elapsed;
+    this.#encoder.encode(frame, elapsed, this.#spike);
+    this.#decide(frame, elapsed);
+    this.#count(frame);
+    if (this.#decision.tier === 3) this.#skip();
+    else this.#compute(frame);
+    this.#testify(frame);
+    if (this.#decision.tier !== 3) this.#sinceToken = 0;
+    this.#isFirst = false;
+    return this.#witness;
+  }
+
+  #decide(frame: Frame, elapsed: number): void {
+    if (!this.#gating) {
+      this.#force();
+      return;
+    }
+    this.#coherence.observe(frame, elapsed);
+    if (this.#spike.fired) this.#coherence.measure(this.#isTrusted, this.#gate);
+    this.#controller.decide(this.#spike, this.#gate, this.#decision);
+    if (this.#decision.tier === 3 && this.#isFirst) this.#force();
+    this.#isTrusted = this.#decision.trust === 'allow';
+  }
+
+  #force(): void {
+    this.#decision.tier = 0;
+    this.#decision.trust = 'allow';
+    this.#decision.reason = 'forcedByFlag';
+  }
+
+  #count(frame: Frame): void {
+    const { counters } = this;
+    counters.frames++;
+    counters.perTier[this.#decision.tier]!++;
+    counters.macsDense += this.#macsDense;
+    for (let channel = 0; channel < frame.values.length; channel++) {
+      if (!Number.isFinite(frame.values[channel]!)) counters.missing++;
+    }
+  }
+
+  #skip(): void {
+    this.counters.skips++;
+    this.output.hold(this.#sinceToken);
+    const witness = this.#witness;
+    witness.kv = 'none';
+    witness.layers = 0;
+    witness.macs = 0;
+    witness.kvReads = 0;
+    witness.kvWrites = 0;
+  }
+
+  #compute(frame: Frame): void {
+    const engine = this.#engine;
+    const plan = engine.plans[this.#decision.tier]![kvOfTrust[this.#decision.trust]];
+    this.#featureEncoder.encode(frame, this.#spike, this.#sinceToken, this.#features);
+    engine.step(this.#stream, this.#features, plan);
+    this.output.update(engine.logits, frame.values);
+    this.counters.tokens++;
+    this.counters.macs += engine.stats.macs;
+    const witness = this.#witness;
+    witness.kv = plan.kv;
+    witness.layers = engine.stats.layers;
+    witness.macs = engine.stats.macs;
+    witness.kvReads = engine.stats.kvReads;
+    witness.kvWrites = engine.stats.kvWrites;
+    witness.logitsHash = hashLogits(engine.logits);
+    witness.topIndex = this.output.topIndex;
+    witness.score = this.output.confidence;
+  }
+
+  /** Notes what was seen and decided. */
+  #testify(frame: Frame): void {
+    const witness = this.#witness;
+    const spike = this.#spike;
+    const gate = this.#gate;
+    witness.sequence = this.counters.frames - 1;
+    witness.timeMs = frame.timeMs;
+    witness.firedMask.fill(0);
+    for (let channel = 0; channel < spike.firedMask.length; channel++) {
+      witness.firedMask[channel >> 3]! |= spike.firedMask[channel]! << (channel & 7);
+    }
+    witness.firedCount = spike.firedCount;
+    witness.rateQ15 = spike.rateQ15;
+    witness.noveltyQ15 = spike.noveltyQ15;
+    witness.ready = gate.ready;
+    witness.lambdaQ15 = gate.lambdaQ15;
+    witness.lambdaPreviousQ15 = gate.lambdaPreviousQ15;
+    witness.lambdaReferenceQ15 = gate.lambdaReferenceQ15;
+    witness.boundaryEdges = gate.boundaryEdges;
+    witness.boundaryConcentrationQ15 = gate.boundaryConcentrationQ15;
+    witness.partitionCount = gate.partitionCount;
+    witness.tier = this.#decision.tier;
+    witness.trust = this.#decision.trust;
+    witness.reason = this.#decision.reason;
+    witness.macsDense = this.#macsDense;
+    witness.elapsedIntervals = this.#sinceToken;
+    witness.held = this.output.isHeld;
+  }
+}
