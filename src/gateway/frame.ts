@@ -70,8 +70,7 @@ export class FrameAssembler {
       if (this.#frame.values.every(Number.isNaN)) return;
       this.#nextTickMs = this.#gridAt(nowMs);
     }
-    this.#tickUntil(nowMs + Number.MIN_VALUE);
-    if (this.#nextTickMs === nowMs) this.#tickOnGrid();
+    this.#tick(Math.floor((nowMs - this.#nextTickMs) / this.#options.intervalMs) + 1);
   }
 
   #isNew(route: number, timeMs: number): boolean {
@@ -98,25 +97,21 @@ export class FrameAssembler {
 
   #acceptOnGrid(timeMs: number, decoded: Decoded): void {
     if (Number.isNaN(this.#nextTickMs)) this.#nextTickMs = this.#gridAt(timeMs);
-    this.#tickUntil(timeMs);
+    this.#tick(Math.ceil((timeMs - this.#nextTickMs) / this.#options.intervalMs));
     this.#apply(decoded);
   }
 
-  /** Makes the ticks before `endMs`, the last `catchUpTicks` of them. */
-  #tickUntil(endMs: number): void {
-    const { intervalMs, catchUpTicks } = this.#options;
-    const due = Math.ceil((endMs - this.#nextTickMs) / intervalMs);
-    if (due > catchUpTicks) {
-      this.skippedTicks += due - catchUpTicks;
-      this.#nextTickMs += (due - catchUpTicks) * intervalMs;
+  /** Makes `due` ticks, or the last `catchUpTicks` of them. */
+  #tick(due: number): void {
+    const { intervalMs, catchUpTicks, onFrame } = this.#options;
+    const skipped = Math.max(0, due - catchUpTicks);
+    this.skippedTicks += skipped;
+    this.#nextTickMs += skipped * intervalMs;
+    for (let left = due - skipped; left > 0; left--) {
+      this.#frame.timeMs = this.#nextTickMs;
+      this.#nextTickMs += intervalMs;
+      onFrame(this.#frame);
     }
-    while (this.#nextTickMs < endMs) this.#tickOnGrid();
-  }
-
-  #tickOnGrid(): void {
-    this.#frame.timeMs = this.#nextTickMs;
-    this.#nextTickMs += this.#options.intervalMs;
-    this.#options.onFrame(this.#frame);
   }
 
   /** The first whole multiple of the interval at or after `timeMs`. */

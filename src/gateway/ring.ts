@@ -28,6 +28,7 @@ export class MessageRing {
   readonly #message: RingMessage;
   #first = 0;
   #count = 0;
+  #usedBytes = 0;
   /** Where the next payload goes. */
   #writeAt = 0;
 
@@ -50,11 +51,9 @@ export class MessageRing {
     return this.#count;
   }
 
-  /** Bytes taken by the payloads that wait. */
+  /** Bytes of the payloads that wait. */
   get usedBytes(): number {
-    let sum = 0;
-    for (let i = 0; i < this.#count; i++) sum += this.#lengths[(this.#first + i) % this.slots]!;
-    return sum;
+    return this.#usedBytes;
   }
 
   /** Copies a message in; false when its payload is longer than the whole ring. */
@@ -71,6 +70,7 @@ export class MessageRing {
     this.#receivedMs[slot] = receivedMs;
     this.#retained[slot] = retained ? 1 : 0;
     this.#count++;
+    this.#usedBytes += length;
     this.#writeAt = offset + length;
     return true;
   }
@@ -102,18 +102,11 @@ export class MessageRing {
     const { length: size } = this.#bytes;
     if (this.#count === 0) return 0;
     const start = this.#offsets[this.#first]!;
-    const wrapped = this.#writeAt < start || (this.#writeAt === start && this.#holdsBytes());
+    // Payloads may be empty, so `writeAt === start` alone does not mean full.
+    const wrapped = this.#writeAt < start || (this.#writeAt === start && this.#usedBytes > 0);
     if (wrapped) return this.#writeAt + length <= start ? this.#writeAt : -1;
     if (this.#writeAt + length <= size) return this.#writeAt;
     return length <= start ? 0 : -1;
-  }
-
-  /** Whether any waiting payload has bytes: with `writeAt === start` it tells full from empty. */
-  #holdsBytes(): boolean {
-    for (let i = 0; i < this.#count; i++) {
-      if (this.#lengths[(this.#first + i) % this.slots]! > 0) return true;
-    }
-    return false;
   }
 
   #dropOldest(): void {
@@ -123,6 +116,7 @@ export class MessageRing {
   }
 
   #removeFirst(): void {
+    this.#usedBytes -= this.#lengths[this.#first]!;
     this.#first = (this.#first + 1) % this.slots;
     this.#count--;
   }

@@ -1,0 +1,205 @@
+/** An append-only log of fixed-size records: written in batches, rotated by size, whole again after a power cut. */
+import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { headerBytes, readRecordFile, sealRecord, storedBytes, writeHeader } from './record-file.ts';
+
+export interface RecordLogOptions {
+  readonly directory: string;
+  /** Files are `<name>-00000001.log` and so on. */
+  readonly name: string;
+  readonly recordBytes: number;
+  /** A file that would grow beyond this is closed and the next one begun. */
+  readonly fileBytes: number;
+  /** Files kept; the oldest goes first. */
+  readonly files: number;
+  /** Records are written at the latest after so long. */
+  readonly flushMs: number;
+  /** Records held in memory at most, in each of two batches. */
+  readonly batchRecords?: number;
+  readonly onProblem?: (text: string) => void;
+}
+
+/** A batch in memory. */
+interface Batch {
+  readonly bytes: Buffer;
+  count: number;
+}
+
+/** Appending never waits and never throws; a disk that refuses costs records only when both batches are full. */
+export class RecordLog {
+  /** Records that found no room in memory while the disk refused or was slow. */
+  lost = 0;
+  /** Records on disk, of this run. */
+  written = 0;
+  /** Writes that the disk refused; they are tried again. */
+  failures = 0;
+  /** Bytes of a cut or damaged record that were removed when opening. */
+  repairedBytes = 0;
+  readonly #options: RecordLogOptions;
+  readonly #capacity: number;
+  #filling: Batch;
+  /** Being written, or waiting to be tried again. */
+  #full: Batch;
+  #writing: Promise<void> | undefined;
+  #handle: FileHandle | undefined;
+  #number = 0;
+  #fileBytes = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(options: RecordLogOptions) {
+    this.#options = options;
+    this.#capacity = options.batchRecords ?? 1024;
+    const makeBatch = () => ({
+      bytes: Buffer.alloc(this.#capacity * storedBytes(options.recordBytes)),
+      count: 0,
+    });
+    this.#filling = makeBatch();
+    this.#full = makeBatch();
+    this.#timer = setInterval(() => void this.flush(), options.flushMs);
+    this.#timer.unref();
+  }
+
+  /** Opens the newest file and cuts what is damaged off its end, or begins the first. Throws what the disk throws. */
+  static async open(options: RecordLogOptions): Promise<RecordLog> {
+    await mkdir(options.directory, { recursive: true });
+    const log = new RecordLog(options);
+    try {
+      await log.#openNewest();
+    } catch (error) {
+      clearInterval(log.#timer);
+      throw error;
+    }
+    return log;
+  }
+
+  /** Adds a record; `write` puts its body of `recordBytes` at `offset`. */
+  append(write: (into: Buffer, offset: number) => void): void {
+    if (this.#filling.count === this.#capacity && !this.#swap()) {
+      this.lost++;
+      return;
+    }
+    const { recordBytes } = this.#options;
+    const offset = this.#filling.count * storedBytes(recordBytes);
+    write(this.#filling.bytes, offset);
+    sealRecord(this.#filling.bytes, offset, recordBytes);
+    this.#filling.count++;
+    if (this.#filling.count === this.#capacity) void this.flush();
+  }
+
+  /** Writes everything that is in memory. Never rejects; what the disk refused is kept for the next time. */
+  async flush(): Promise<void> {
+    // Twice: what waits to be tried again, then what came after it.
+    for (let batch = 0; batch < 2; batch++) {
+      this.#swap();
+      await this.#write();
+      if (this.#full.count > 0) return;
+    }
+  }
+
+  /** Flushes and closes the file. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.flush();
+    await this.#handle?.close();
+    this.#handle = undefined;
+  }
+
+  /** Exchanges the batches if the other one is empty. */
+  #swap(): boolean {
+    if (this.#full.count > 0) return false;
+    [this.#filling, this.#full] = [this.#full, this.#filling];
+    return true;
+  }
+
+  #write(): Promise<void> {
+    this.#writing ??= this.#writeFull().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  async #writeFull(): Promise<void> {
+    const batch = this.#full;
+    if (batch.count === 0) return;
+    try {
+      const bytes = batch.count * storedBytes(this.#options.recordBytes);
+      if (this.#fileBytes > headerBytes && this.#fileBytes + bytes > this.#options.fileBytes)
+        await this.#rotate();
+      // At a place of our own, not at the end: a refused write may have left a part behind.
+      await writeAll(this.#handle!, batch.bytes.subarray(0, bytes), this.#fileBytes);
+      await this.#handle!.datasync();
+      this.#fileBytes += bytes;
+      this.written += batch.count;
+      batch.count = 0;
+    } catch (error) {
+      this.failures++;
+      this.#options.onProblem?.(`${this.#options.name} log: ${(error as Error).message}`);
+    }
+  }
+
+  async #openNewest(): Promise<void> {
+    const numbers = await this.#fileNumbers();
+    this.#number = numbers.at(-1) ?? 0;
+    if (this.#number === 0) return this.#begin();
+    const bytes = await readFile(this.#path(this.#number));
+    const found = readRecordFile(bytes);
+    // A header that was cut has no records behind it; a foreign one is left alone.
+    if (found.recordBytes !== this.#options.recordBytes) {
+      if (bytes.length >= headerBytes) return this.#begin();
+      this.#number--;
+      return this.#begin();
+    }
+    this.repairedBytes = bytes.length - found.wholeBytes;
+    this.#handle = await open(this.#path(this.#number), 'r+');
+    if (this.repairedBytes > 0) await this.#handle.truncate(found.wholeBytes);
+    this.#fileBytes = found.wholeBytes;
+  }
+
+  async #rotate(): Promise<void> {
+    const previous = this.#handle;
+    await this.#begin();
+    await previous?.close();
+    const numbers = await this.#fileNumbers();
+    for (const number of numbers.slice(0, -this.#options.files))
+      await rm(this.#path(number), { force: true });
+  }
+
+  /** Begins the next file. */
+  async #begin(): Promise<void> {
+    const header = Buffer.alloc(headerBytes);
+    writeHeader(header, this.#options.recordBytes);
+    const handle = await open(this.#path(this.#number + 1), 'w+');
+    await writeAll(handle, header, 0);
+    this.#handle = handle;
+    this.#number++;
+    this.#fileBytes = headerBytes;
+  }
+
+  async #fileNumbers(): Promise<number[]> {
+    return logFileNumbers(await readdir(this.#options.directory), this.#options.name);
+  }
+
+  #path(number: number): string {
+    return join(this.#options.directory, logFileName(this.#options.name, number));
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+export function logFileName(name: string, number: number): string {
+  return `${name}-${String(number).padStart(8, '0')}.log`;
+}
+
+/** Numbers of the log's files, oldest first. */
+export function logFileNumbers(files: readonly string[], name: string): number[] {
+  const numbers = files.map((file) =>
+    Number(/^(.+)-(\d{8})\.log$/.exec(file)?.[1] === name ? file.slice(-12, -4) : 0),
+  );
+  return numbers.filter((number) => number > 0).sort((a, b) => a - b);
+}
