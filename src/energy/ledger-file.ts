@@ -1,5 +1,6 @@
 /** The ledger's files: appended in batches, bounded in size, whole again after a power cut at any byte. */
-import { open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type LedgerContents, readLedger } from './ledger-record.ts';
 
 /** What the ledger needs of a disk; injected so that a test can fill it up or take it away. */
@@ -7,7 +8,7 @@ export interface LedgerDisk {
   /** The file's bytes; empty when there is no such file. */
   read(path: string): Promise<Uint8Array>;
   /**
-   * Cuts the file to `keepBytes` at most, appends `text`, and waits until it lies on the disk.
+   * Makes the folder if need be, cuts the file to `keepBytes` at most, appends `text`, and waits until it lies on the disk.
    * Resolves to the bytes that were there before `text`: fewer than `keepBytes` if somebody else cut the file.
    */
   append(path: string, keepBytes: number, text: string): Promise<number>;
@@ -24,6 +25,7 @@ export const realDisk: LedgerDisk = {
     }
   },
   async append(path, keepBytes, text) {
+    await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'a');
     try {
       const { size } = await file.stat();

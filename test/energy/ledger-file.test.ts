@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LedgerDisk, LedgerFile, realDisk } from '../../src/energy/ledger-file.ts';
 import { encodeRecord, type LedgerRecord, readLedger } from '../../src/energy/ledger-record.ts';
@@ -79,7 +79,8 @@ describe('LedgerFile', () => {
   let path: string;
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'dormouse-ledger-'));
-    path = join(directory, 'ledger.ndjson');
+    // A folder that is not there yet.
+    path = join(directory, 'energy', 'ledger.ndjson');
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
@@ -88,6 +89,7 @@ describe('LedgerFile', () => {
   it('goes on after the last whole record when the file was cut at any byte', async () => {
     const text = encodeRecord(record(1)) + encodeRecord(record(2));
     for (let cut = 0; cut <= text.length; cut += 7) {
+      mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, text.slice(0, cut));
       await new LedgerFile({ path }).append(encodeRecord(record(9)));
       const whole = text.slice(0, cut).split('\n').length - 1;
