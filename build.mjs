@@ -19,16 +19,18 @@ const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).ver
 /** Each AssemblyScript program and the module that carries its bytes. */
 const kernels = [
   { name: 'exact', source: 'src/engine/kernels/assembly/exact.ts', into: 'src/engine/kernels/generated/exact.ts' },
+  { name: 'relaxed', source: 'src/engine/kernels/assembly/relaxed.ts', into: 'src/engine/kernels/generated/relaxed.ts', enable: 'relaxed-simd' },
   { name: 'training', source: 'src/train/kernels/assembly/training.ts', into: 'src/train/kernels/generated/training.ts' },
 ];
 
-function compileKernel({ name, source, into }) {
+function compileKernel({ name, source, into, enable }) {
   if (!existsSync(join(root, source))) return;
   const wasmPath = join(root, 'build', `${name}.wasm`);
   mkdirSync(dirname(wasmPath), { recursive: true });
   const asc = join(root, 'node_modules/assemblyscript/bin/asc.js');
   const flags = ['--runtime', 'stub', '--use', 'abort=', '--importMemory', '--enable', 'simd', '--noAssert',
     '--optimizeLevel', '3', '--shrinkLevel', '0', '--converge'];
+  if (enable) flags.push('--enable', enable);
   execFileSync(process.execPath, [asc, source, '-o', wasmPath, ...flags], { cwd: root, stdio: 'inherit' });
   writeModule(join(root, into), readFileSync(wasmPath));
 }

@@ -1,6 +1,6 @@
 /** Lays a model's weights and tables out in the engine's memory, padded with zeros to whole vectors. */
 import { headSize, type TransformerConfig } from './config.ts';
-import type { Kernels } from './kernels/contract.ts';
+import type { Kernels, MatrixInput } from './kernels/contract.ts';
 import type { LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
 import type { LayerWeights, Linear, Model } from './model.ts';
 
@@ -23,9 +23,9 @@ export function writeWeights(
 ): void {
   const { weights, config } = model;
   const writer = new Writer(memory, kernels);
-  writer.single(layout.embedding, weights.embedding, config.features);
+  writer.single(layout.embedding, weights.embedding, config.features, 'features');
   writer.single(layout.head, weights.head, config.hidden);
-  writer.single(layout.linear, weights.linear, config.features);
+  writer.single(layout.linear, weights.linear, config.features, 'features');
   writer.ints(layout.exponentTable, weights.exponentTable);
   for (const [index, layer] of weights.layers.entries())
     writeLayer(writer, layout.layers[index]!, layer, config);
@@ -59,11 +59,17 @@ class Writer {
     this.#kernels = kernels;
   }
 
-  single(at: Matrix, linear: Linear, columns: number): void {
-    this.matrix(at, [{ linear, rowAt: inPlace }], columns, inPlace);
+  single(at: Matrix, linear: Linear, columns: number, input: MatrixInput = 'activations'): void {
+    this.matrix(at, [{ linear, rowAt: inPlace }], columns, inPlace, input);
   }
 
-  matrix(at: Matrix, parts: readonly Part[], columns: number, columnAt: Place): void {
+  matrix(
+    at: Matrix,
+    parts: readonly Part[],
+    columns: number,
+    columnAt: Place,
+    input: MatrixInput = 'activations',
+  ): void {
     const weight = new Int8Array(at.outputs * at.inputs);
     const bias = new Int32Array(at.outputs);
     const multiplier = new Float32Array(at.outputs);
@@ -77,7 +83,7 @@ class Writer {
         }
       }
     }
-    this.#kernels.pack(at, weight);
+    this.#kernels.pack(at, weight, input);
     this.ints(at.bias, bias);
     this.floats(at.multiplier, multiplier);
   }

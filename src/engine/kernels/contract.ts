@@ -1,6 +1,6 @@
 /**
  * What a set of kernels must compute. There is one contract and several implementations that give the same bits:
- * the plain truth (truth.ts) and WebAssembly SIMD (exact.ts). The formulas: docs/integer-rules.md.
+ * the plain truth (truth.ts) and two builds of WebAssembly SIMD (wasm.ts). The formulas: docs/integer-rules.md.
  *
  * All pointers are byte offsets into the engine's memory. Rows lie one after another at the padded width of what
  * they hold: features int16[matrix.inputs], residual int16[padded(hidden)], activations uint8, logits int32.
@@ -8,11 +8,14 @@
  */
 import type { AttentionLayout, Matrix } from '../memory-plan.ts';
 
+/** What a matrix is multiplied with: int16 features or uint8 activations. */
+export type MatrixInput = 'features' | 'activations';
+
 export interface Kernels {
   readonly name: KernelName;
 
   /** Lays out a padded row-major [outputs, inputs] matrix as this implementation likes to read it. */
-  pack(matrix: Matrix, weight: Int8Array): void;
+  pack(matrix: Matrix, weight: Int8Array, input: MatrixInput): void;
 
   /** features -> residual: the first value of the residual stream. */
   embed(features: number, matrix: Matrix, residual: number, rows: number): void;
@@ -59,4 +62,5 @@ export interface Kernels {
   ): void;
 }
 
-export type KernelName = 'truth' | 'exact';
+/** truth: plain TypeScript. exact: WebAssembly SIMD. relaxed: WebAssembly relaxed SIMD. */
+export type KernelName = 'truth' | 'exact' | 'relaxed';

@@ -1,8 +1,9 @@
-/** The WebAssembly SIMD kernels behind the contract. */
+/** The WebAssembly SIMD kernels behind the contract: one class, two builds. */
 import type { AttentionLayout, Matrix } from '../memory-plan.ts';
 import { padded } from '../memory-plan.ts';
-import type { Kernels } from './contract.ts';
-import { wasmBase64 } from './generated/exact.ts';
+import type { Kernels, MatrixInput } from './contract.ts';
+import { wasmBase64 as exactBase64 } from './generated/exact.ts';
+import { wasmBase64 as relaxedBase64 } from './generated/relaxed.ts';
 
 type Kernel = (...numbers: number[]) => number;
 
@@ -20,38 +21,52 @@ interface Exports {
 /** Outputs that one block of packed weights holds. */
 const BLOCK = 16;
 
-let compiled: WebAssembly.Module | undefined;
+/** Int16 inputs meet weights in pairs. */
+const PAIR = 2;
 
-/** Compiled once per process. Throws WebAssembly.CompileError where SIMD is missing. */
-function compile(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(
-    Uint8Array.from(atob(wasmBase64), (character) => character.charCodeAt(0)),
+/** The builds: their bytes, and how many activations meet one lane of weights at a time. */
+const builds = {
+  exact: { base64: exactBase64, group: 2 },
+  relaxed: { base64: relaxedBase64, group: 4 },
+} as const;
+
+export type WasmBuild = keyof typeof builds;
+
+const compiled: { [build in WasmBuild]?: WebAssembly.Module } = {};
+
+/** Compiled once per process. Throws WebAssembly.CompileError where (relaxed) SIMD is missing. */
+function compile(build: WasmBuild): WebAssembly.Module {
+  const { base64 } = builds[build];
+  compiled[build] ??= new WebAssembly.Module(
+    Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)),
   );
-  return compiled;
+  return compiled[build];
 }
 
-export class ExactKernels implements Kernels {
-  readonly name = 'exact';
+export class WasmKernels implements Kernels {
+  readonly name: WasmBuild;
   readonly #exports: Exports;
   readonly #memory: WebAssembly.Memory;
   readonly #widened: number;
 
   /** `widened`: scratch for the widest activations of all rows as int16. */
-  constructor(memory: WebAssembly.Memory, widened: number) {
+  constructor(build: WasmBuild, memory: WebAssembly.Memory, widened: number) {
+    this.name = build;
     this.#memory = memory;
     this.#widened = widened;
-    this.#exports = new WebAssembly.Instance(compile(), { env: { memory } }).exports as unknown as Exports;
+    this.#exports = new WebAssembly.Instance(compile(build), { env: { memory } })
+      .exports as unknown as Exports;
   }
 
-  /** [outputs / 16][inputs / 2][16 outputs][2 inputs]. */
-  pack(matrix: Matrix, weight: Int8Array): void {
+  /** [outputs / 16][inputs / group][16 outputs][group inputs]. */
+  pack(matrix: Matrix, weight: Int8Array, input: MatrixInput): void {
+    const group = input === 'features' ? PAIR : builds[this.name].group;
     const packed = new Int8Array(this.#memory.buffer, matrix.weight, weight.length);
     let to = 0;
     for (let block = 0; block < matrix.outputs; block += BLOCK) {
-      for (let j = 0; j < matrix.inputs; j += 2) {
+      for (let first = 0; first < matrix.inputs; first += group) {
         for (let c = block; c < block + BLOCK; c++) {
-          packed[to++] = weight[c * matrix.inputs + j]!;
-          packed[to++] = weight[c * matrix.inputs + j + 1]!;
+          for (let j = first; j < first + group; j++) packed[to++] = weight[c * matrix.inputs + j]!;
         }
       }
     }

@@ -1,9 +1,10 @@
 /** The WebAssembly kernels against the plain truth, bit for bit, over random shapes and extreme values. */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { isTrusted } from '../../../src/engine/kernels/choose.ts';
 import type { Kernels } from '../../../src/engine/kernels/contract.ts';
-import { ExactKernels } from '../../../src/engine/kernels/exact.ts';
 import { TruthKernels } from '../../../src/engine/kernels/truth.ts';
+import { type WasmBuild, WasmKernels } from '../../../src/engine/kernels/wasm.ts';
 import type { AttentionLayout, Matrix } from '../../../src/engine/memory-plan.ts';
 import { randomNumbers } from '../tiny-model.ts';
 
@@ -49,10 +50,17 @@ interface World {
   readonly kernels: Kernels;
 }
 
+let build: WasmBuild = 'exact';
+
+/** Two worlds: the truth, and the build under test. */
 function worlds(): World[] {
-  return [TruthKernels, ExactKernels].map((make) => {
+  const makers = [
+    (memory: WebAssembly.Memory) => new TruthKernels(memory),
+    (memory: WebAssembly.Memory) => new WasmKernels(build, memory, WIDENED),
+  ];
+  return makers.map((make) => {
     const memory = new WebAssembly.Memory({ initial: 8, maximum: 8 });
-    return { memory, kernels: new make(memory, WIDENED) };
+    return { memory, kernels: make(memory) };
   });
 }
 
@@ -71,7 +79,7 @@ function fill(
   const weight = Int8Array.from({ length: one.inputs * one.outputs }, () =>
     value(one.weights, -127, 127, random()),
   );
-  kernels.pack(matrix, weight);
+  kernels.pack(matrix, weight, inputIs);
   const bias = new Int32Array(memory.buffer, matrix.bias, one.outputs);
   const multiplier = new Float32Array(memory.buffer, matrix.multiplier, one.outputs);
   for (let c = 0; c < one.outputs; c++) {
@@ -114,7 +122,12 @@ function sameInBothWorlds(
 const property = (predicate: (one: Case) => void) =>
   fc.assert(fc.property(cases, predicate), { seed, numRuns: 150 });
 
-describe('exact kernels give the bits of the truth', () => {
+describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of the truth', (name) => {
+  beforeEach(({ skip }) => {
+    build = name;
+    if (!isTrusted(name)) skip(`${name} SIMD does not run on Node ${process.version}`);
+  });
+
   test('embed', () => {
     property((one) =>
       sameInBothWorlds(one, 'features', ({ kernels }, matrix) =>
@@ -157,6 +170,7 @@ describe('exact kernels give the bits of the truth', () => {
         kernels.pack(
           linear,
           Int8Array.from({ length: 32 * one.outputs }, () => value(one.weights, -127, 127, random())),
+          'features',
         );
         new Float32Array(memory.buffer, linear.multiplier, one.outputs).fill(Math.min(one.multiplier, 4));
         const features = new Int16Array(memory.buffer, LINEAR + 49152, 32 * one.rows);

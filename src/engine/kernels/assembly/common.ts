@@ -1,0 +1,334 @@
+/**
+ * What all WebAssembly kernels share: requantisation, the linear layers over int16, RMSNorm and attention.
+ *
+ * AssemblyScript with only load, store and v128 built-ins: no objects, no allocation, no data segment.
+ * The contract: ../contract.ts. The formulas: docs/integer-rules.md.
+ */
+
+/** Adding and dropping this rounds a double to a whole number, ties to even; its low 32 bits are the int32. */
+const ROUNDER: f64 = 6755399441055744.0;
+
+export const STORE_INT8: i32 = 0;
+export const STORE_RESIDUAL: i32 = 1;
+export const ADD_RESIDUAL: i32 = 2;
+export const STORE_GELU: i32 = 3;
+export const STORE_INT32: i32 = 4;
+export const ADD_INT32: i32 = 5;
+
+/** round(accumulators x multipliers) of four outputs. */
+// @ts-ignore: decorator
+@inline
+export function requantise(accumulators: v128, multiplier: usize): v128 {
+  const rounder = f64x2.splat(ROUNDER);
+  const low = f64x2.mul(
+    f64x2.convert_low_i32x4_s(accumulators),
+    f64x2.promote_low_f32x4(v128.load64_zero(multiplier)),
+  );
+  const high = f64x2.mul(
+    f64x2.convert_low_i32x4_s(v128.shuffle<i32>(accumulators, accumulators, 2, 3, 2, 3)),
+    f64x2.promote_low_f32x4(v128.load64_zero(multiplier, 8)),
+  );
+  return v128.shuffle<i32>(f64x2.add(low, rounder), f64x2.add(high, rounder), 0, 2, 4, 6);
+}
+
+/** Eight int16, saturated to +-32767. */
+// @ts-ignore: decorator
+@inline
+export function toResidual(low: v128, high: v128): v128 {
+  return i16x8.max_s(i16x8.narrow_i32x4_s(low, high), i16x8.splat(-32767));
+}
+
+/** residual[8] = saturate(residual[8] + change). */
+// @ts-ignore: decorator
+@inline
+export function addResidual(at: usize, low: v128, high: v128): void {
+  const before = v128.load(at);
+  v128.store(
+    at,
+    toResidual(
+      i32x4.add(low, i32x4.extend_low_i16x8_s(before)),
+      i32x4.add(high, i32x4.extend_high_i16x8_s(before)),
+    ),
+  );
+}
+
+/** What becomes of 16 accumulators. `mode` is a constant, so only one branch is compiled into each kernel. */
+// @ts-ignore: decorator
+@inline
+export function finish(mode: i32, a: v128, b: v128, c: v128, d: v128, multiplier: usize, output: usize, gelu: usize): void {
+  a = requantise(a, multiplier);
+  b = requantise(b, multiplier + 16);
+  c = requantise(c, multiplier + 32);
+  d = requantise(d, multiplier + 48);
+  if (mode == STORE_RESIDUAL) {
+    v128.store(output, toResidual(a, b));
+    v128.store(output, toResidual(c, d), 16);
+  } else if (mode == ADD_RESIDUAL) {
+    addResidual(output, a, b);
+    addResidual(output + 16, c, d);
+  } else if (mode == STORE_INT32) {
+    v128.store(output, a);
+    v128.store(output, b, 16);
+    v128.store(output, c, 32);
+    v128.store(output, d, 48);
+  } else if (mode == ADD_INT32) {
+    v128.store(output, i32x4.add(a, v128.load(output)));
+    v128.store(output, i32x4.add(b, v128.load(output, 16)), 16);
+    v128.store(output, i32x4.add(c, v128.load(output, 32)), 32);
+    v128.store(output, i32x4.add(d, v128.load(output, 48)), 48);
+  } else {
+    const narrow = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+    if (mode == STORE_INT8) {
+      v128.store(output, i8x16.max_s(narrow, i8x16.splat(-127)));
+    } else {
+      v128.store(output, v128.xor(narrow, i8x16.splat(-128)));
+      for (let i: usize = 0; i < 16; i++) store<u8>(output + i, load<u8>(gelu + <usize>load<u8>(output + i)));
+    }
+  }
+}
+
+/** Bytes of one output: the stride of the output rows. */
+// @ts-ignore: decorator
+@inline
+export function outputBytes(mode: i32): usize {
+  if (mode == STORE_INT32 || mode == ADD_INT32) return 4;
+  return mode == STORE_RESIDUAL || mode == ADD_RESIDUAL ? 2 : 1;
+}
+
+/** Multiply-accumulate of one pair of inputs for four outputs. */
+// @ts-ignore: decorator
+@inline
+export function meet(accumulator: v128, weights: v128, inputs: v128): v128 {
+  return i32x4.add(accumulator, i32x4.dot_i16x8_s(weights, inputs));
+}
+
+/**
+ * A weight matrix for int16 inputs is packed [outputs / 16][inputs / 2][16 outputs][2 inputs], so that one broadcast
+ * pair of inputs meets 16 outputs and every lane of an accumulator is one output: no sums across lanes.
+ *
+ * output[rows, outputs] = finish(bias + weight input), input int16[rows, inputs]: two rows at a time.
+ */
+// @ts-ignore: decorator
+@inline
+export function linearWide(
+  mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
+  inputs: usize, outputs: usize, rows: usize,
+): void {
+  const inputBytes = inputs * 2;
+  const outputStride = outputs * outputBytes(mode);
+  for (let block: usize = 0; block < outputs; block += 16) {
+    const blockWeight = weight + block * inputs;
+    const blockBias = bias + block * 4;
+    const blockMultiplier = multiplier + block * 4;
+    let from = input;
+    let to = output + block * outputBytes(mode);
+    let row: usize = 0;
+    for (; row + 2 <= rows; row += 2) {
+      let a0 = v128.load(blockBias), a1 = v128.load(blockBias, 16), a2 = v128.load(blockBias, 32), a3 = v128.load(blockBias, 48);
+      let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
+      let w = blockWeight;
+      const end = from + inputBytes;
+      for (let x = from; x < end; x += 4) {
+        const xa = v128.load32_splat(x);
+        const xb = v128.load32_splat(x + inputBytes);
+        const w0 = v128.load_ext<i8>(w);
+        a0 = meet(a0, w0, xa);
+        b0 = meet(b0, w0, xb);
+        const w1 = v128.load_ext<i8>(w, 8);
+        a1 = meet(a1, w1, xa);
+        b1 = meet(b1, w1, xb);
+        const w2 = v128.load_ext<i8>(w, 16);
+        a2 = meet(a2, w2, xa);
+        b2 = meet(b2, w2, xb);
+        const w3 = v128.load_ext<i8>(w, 24);
+        a3 = meet(a3, w3, xa);
+        b3 = meet(b3, w3, xb);
+        w += 32;
+      }
+      finish(mode, a0, a1, a2, a3, blockMultiplier, to, gelu);
+      finish(mode, b0, b1, b2, b3, blockMultiplier, to + outputStride, gelu);
+      from += 2 * inputBytes;
+      to += 2 * outputStride;
+    }
+    if (row < rows) {
+      let a0 = v128.load(blockBias), a1 = v128.load(blockBias, 16), a2 = v128.load(blockBias, 32), a3 = v128.load(blockBias, 48);
+      let w = blockWeight;
+      const end = from + inputBytes;
+      for (let x = from; x < end; x += 4) {
+        const xa = v128.load32_splat(x);
+        a0 = meet(a0, v128.load_ext<i8>(w), xa);
+        a1 = meet(a1, v128.load_ext<i8>(w, 8), xa);
+        a2 = meet(a2, v128.load_ext<i8>(w, 16), xa);
+        a3 = meet(a3, v128.load_ext<i8>(w, 24), xa);
+        w += 32;
+      }
+      finish(mode, a0, a1, a2, a3, blockMultiplier, to, gelu);
+    }
+  }
+}
+
+export function embed(
+  features: usize, weight: usize, bias: usize, multiplier: usize, residual: usize,
+  inputs: usize, outputs: usize, rows: usize,
+): void {
+  linearWide(STORE_RESIDUAL, features, weight, bias, multiplier, residual, 0, inputs, outputs, rows);
+}
+
+export function addLinearLogits(
+  features: usize, weight: usize, bias: usize, multiplier: usize, logits: usize,
+  inputs: usize, outputs: usize, rows: usize,
+): void {
+  linearWide(ADD_INT32, features, weight, bias, multiplier, logits, 0, inputs, outputs, rows);
+}
+
+/** Sum of squares of int16[count], |x| <= 32767; count is a multiple of 8. */
+// @ts-ignore: decorator
+@inline
+function sumOfSquares(x: usize, count: usize): i64 {
+  let sum = i64x2.splat(0);
+  for (let i: usize = 0; i < count; i += 8) {
+    const values = v128.load(x + 2 * i);
+    const squares = i32x4.dot_i16x8_s(values, values);
+    sum = i64x2.add(sum, i64x2.add(i64x2.extend_low_i32x4_u(squares), i64x2.extend_high_i32x4_u(squares)));
+  }
+  return i64x2.extract_lane(sum, 0) + i64x2.extract_lane(sum, 1);
+}
+
+/** round(x scale) of four int32. */
+// @ts-ignore: decorator
+@inline
+function scaleFour(x: v128, scale: v128): v128 {
+  const rounder = f64x2.splat(ROUNDER);
+  const low = f64x2.mul(f64x2.convert_low_i32x4_s(x), scale);
+  const high = f64x2.mul(f64x2.convert_low_i32x4_s(v128.shuffle<i32>(x, x, 2, 3, 2, 3)), scale);
+  return v128.shuffle<i32>(f64x2.add(low, rounder), f64x2.add(high, rounder), 0, 2, 4, 6);
+}
+
+/** 16 activations: clamp(64 + value, 0, 127). */
+// @ts-ignore: decorator
+@inline
+function toActivations(a: v128, b: v128, c: v128, d: v128): v128 {
+  const zero = i16x8.splat(64);
+  const low = i16x8.add_sat_s(i16x8.narrow_i32x4_s(a, b), zero);
+  const high = i16x8.add_sat_s(i16x8.narrow_i32x4_s(c, d), zero);
+  return i8x16.min_u(i8x16.narrow_i16x8_u(low, high), i8x16.splat(127));
+}
+
+export function normalise(residual: usize, gain: f64, hidden: usize, stride: usize, activations: usize, rows: usize): void {
+  for (let row: usize = 0; row < rows; row++) {
+    const x = residual + row * stride * 2;
+    const to = activations + row * stride;
+    const meanSquare = sumOfSquares(x, stride) / <i64>hidden;
+    const root = max<f64>(256.0, floor<f64>(sqrt<f64>(<f64>meanSquare * 65536.0)));
+    const scale = f64x2.splat((gain * 256.0) / root);
+    for (let i: usize = 0; i < stride; i += 16) {
+      const low = v128.load(x + 2 * i);
+      const high = v128.load(x + 2 * i, 16);
+      const a = scaleFour(i32x4.extend_low_i16x8_s(low), scale);
+      const b = scaleFour(i32x4.extend_high_i16x8_s(low), scale);
+      const c = scaleFour(i32x4.extend_low_i16x8_s(high), scale);
+      const d = scaleFour(i32x4.extend_high_i16x8_s(high), scale);
+      v128.store(to + i, toActivations(a, b, c, d));
+    }
+  }
+}
+
+/** q . k of one head: query int16[size], key int8[size]; size is a multiple of 16. */
+// @ts-ignore: decorator
+@inline
+function dotKey(query: usize, key: usize, size: usize): i32 {
+  let sum = i32x4.splat(0);
+  for (let d: usize = 0; d < size; d += 16) {
+    sum = meet(sum, v128.load_ext<i8>(key + d), v128.load(query + 2 * d));
+    sum = meet(sum, v128.load_ext<i8>(key + d, 8), v128.load(query + 2 * d, 16));
+  }
+  return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3);
+}
+
+/** 2^-(drop scale / 256) in Q16. */
+// @ts-ignore: decorator
+@inline
+function exponential(drop: i32, scale: f64, table: usize): i32 {
+  const steps = <u32>min<f64>((<f64>drop * scale + ROUNDER) - ROUNDER, 4095.0);
+  return load<i32>(table + ((steps & 255) << 2)) >> (steps >> 8);
+}
+
+/** 16 components of a head's context: clamp(64 + round(sum of p v, scaled)). */
+// @ts-ignore: decorator
+@inline
+function contextOf(value: usize, offsets: usize, probabilities: usize, count: usize, scale: v128, to: usize): void {
+  let a = i32x4.splat(0), b = a, c = a, d = a;
+  for (let i: usize = 0; i < count; i++) {
+    const v = v128.load(value + <usize>load<u32>(offsets + 4 * i));
+    const p = v128.load16_splat(probabilities + 4 * i);
+    const low = i16x8.extend_low_i8x16_s(v);
+    const high = i16x8.extend_high_i8x16_s(v);
+    a = i32x4.add(a, i32x4.extmul_low_i16x8_s(low, p));
+    b = i32x4.add(b, i32x4.extmul_high_i16x8_s(low, p));
+    c = i32x4.add(c, i32x4.extmul_low_i16x8_s(high, p));
+    d = i32x4.add(d, i32x4.extmul_high_i16x8_s(high, p));
+  }
+  v128.store(to, toActivations(scaleFour(a, scale), scaleFour(b, scale), scaleFour(c, scale), scaleFour(d, scale)));
+}
+
+export function attend(
+  queryKeyValue: usize, keys: usize, values: usize, positions: usize,
+  self: i32, newest: i32, filled: i32, position: f64, window: i32, context: usize,
+  heads: usize, headStride: usize, width: usize, biasStride: usize,
+  ageBias: usize, sinks: usize, exponentScales: usize, contextScales: usize, exponentTable: usize, slots: i32, scratch: usize,
+): i32 {
+  memory.copy(keys + <usize>self * width, queryKeyValue + width, width);
+  memory.copy(values + <usize>self * width, queryKeyValue + 2 * width, width);
+  store<f64>(positions + (<usize>self << 3), position);
+
+  // Scratch: the query widened to int16, then three int32 per visible slot: offset, age, score (later weight).
+  for (let i: usize = 0; i < width; i += 16) {
+    const q = v128.load(queryKeyValue + i);
+    v128.store(scratch + 2 * i, i16x8.extend_low_i8x16_s(q));
+    v128.store(scratch + 2 * i, i16x8.extend_high_i8x16_s(q), 16);
+  }
+  const offsets = scratch + 2 * width;
+  const ages = offsets + (<usize>window << 2);
+  const scores = ages + (<usize>window << 2);
+  store<u32>(offsets, <u32>self * <u32>width);
+  store<i32>(ages, 0);
+  let count: usize = 1;
+  let slot = newest;
+  for (let i = 0; i < filled; i++) {
+    const age = position - load<f64>(positions + (<usize>slot << 3));
+    if (age >= <f64>window) break;
+    store<u32>(offsets + 4 * count, <u32>slot * <u32>width);
+    store<i32>(ages + 4 * count, <i32>age);
+    count++;
+    slot = slot == 0 ? slots - 1 : slot - 1;
+  }
+
+  for (let head: usize = 0; head < heads; head++) {
+    const first = head * headStride;
+    const bias = ageBias + 4 * head * biasStride;
+    const sink = load<i32>(sinks + 4 * head);
+    let top = sink;
+    for (let i: usize = 0; i < count; i++) {
+      const score = dotKey(scratch + 2 * first, keys + <usize>load<u32>(offsets + 4 * i) + first, headStride)
+        + load<i32>(bias + 4 * <usize>load<i32>(ages + 4 * i));
+      store<i32>(scores + 4 * i, score);
+      top = max<i32>(top, score);
+    }
+    const scale = <f64>load<f32>(exponentScales + 4 * head);
+    let total = exponential(top - sink, scale, exponentTable);
+    for (let i: usize = 0; i < count; i++) {
+      const weight = exponential(top - load<i32>(scores + 4 * i), scale, exponentTable);
+      store<i32>(scores + 4 * i, weight);
+      total += weight;
+    }
+    const share = 32767.0 / <f64>total;
+    for (let i: usize = 0; i < count; i++) {
+      store<i32>(scores + 4 * i, <i32>((<f64>load<i32>(scores + 4 * i) * share + ROUNDER) - ROUNDER));
+    }
+    const contextScale = f64x2.splat(<f64>load<f32>(contextScales + 4 * head));
+    for (let d = first; d < first + headStride; d += 16) {
+      contextOf(values + d, offsets, scores, count, contextScale, context + d);
+    }
+  }
+  return <i32>count;
+}

@@ -1,0 +1,147 @@
+/**
+ * The kernels with relaxed SIMD's dot product of four int8 by four unsigned 7-bit numbers. It is exact because
+ * activations never exceed 127: no machine may then saturate or differ.
+ *
+ * A weight matrix is packed [outputs / 16][inputs / 4][16 outputs][4 inputs].
+ */
+import { ADD_RESIDUAL, finish, outputBytes, STORE_GELU, STORE_INT32, STORE_INT8 } from './common';
+
+export { addLinearLogits, attend, embed, normalise } from './common';
+
+// @ts-ignore: decorator
+@inline
+function dot(weights: usize, inputs: v128, accumulator: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(weights), inputs, accumulator);
+}
+
+/** One row, 32 outputs at a time: eight accumulators hide the latency of the dot product. */
+// @ts-ignore: decorator
+@inline
+function linearRow(
+  mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
+  inputs: usize, outputs: usize,
+): void {
+  const end = input + inputs;
+  const blockBytes = inputs * 16;
+  let block: usize = 0;
+  for (; block + 32 <= outputs; block += 32) {
+    const at = bias + block * 4;
+    let a0 = v128.load(at), a1 = v128.load(at, 16), a2 = v128.load(at, 32), a3 = v128.load(at, 48);
+    let b0 = v128.load(at, 64), b1 = v128.load(at, 80), b2 = v128.load(at, 96), b3 = v128.load(at, 112);
+    let w = weight + block * inputs;
+    for (let x = input; x < end; x += 4) {
+      const values = v128.load32_splat(x);
+      a0 = dot(w, values, a0);
+      a1 = dot(w + 16, values, a1);
+      a2 = dot(w + 32, values, a2);
+      a3 = dot(w + 48, values, a3);
+      b0 = dot(w + blockBytes, values, b0);
+      b1 = dot(w + blockBytes + 16, values, b1);
+      b2 = dot(w + blockBytes + 32, values, b2);
+      b3 = dot(w + blockBytes + 48, values, b3);
+      w += 64;
+    }
+    const to = output + block * outputBytes(mode);
+    finish(mode, a0, a1, a2, a3, multiplier + block * 4, to, gelu);
+    finish(mode, b0, b1, b2, b3, multiplier + block * 4 + 64, to + 16 * outputBytes(mode), gelu);
+  }
+  if (block < outputs) {
+    const at = bias + block * 4;
+    let a0 = v128.load(at), a1 = v128.load(at, 16), a2 = v128.load(at, 32), a3 = v128.load(at, 48);
+    let w = weight + block * inputs;
+    for (let x = input; x < end; x += 4) {
+      const values = v128.load32_splat(x);
+      a0 = dot(w, values, a0);
+      a1 = dot(w + 16, values, a1);
+      a2 = dot(w + 32, values, a2);
+      a3 = dot(w + 48, values, a3);
+      w += 64;
+    }
+    finish(mode, a0, a1, a2, a3, multiplier + block * 4, output + block * outputBytes(mode), gelu);
+  }
+}
+
+/** Three rows, 16 outputs at a time: twelve accumulators, and each load of weights serves three rows. */
+// @ts-ignore: decorator
+@inline
+function linearThreeRows(
+  mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
+  inputs: usize, outputs: usize,
+): void {
+  const end = input + inputs;
+  const stride = outputs * outputBytes(mode);
+  for (let block: usize = 0; block < outputs; block += 16) {
+    const at = bias + block * 4;
+    let a0 = v128.load(at), a1 = v128.load(at, 16), a2 = v128.load(at, 32), a3 = v128.load(at, 48);
+    let b0 = a0, b1 = a1, b2 = a2, b3 = a3;
+    let c0 = a0, c1 = a1, c2 = a2, c3 = a3;
+    let w = weight + block * inputs;
+    for (let x = input; x < end; x += 4) {
+      const xa = v128.load32_splat(x);
+      const xb = v128.load32_splat(x + inputs);
+      const xc = v128.load32_splat(x + 2 * inputs);
+      a0 = dot(w, xa, a0);
+      b0 = dot(w, xb, b0);
+      c0 = dot(w, xc, c0);
+      a1 = dot(w + 16, xa, a1);
+      b1 = dot(w + 16, xb, b1);
+      c1 = dot(w + 16, xc, c1);
+      a2 = dot(w + 32, xa, a2);
+      b2 = dot(w + 32, xb, b2);
+      c2 = dot(w + 32, xc, c2);
+      a3 = dot(w + 48, xa, a3);
+      b3 = dot(w + 48, xb, b3);
+      c3 = dot(w + 48, xc, c3);
+      w += 64;
+    }
+    const to = output + block * outputBytes(mode);
+    finish(mode, a0, a1, a2, a3, multiplier + block * 4, to, gelu);
+    finish(mode, b0, b1, b2, b3, multiplier + block * 4, to + stride, gelu);
+    finish(mode, c0, c1, c2, c3, multiplier + block * 4, to + 2 * stride, gelu);
+  }
+}
+
+/** output[rows, outputs] = finish(bias + weight input), input uint8[rows, inputs]. */
+// @ts-ignore: decorator
+@inline
+function linear(
+  mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
+  inputs: usize, outputs: usize, rows: usize,
+): void {
+  const stride = outputs * outputBytes(mode);
+  let row: usize = 0;
+  for (; row + 3 <= rows; row += 3) {
+    linearThreeRows(mode, input + row * inputs, weight, bias, multiplier, output + row * stride, gelu, inputs, outputs);
+  }
+  for (; row < rows; row++) {
+    linearRow(mode, input + row * inputs, weight, bias, multiplier, output + row * stride, gelu, inputs, outputs);
+  }
+}
+
+export function project(
+  activations: usize, weight: usize, bias: usize, multiplier: usize, projected: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize,
+): void {
+  linear(STORE_INT8, activations, weight, bias, multiplier, projected, 0, inputs, outputs, rows);
+}
+
+export function addProjection(
+  activations: usize, weight: usize, bias: usize, multiplier: usize, residual: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize,
+): void {
+  linear(ADD_RESIDUAL, activations, weight, bias, multiplier, residual, 0, inputs, outputs, rows);
+}
+
+export function activate(
+  activations: usize, weight: usize, bias: usize, multiplier: usize, activated: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize, gelu: usize,
+): void {
+  linear(STORE_GELU, activations, weight, bias, multiplier, activated, gelu, inputs, outputs, rows);
+}
+
+export function storeLogits(
+  activations: usize, weight: usize, bias: usize, multiplier: usize, logits: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize,
+): void {
+  linear(STORE_INT32, activations, weight, bias, multiplier, logits, 0, inputs, outputs, rows);
+}
