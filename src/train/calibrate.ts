@@ -1,0 +1,122 @@
+/** Static activation scales from what the float network computes on training batches. */
+import { headSize } from '../engine/config.ts';
+import { ACTIVATION_MAX, RESIDUAL_MAX, TABLE_SIZE, WEIGHT_MAX } from '../engine/limits.ts';
+import { type BatchShape, forward } from './network.ts';
+import type { LayerScales, Scales } from './quantise.ts';
+import { floats, type LayerTape, type Workspace } from './workspace.ts';
+
+/** Values beyond this quantile are clipped: a finer step for all others is worth more. */
+const CLIP_QUANTILE = 0.9998;
+/** The residual stream keeps so many times the room that it was seen to need. */
+const RESIDUAL_HEADROOM = 4;
+/** GELU's least value is -0.16997. */
+const GELU_LEAST = 0.17;
+/** GELU is flat below this. */
+const GELU_FLAT = -4;
+
+/** All values of one kind that were seen. */
+class Samples {
+  readonly #parts: Float32Array[] = [];
+
+  add(values: Float32Array): void {
+    this.#parts.push(values.slice());
+  }
+
+  sorted(): Float32Array {
+    const all = new Float32Array(this.#parts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of this.#parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all.sort();
+  }
+}
+
+interface LayerSamples {
+  /** [3 heads]. */
+  readonly qkv: readonly Samples[];
+  readonly context: Samples;
+  readonly up: Samples;
+}
+
+/** Runs `batches` (each filled by `fill`) through the float network with the workspace's parameters. */
+export function calibrate(
+  workspace: Workspace,
+  shape: BatchShape,
+  batches: number,
+  fill: (batch: number) => void,
+): Scales {
+  const { heads, layers } = workspace.config;
+  const samples = Array.from({ length: layers }, () => ({
+    qkv: Array.from({ length: 3 * heads }, () => new Samples()),
+    context: new Samples(),
+    up: new Samples(),
+  }));
+  let residual = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    fill(batch);
+    forward(workspace, shape);
+    residual = Math.max(residual, largestResidual(workspace, shape));
+    for (const [layer, tape] of workspace.layers.entries()) collect(workspace, shape, tape, samples[layer]!);
+  }
+  return {
+    residualBits: Math.floor(Math.log2(RESIDUAL_MAX / (RESIDUAL_HEADROOM * Math.max(residual, 2 ** -8)))),
+    layers: samples.map((layer) => layerScales(layer, heads)),
+  };
+}
+
+function largestResidual(workspace: Workspace, { sequences, length }: BatchShape): number {
+  const count = sequences * length * workspace.config.hidden;
+  const places = [workspace.embedded, ...workspace.layers.flatMap(({ middle, out }) => [middle, out])];
+  let largest = 0;
+  for (const place of places) {
+    for (const value of floats(workspace, place, count)) largest = Math.max(largest, Math.abs(value));
+  }
+  return largest;
+}
+
+function collect(workspace: Workspace, shape: BatchShape, tape: LayerTape, samples: LayerSamples): void {
+  const { config } = workspace;
+  const rows = shape.sequences * shape.length;
+  const size = headSize(config);
+  const qkv = floats(workspace, tape.qkv, rows * 3 * config.hidden);
+  for (let row = 0; row < rows; row++) {
+    for (const [part, sample] of samples.qkv.entries()) {
+      const at = row * 3 * config.hidden + part * size;
+      sample.add(qkv.subarray(at, at + size));
+    }
+  }
+  samples.context.add(floats(workspace, tape.context, rows * config.hidden));
+  samples.up.add(floats(workspace, tape.up, rows * config.feedForward));
+}
+
+function layerScales({ qkv, context, up }: LayerSamples, heads: number): LayerScales {
+  const steps = qkv.map((samples) => largest(samples) / WEIGHT_MAX);
+  const values = up.sorted();
+  const most = Math.max(1, quantile(values, CLIP_QUANTILE));
+  const least = Math.min(-1, Math.max(GELU_FLAT, quantile(values, 1 - CLIP_QUANTILE)));
+  const upStep = (most - least) / (TABLE_SIZE - 1);
+  const activatedStep = (most + GELU_LEAST) / (ACTIVATION_MAX - 1);
+  return {
+    query: steps.slice(0, heads),
+    key: steps.slice(heads, 2 * heads),
+    value: steps.slice(2 * heads),
+    // Signed activations reach 63 steps up.
+    context: largest(context) / 63,
+    upStep,
+    upCenter: least + (TABLE_SIZE / 2) * upStep,
+    activatedStep,
+    activatedZero: Math.ceil(GELU_LEAST / activatedStep),
+  };
+}
+
+/** Never 0: a head that is silent now may speak after a few more steps. */
+function largest(samples: Samples): number {
+  const sorted = samples.sorted();
+  return Math.max(quantile(sorted, CLIP_QUANTILE), -quantile(sorted, 1 - CLIP_QUANTILE), 2 ** -10);
+}
+
+function quantile(sorted: Float32Array, share: number): number {
+  return sorted[Math.round(share * (sorted.length - 1))]!;
+}

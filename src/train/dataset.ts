@@ -1,0 +1,118 @@
+/** The rows of a recording that training may see, split, and what they say of the channels. */
+import type { Channel, SpikeSettings, Task } from '../engine/model.ts';
+import type { Recording, RowRange } from '../recording/recording.ts';
+import { readSeries, resolveRange, type Series, sliceSeries } from '../recording/recording.ts';
+
+export interface Dataset {
+  readonly train: readonly Series[];
+  readonly validation: readonly Series[];
+  readonly channels: readonly Channel[];
+  readonly intervalMs: number;
+  readonly task: Task;
+  /** The thresholds that the model ships with. */
+  readonly spikes: SpikeSettings;
+}
+
+export interface DatasetSettings {
+  /** Share of the training rows, the last ones, that becomes validation if the recording names none. */
+  readonly validationShare: number;
+  /** A channel fires when it moved this share of its interquartile range. */
+  readonly deltaShare: number;
+  readonly heartbeatIntervals: number;
+  readonly refractoryIntervals: number;
+}
+
+/** A class is named by the recording or by its number; an anomaly's threshold is set after training. */
+export function taskOf(recording: Recording): Task {
+  if (recording.task === 'classify') return { kind: 'classify', classes: recording.classes ?? [] };
+  if (recording.task === 'anomaly') return { kind: 'anomaly', threshold: 0 };
+  return { kind: 'forecast', horizon: recording.horizon ?? 1 };
+}
+
+/** Outputs of a model for this task. */
+export function outputCount(task: Task, channels: number): number {
+  if (task.kind === 'classify') return task.classes.length;
+  return channels * (task.kind === 'anomaly' ? 2 : task.horizon);
+}
+
+/** Reads the training (and validation) rows and nothing else. Throws RecordingError. */
+export function loadDataset(recording: Recording, settings: DatasetSettings): Dataset {
+  const cache = new Map<string, Series>();
+  const load = (ranges: readonly RowRange[]) => ranges.map((range) => loadRange(recording, range, cache));
+  const all = load(recording.train);
+  const { train, validation } =
+    recording.validation.length > 0
+      ? { train: all, validation: load(recording.validation) }
+      : splitLast(all, settings.validationShare);
+  const columns = recording.channels.map((_, channel) => column(train, channel, recording.channels.length));
+  const count = recording.channels.length;
+  return {
+    train,
+    validation,
+    channels: recording.channels.map((channel, index) => ({ ...channel, ...normaliser(columns[index]!) })),
+    intervalMs: recording.intervalMs,
+    task: taskOf(recording),
+    spikes: {
+      delta: columns.map((values) => significant(settings.deltaShare * spread(values))),
+      heartbeat: Array(count).fill(settings.heartbeatIntervals),
+      refractory: Array(count).fill(settings.refractoryIntervals),
+    },
+  };
+}
+
+function loadRange(recording: Recording, range: RowRange, cache: Map<string, Series>): Series {
+  const series = cache.get(range.file) ?? readSeries(recording, range.file);
+  cache.set(range.file, series);
+  const { from, to } = resolveRange(range, series);
+  return sliceSeries(series, from, to);
+}
+
+/** Sets the last `share` of all rows aside, in reading order, cutting at most one series. */
+export function splitLast(
+  series: readonly Series[],
+  share: number,
+): { train: readonly Series[]; validation: readonly Series[] } {
+  const total = series.reduce((sum, { rows }) => sum + rows, 0);
+  let before = total - Math.floor(total * share);
+  const train: Series[] = [];
+  const validation: Series[] = [];
+  for (const one of series) {
+    const kept = Math.min(one.rows, before);
+    before -= kept;
+    if (kept > 0) train.push(sliceSeries(one, 0, kept));
+    if (kept < one.rows) validation.push(sliceSeries(one, kept, one.rows));
+  }
+  return { train, validation };
+}
+
+/** All known values of one channel, sorted. */
+function column(series: readonly Series[], channel: number, channels: number): Float64Array {
+  const values: number[] = [];
+  for (const one of series) {
+    for (let row = 0; row < one.rows; row++) {
+      const value = one.values[row * channels + channel]!;
+      if (!Number.isNaN(value)) values.push(value);
+    }
+  }
+  return Float64Array.from(values).sort();
+}
+
+/** Mean and standard deviation; a channel that never moves keeps its unit. */
+function normaliser(sorted: Float64Array): { center: number; scale: number } {
+  if (sorted.length === 0) return { center: 0, scale: 1 };
+  const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length;
+  const variance = sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sorted.length;
+  const deviation = Math.sqrt(variance);
+  return { center: significant(mean), scale: deviation > 0 ? significant(deviation) : 1 };
+}
+
+/** Interquartile range; of a channel that rests for most of the time, the standard deviation. */
+function spread(sorted: Float64Array): number {
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+  return at(0.75) - at(0.25) || normaliser(sorted).scale;
+}
+
+/** Six significant digits: what people read in a model file is what it computes with. */
+function significant(value: number): number {
+  return Number(value.toPrecision(6));
+}

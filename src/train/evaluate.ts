@@ -1,0 +1,182 @@
+/** How good the network is on validation series, with the output held between tokens. */
+import { Engine } from '../engine/engine.ts';
+import { LOGIT_ONE } from '../engine/limits.ts';
+import type { Model } from '../engine/model.ts';
+import type { Series } from '../recording/recording.ts';
+import type { Dataset } from './dataset.ts';
+import { loss } from './losses.ts';
+import { forward } from './network.ts';
+import { writeTarget } from './sampler.ts';
+import { makePool, type TokenPool } from './tokens.ts';
+import { floats, type Workspace } from './workspace.ts';
+
+/** Real logits [tokens, outputs] of one stream's features, from a cold start. */
+export type Predictor = (features: Int16Array, tokens: number) => Float32Array;
+
+export interface StreamScore {
+  /** Share of all ticks, skipped ones included, whose held output was right; classify only. */
+  readonly accuracy: number | null;
+  /** Mean loss of the tokens, each weighted by the ticks that its output is held. */
+  readonly loss: number;
+  /** Tokens over ticks. */
+  readonly tokenShare: number;
+}
+
+export interface Validation {
+  readonly dense: StreamScore;
+  /** With the thresholds that the model ships with. */
+  readonly gated: StreamScore;
+}
+
+/** The validation series, encoded both ways. */
+export class Validator {
+  readonly #pool: TokenPool;
+  readonly #workspace: Workspace;
+  readonly #series: number;
+
+  /** `workspace` tells task and sizes; its batch is overwritten by `floatPredictor`. */
+  constructor(dataset: Dataset, series: readonly Series[], workspace: Workspace) {
+    const two = { seed: 0, variants: 2, denseShare: 1, spread: 1, maxBytes: 0 };
+    this.#pool = makePool(dataset, series, two);
+    this.#workspace = workspace;
+    this.#series = series.length;
+  }
+
+  validate(predict: Predictor): Validation {
+    return { dense: this.#score(0, predict), gated: this.#score(1, predict) };
+  }
+
+  /** The loss of each token of the dense streams: what an anomaly score looks like on normal rows. */
+  denseLosses(predict: Predictor): Float64Array {
+    const losses: number[] = [];
+    for (let stream = 0; stream < this.#series; stream++) {
+      const { logits, targets, weights, tokens } = this.#predictStream(stream, predict);
+      const { outputs } = this.#workspace.config;
+      const size = this.#workspace.targetSize;
+      const settings = { kind: this.#workspace.kind, labelSmoothing: 0 };
+      for (let token = 0; token < tokens; token++) {
+        if (weights[token] === 0) continue;
+        const own = logits.subarray(token * outputs, (token + 1) * outputs);
+        const target = targets.subarray(token * size, (token + 1) * size);
+        losses.push(loss(settings, own, target, Float32Array.of(1), 1, outputs, null, 1));
+      }
+    }
+    return Float64Array.from(losses);
+  }
+
+  #score(variant: number, predict: Predictor): StreamScore {
+    const { config, kind } = this.#workspace;
+    const settings = { kind, labelSmoothing: 0 };
+    let sum = 0;
+    let weight = 0;
+    let right = 0;
+    let ticks = 0;
+    let tokenCount = 0;
+    for (let stream = variant * this.#series; stream < (variant + 1) * this.#series; stream++) {
+      const { logits, targets, weights, tokens } = this.#predictStream(stream, predict);
+      sum += loss(settings, logits, targets, weights, tokens, config.outputs, null, 1);
+      weight += weights.reduce((total, value) => total + value, 0);
+      tokenCount += tokens;
+      const held = this.#countRight(stream, logits, tokens);
+      right += held.right;
+      ticks += held.ticks;
+    }
+    const accuracy = kind === 'classify' ? right / ticks : null;
+    return { accuracy, loss: sum / Math.max(1, weight), tokenShare: tokenCount / ticks };
+  }
+
+  #predictStream(stream: number, predict: Predictor) {
+    const pool = this.#pool;
+    const size = this.#workspace.targetSize;
+    const start = pool.streamStarts[stream]!;
+    const tokens = pool.streamStarts[stream + 1]! - start;
+    const width = pool.featureCount;
+    const logits = predict(pool.features.slice(start * width, (start + tokens) * width), tokens);
+    const targets = new Float32Array(tokens * size).fill(Number.NaN);
+    const weights = new Float32Array(tokens);
+    for (let token = 0; token < tokens; token++) {
+      const row = targets.subarray(token * size, (token + 1) * size);
+      const tick = pool.ticks[start + token]!;
+      const known = writeTarget(this.#workspace, pool, tick, pool.streamEnds[stream]!, null, row);
+      weights[token] = known ? pool.hold[start + token]! : 0;
+    }
+    return { logits, targets, weights, tokens };
+  }
+
+  /** Labelled ticks, and those whose label the held output names. */
+  #countRight(stream: number, logits: Float32Array, tokens: number): { right: number; ticks: number } {
+    const pool = this.#pool;
+    const { outputs } = this.#workspace.config;
+    const start = pool.streamStarts[stream]!;
+    let right = 0;
+    let ticks = 0;
+    for (let token = 0; token < tokens; token++) {
+      const named = largestIndex(logits, token * outputs, outputs);
+      const from = pool.ticks[start + token]!;
+      for (let tick = from; tick < from + pool.hold[start + token]!; tick++) {
+        ticks++;
+        if (pool.labels[tick] === named) right++;
+      }
+    }
+    return { right, ticks };
+  }
+}
+
+/** The first largest, as the gateway names it. */
+function largestIndex(values: Float32Array, at: number, count: number): number {
+  let best = 0;
+  for (let index = 1; index < count; index++) if (values[at + index]! > values[at + best]!) best = index;
+  return best;
+}
+
+/** The float network with the workspace's parameters, `layers` deep: overlapping windows as long as the batch allows. */
+export function floatPredictor(workspace: Workspace, layers = workspace.config.layers): Predictor {
+  const { config, limits } = workspace;
+  // A token depends on this many before it; a window repeats them.
+  const past = layers * (config.window - 1);
+  const length = limits.rows;
+  if (past >= length) throw new RangeError(`batch: expected more than ${past} tokens, got ${length}`);
+  return (features, tokens) => {
+    const logits = new Float32Array(tokens * config.outputs);
+    for (const tape of workspace.layers) floats(workspace, tape.keep, 1)[0] = 1;
+    for (let done = 0; done < tokens; ) {
+      const from = Math.max(0, done - past);
+      const to = Math.min(tokens, from + length);
+      const part = features.subarray(from * config.features, to * config.features);
+      new Int16Array(workspace.memory.buffer, workspace.features, part.length).set(part);
+      forward(workspace, { sequences: 1, length: to - from });
+      const place = workspace.layers[layers - 1]!.logits + 4 * (done - from) * config.outputs;
+      logits.set(floats(workspace, place, (to - done) * config.outputs), done * config.outputs);
+      done = to;
+    }
+    return logits;
+  };
+}
+
+/** The int8 engine itself, at tier 0 or with fewer layers. */
+export function enginePredictor(model: Model, layers = model.config.layers): Predictor {
+  const engine = new Engine(model);
+  const plan = { ...engine.plans[0]!.write, layers };
+  const { features: width, outputs } = model.config;
+  return (features, tokens) => {
+    engine.reset(0);
+    const logits = new Float32Array(tokens * outputs);
+    for (let done = 0; done < tokens; done += engine.rows) {
+      const count = Math.min(engine.rows, tokens - done);
+      engine.prefill(0, features.subarray(done * width, (done + count) * width), count, plan);
+      for (let row = 0; row < count; row++) {
+        engine.rowLogits(row).forEach((logit, output) => {
+          logits[(done + row) * outputs + output] = logit / LOGIT_ONE;
+        });
+      }
+    }
+    return logits;
+  };
+}
+
+/** Larger is better: accuracy of both encodings (or minus the loss), the loss breaking ties. */
+export function validationScore({ dense, gated }: Validation): number {
+  const loss = (dense.loss + gated.loss) / 2;
+  if (dense.accuracy === null || gated.accuracy === null) return -loss;
+  return (dense.accuracy + gated.accuracy) / 2 - 1e-3 * loss;
+}

@@ -1,0 +1,274 @@
+/**
+ * The forward pass of quantisation-aware training: the engine's integer rules, bit for bit, on whole numbers in
+ * float32. It leaves real values on the same tape as the float pass, so `backward` serves both (straight-through).
+ */
+import { headSize } from '../engine/config.ts';
+import { ACTIVATION_MAX, ACTIVATION_ZERO, assert, TABLE_SIZE, WEIGHT_MAX } from '../engine/limits.ts';
+import type { LayerWeights, Linear } from '../engine/model.ts';
+import { NT } from './kernels/kernels.ts';
+import type { LinearSlices, Slice } from './layout.ts';
+import type { BatchShape, ClipLimits } from './network.ts';
+import { GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
+import { floats, integers, type LayerTape, type Workspace } from './workspace.ts';
+
+/** Sums of whole numbers below this are exact in float32. */
+const EXACT_MAX = 2 ** 24;
+
+/** Puts quantised weights and tables into the workspace; to be called after every change of the parameters. */
+export function loadQuantised(
+  workspace: Workspace,
+  { weights, dequantised }: Quantised,
+  scales: Scales,
+): void {
+  const { layout } = workspace;
+  floats(workspace, workspace.dequantised, layout.count).set(dequantised);
+  integers(workspace, workspace.exponentTable, TABLE_SIZE).set(weights.exponentTable);
+  putLinear(workspace, layout.embedding, [weights.embedding], 128);
+  putLinear(workspace, layout.head, [weights.head], ACTIVATION_MAX);
+  floats(workspace, workspace.integers + 4 * layout.linear.offset, weights.linear.weight.length).set(
+    weights.linear.weight,
+  );
+  requireExact('linear', weights.linear, 128);
+  floats(workspace, workspace.linearMultiplier, workspace.config.outputs).set(weights.linear.multiplier);
+  for (const [index, layer] of weights.layers.entries()) {
+    putLayer(workspace, index, layer, scales.layers[index]!);
+  }
+}
+
+function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scales: LayerScales): void {
+  const { config } = workspace;
+  const slices = workspace.layout.layers[index]!;
+  const tape = workspace.layers[index]!;
+  putLinear(workspace, slices.qkv, [layer.query, layer.key, layer.value], ACTIVATION_MAX);
+  putLinear(workspace, slices.output, [layer.output], ACTIVATION_MAX);
+  putLinear(workspace, slices.up, [layer.up], ACTIVATION_MAX);
+  putLinear(workspace, slices.down, [layer.down], ACTIVATION_MAX);
+  const place = ({ offset }: Slice, values: Int32Array) =>
+    integers(workspace, workspace.integers + 4 * offset, values.length).set(values);
+  place(slices.ageBias, layer.ageBias);
+  place(slices.sink, layer.sink);
+  floats(workspace, tape.exponentScale, config.heads).set(layer.exponentScale);
+  floats(workspace, tape.contextScale, config.heads).set(layer.contextScale);
+  new Uint8Array(workspace.memory.buffer, tape.gelu, TABLE_SIZE).set(layer.gelu);
+  const steps = [...scales.query, ...scales.key, ...scales.value];
+  const qkvScales = floats(workspace, tape.qkvScales, 3 * config.hidden);
+  const limits = floats(workspace, tape.qkvLimits, 3 * config.hidden);
+  for (let row = 0; row < 3 * config.hidden; row++) {
+    qkvScales[row] = steps[Math.floor(row / headSize(config))]!;
+    limits[row] = (WEIGHT_MAX - 0.5) * qkvScales[row]!;
+  }
+}
+
+/** Stacks the rows of one or more linear layers. `inputMax`: largest input of their products. */
+function putLinear(
+  workspace: Workspace,
+  slices: LinearSlices,
+  linears: readonly Linear[],
+  inputMax: number,
+): void {
+  let weightAt = workspace.integers + 4 * slices.weight.offset;
+  let biasAt = 4 * slices.bias.offset;
+  for (const linear of linears) {
+    requireExact(slices.weight.name, linear, inputMax);
+    floats(workspace, weightAt, linear.weight.length).set(linear.weight);
+    integers(workspace, workspace.integers + biasAt, linear.bias.length).set(linear.bias);
+    floats(workspace, workspace.multipliers + biasAt, linear.bias.length).set(linear.multiplier);
+    weightAt += 4 * linear.weight.length;
+    biasAt += 4 * linear.bias.length;
+  }
+}
+
+/** Up to 1040 inputs every sum is exact whatever the weights; beyond, it is up to them. */
+function requireExact(name: string, { weight, bias }: Linear, inputMax: number): void {
+  const columns = weight.length / bias.length;
+  if (columns * WEIGHT_MAX * inputMax < EXACT_MAX) return;
+  for (let row = 0; row < bias.length; row++) {
+    let sum = 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += Math.abs(weight[i]!);
+    assert(sum * inputMax < EXACT_MAX, `${name}: row ${row} is exact in float32`);
+  }
+}
+
+/** Where values stop moving, for `backward`. */
+export function clipLimits(scales: Scales): ClipLimits {
+  const signed = (step: number) =>
+    [(0.5 - ACTIVATION_ZERO) * step, (ACTIVATION_MAX - ACTIVATION_ZERO - 0.5) * step] as const;
+  return {
+    normed: signed(1 / GAIN),
+    layers: scales.layers.map(({ context, upCenter, upStep }) => ({
+      context: signed(context),
+      up: [upCenter - 127.5 * upStep, upCenter + 126.5 * upStep] as const,
+    })),
+  };
+}
+
+/** Fills the tape from `features` with what `loadQuantised` put in place. Numbers as in docs/integer-rules.md. */
+export function integerForward(workspace: Workspace, shape: BatchShape, scales: Scales): void {
+  const { config, kernels, layout } = workspace;
+  const { hidden } = config;
+  const rows = shape.sequences * shape.length;
+  const step = 2 ** -scales.residualBits;
+  kernels.splitFeatures(
+    workspace.features,
+    workspace.featuresHigh,
+    workspace.featuresLow,
+    workspace.featuresReal,
+    rows * config.features,
+  );
+  productOfFeatures(workspace, layout.embedding.weight, rows);
+  kernels.integerEmbedding(
+    workspace.pathHigh,
+    workspace.pathLow,
+    ...requantiser(workspace, layout.embedding),
+    workspace.residual,
+    workspace.embedded,
+    step,
+    rows,
+    hidden,
+  );
+  for (let layer = 0; layer < config.layers; layer++) integerLayer(workspace, shape, layer, scales, step);
+}
+
+function integerLayer(
+  workspace: Workspace,
+  shape: BatchShape,
+  layer: number,
+  scales: Scales,
+  step: number,
+): void {
+  const { config, kernels, layout, residual, normed, wide } = workspace;
+  const { hidden, feedForward } = config;
+  const rows = shape.sequences * shape.length;
+  const slices = layout.layers[layer]!;
+  const tape = workspace.layers[layer]!;
+  const own = scales.layers[layer]!;
+
+  kernels.integerNorm(
+    residual,
+    normed,
+    tape.attentionNormed,
+    tape.attentionInverse,
+    GAIN,
+    step,
+    rows,
+    hidden,
+  );
+  product(workspace, normed, slices.qkv.weight, wide, rows);
+  kernels.integerQkv(wide, ...requantiser(workspace, slices.qkv), tape.qkvScales, tape.qkv, rows, 3 * hidden);
+  attend(workspace, shape, layer, own.context);
+  product(workspace, workspace.context, slices.output.weight, wide, rows);
+  addResidual(workspace, shape, slices.output, tape, tape.middle, step);
+
+  kernels.integerNorm(
+    residual,
+    normed,
+    tape.feedForwardNormed,
+    tape.feedForwardInverse,
+    GAIN,
+    step,
+    rows,
+    hidden,
+  );
+  product(workspace, normed, slices.up.weight, workspace.wider, rows);
+  kernels.integerGelu(
+    workspace.wider,
+    ...requantiser(workspace, slices.up),
+    tape.gelu,
+    tape.up,
+    tape.activated,
+    own.upCenter,
+    own.upStep,
+    own.activatedZero,
+    own.activatedStep,
+    rows,
+    feedForward,
+  );
+  product(workspace, workspace.wider, slices.down.weight, wide, rows);
+  addResidual(workspace, shape, slices.down, tape, tape.out, step);
+
+  kernels.integerNorm(residual, normed, tape.exitNormed, tape.exitInverse, GAIN, step, rows, hidden);
+  exit(workspace, tape, rows);
+}
+
+/** Queries, keys and values lie in `wide`; the context comes to `context`. */
+function attend(workspace: Workspace, shape: BatchShape, layer: number, contextStep: number): void {
+  const { config, kernels } = workspace;
+  const slices = workspace.layout.layers[layer]!;
+  const tape = workspace.layers[layer]!;
+  kernels.integerAttention(
+    workspace.wide,
+    tape.probability,
+    workspace.context,
+    tape.context,
+    workspace.integers + 4 * slices.ageBias.offset,
+    workspace.integers + 4 * slices.sink.offset,
+    tape.exponentScale,
+    tape.contextScale,
+    workspace.exponentTable,
+    contextStep,
+    shape.sequences,
+    shape.length,
+    config.heads,
+    headSize(config),
+    config.window,
+    workspace.scratch,
+  );
+}
+
+/** The residual stream takes the accumulators in `wide`. */
+function addResidual(
+  workspace: Workspace,
+  shape: BatchShape,
+  slices: LinearSlices,
+  tape: LayerTape,
+  real: number,
+  step: number,
+): void {
+  workspace.kernels.integerResidual(
+    workspace.residual,
+    workspace.wide,
+    ...requantiser(workspace, slices),
+    tape.keep,
+    workspace.residual,
+    real,
+    step,
+    shape.sequences,
+    shape.length,
+    workspace.config.hidden,
+  );
+}
+
+function exit(workspace: Workspace, tape: LayerTape, rows: number): void {
+  const { config, kernels, layout } = workspace;
+  product(workspace, workspace.normed, layout.head.weight, workspace.wide, rows);
+  productOfFeatures(workspace, layout.linear, rows);
+  kernels.integerLogits(
+    workspace.wide,
+    ...requantiser(workspace, layout.head),
+    workspace.pathHigh,
+    workspace.pathLow,
+    workspace.linearMultiplier,
+    tape.integerLogits,
+    tape.logits,
+    rows,
+    config.outputs,
+  );
+}
+
+/** acc = x W^T on whole numbers. */
+function product(workspace: Workspace, x: number, weight: Slice, acc: number, rows: number): void {
+  const { rows: n, columns: k } = weight;
+  const at = workspace.integers + 4 * weight.offset;
+  workspace.kernels.gemm(NT, rows, n, k, x, k, at, k, acc, n, 0, workspace.scratch);
+}
+
+/** Both halves of W times the features: 128 `pathHigh` + `pathLow`. */
+function productOfFeatures(workspace: Workspace, weight: Slice, rows: number): void {
+  product(workspace, workspace.featuresHigh, weight, workspace.pathHigh, rows);
+  product(workspace, workspace.featuresLow, weight, workspace.pathLow, rows);
+}
+
+/** Addresses of biases and multipliers. */
+function requantiser(workspace: Workspace, { bias }: LinearSlices): [number, number] {
+  return [workspace.integers + 4 * bias.offset, workspace.multipliers + 4 * bias.offset];
+}

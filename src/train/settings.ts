@@ -1,0 +1,56 @@
+/** Everything that decides what a training run gives; the number of threads does not. */
+import type { DatasetSettings } from './dataset.ts';
+import type { OptimiserSettings } from './optimiser.ts';
+import type { PoolSettings } from './tokens.ts';
+
+export interface TrainingSettings {
+  readonly seed: number;
+  readonly steps: number;
+  /** Tokens in a sequence. */
+  readonly sequence: number;
+  /** Sequences in a batch: `shards` of `shardSequences` each. Gradients are summed shard by shard, in order. */
+  readonly shards: number;
+  readonly shardSequences: number;
+  readonly learningRate: number;
+  /** The cosine ends at this share of the learning rate. */
+  readonly floorShare: number;
+  readonly warmUpShare: number;
+  /** The last share of the steps runs with the engine's integer rules. */
+  readonly quantisedShare: number;
+  readonly labelSmoothing: number;
+  readonly exitScale: number;
+  readonly layerDropout: number;
+  readonly levelJitter: number;
+  readonly channelDropout: number;
+  readonly holdMax: number;
+  readonly optimiser: OptimiserSettings;
+  readonly pool: Omit<PoolSettings, 'seed'>;
+  readonly dataset: DatasetSettings;
+  /** Steps between two looks at the validation rows. */
+  readonly evaluateEvery: number;
+  /** Looks without a better result before the float part ends early. */
+  readonly patience: number;
+}
+
+export const defaultSettings: TrainingSettings = {
+  seed: 1,
+  steps: 600,
+  sequence: 32,
+  shards: 8,
+  shardSequences: 8,
+  learningRate: 1e-3,
+  floorShare: 0.02,
+  warmUpShare: 0.05,
+  quantisedShare: 0.25,
+  labelSmoothing: 0.05,
+  exitScale: 1,
+  layerDropout: 0.1,
+  levelJitter: 0.1,
+  channelDropout: 0.1,
+  holdMax: 1,
+  optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
+  pool: { variants: 48, denseShare: 0.4, spread: 3, maxBytes: 2 ** 27 },
+  dataset: { validationShare: 0.25, deltaShare: 0.1, heartbeatIntervals: 60, refractoryIntervals: 0 },
+  evaluateEvery: 25,
+  patience: 12,
+};

@@ -1,0 +1,156 @@
+/** Series as the gateway's own encoders see them: event-encoded token streams, many threshold settings of each. */
+import type { Channel, SpikeSettings } from '../engine/model.ts';
+import { FeatureEncoder, featureCount } from '../gate/features.ts';
+import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
+import type { Series } from '../recording/recording.ts';
+import type { Dataset } from './dataset.ts';
+import { Random } from './random.ts';
+
+/** The ticks of one series that became tokens. */
+export interface TokenStream {
+  /** [tokens, features] Q10. */
+  readonly features: Int16Array;
+  /** [tokens]: the series' row at which each token came. */
+  readonly rows: Int32Array;
+}
+
+export interface EncodeSettings {
+  readonly channels: readonly Channel[];
+  readonly intervalMs: number;
+  readonly spikes: SpikeSettings;
+  /** Every tick becomes a token, fired or not. */
+  readonly dense: boolean;
+}
+
+/** Runs a series through spike and feature encoder, from their cold start. */
+export function encodeSeries(series: Series, settings: EncodeSettings): TokenStream {
+  const { channels, intervalMs, spikes, dense } = settings;
+  const count = channels.length;
+  const width = featureCount(count);
+  const spikeEncoder = new SpikeEncoder(channels, spikes);
+  const featureEncoder = new FeatureEncoder(channels);
+  const packet = makeSpikePacket(count);
+  const features = new Int16Array(series.rows * width);
+  const rows = new Int32Array(series.rows);
+  let tokens = 0;
+  for (let row = 0; row < series.rows; row++) {
+    const timeMs = series.timeMs[row]!;
+    const frame = { timeMs, values: series.values.subarray(row * count, (row + 1) * count) };
+    spikeEncoder.encode(frame, row === 0 ? 0 : (timeMs - series.timeMs[row - 1]!) / intervalMs, packet);
+    if (!packet.fired && !dense) continue;
+    const sinceToken = tokens === 0 ? 0 : (timeMs - series.timeMs[rows[tokens - 1]!]!) / intervalMs;
+    featureEncoder.encode(frame, packet, sinceToken, features.subarray(tokens * width, (tokens + 1) * width));
+    rows[tokens++] = row;
+  }
+  return { features: features.slice(0, tokens * width), rows: rows.slice(0, tokens) };
+}
+
+/** Thresholds `scale` times as wide. */
+export function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings {
+  return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
+}
+
+/** Token streams under many thresholds, and the ticks beneath, as plain arrays that threads can share. */
+export interface TokenPool {
+  readonly featureCount: number;
+  readonly channels: number;
+  /** [tokens, featureCount]. */
+  readonly features: Int16Array;
+  /** [tokens]: tick in the arrays below. */
+  readonly ticks: Int32Array;
+  /** [tokens]: ticks until the next token of its stream, at least 1. */
+  readonly hold: Int32Array;
+  /** [streams + 1]: first token of each stream. */
+  readonly streamStarts: Int32Array;
+  /** [streams]: the tick after the stream's last. */
+  readonly streamEnds: Int32Array;
+  /** [variants + 1]: first stream of each threshold setting. */
+  readonly variantStarts: Int32Array;
+  /** [ticks, channels], normalised, NaN where unknown. */
+  readonly values: Float32Array;
+  /** [ticks], -1 where there is none. */
+  readonly labels: Int8Array;
+}
+
+export interface PoolSettings {
+  readonly seed: number;
+  /** Threshold settings to make, if they fit `maxBytes`; at least 2. */
+  readonly variants: number;
+  /** Share of them in which every tick is a token. */
+  readonly denseShare: number;
+  /** Thresholds are drawn log-uniformly from 1 / spread to spread times the default. */
+  readonly spread: number;
+  readonly maxBytes: number;
+}
+
+/** Variant 0 is dense and variant 1 has the default thresholds; the rest is drawn. */
+export function makePool(dataset: Dataset, series: readonly Series[], settings: PoolSettings): TokenPool {
+  const total = series.reduce((sum, { rows }) => sum + rows, 0);
+  const width = featureCount(dataset.channels.length);
+  const fitting = Math.floor(settings.maxBytes / (total * width * 2));
+  const variants = Math.max(2, Math.min(settings.variants, fitting));
+  const random = new Random(settings.seed, 2);
+  const streams: TokenStream[] = [];
+  for (let variant = 0; variant < variants; variant++) {
+    const drawnDense = random.uniform() < settings.denseShare;
+    const drawnScale = Math.exp(Math.log(settings.spread) * (2 * random.uniform() - 1));
+    const dense = variant > 1 ? drawnDense : variant === 0;
+    const spikes = scaleDeltas(dataset.spikes, variant > 1 ? drawnScale : 1);
+    for (const one of series) streams.push(encodeSeries(one, { ...dataset, spikes, dense }));
+  }
+  return joinStreams(dataset, series, streams, variants);
+}
+
+function joinStreams(
+  dataset: Dataset,
+  series: readonly Series[],
+  streams: readonly TokenStream[],
+  variants: number,
+): TokenPool {
+  const channels = dataset.channels.length;
+  const width = featureCount(channels);
+  const tokens = streams.reduce((sum, { rows }) => sum + rows.length, 0);
+  const total = series.reduce((sum, { rows }) => sum + rows, 0);
+  const pool: TokenPool = {
+    featureCount: width,
+    channels,
+    features: new Int16Array(new SharedArrayBuffer(2 * tokens * width)),
+    ticks: new Int32Array(new SharedArrayBuffer(4 * tokens)),
+    hold: new Int32Array(new SharedArrayBuffer(4 * tokens)),
+    streamStarts: new Int32Array(new SharedArrayBuffer(4 * (streams.length + 1))),
+    streamEnds: new Int32Array(new SharedArrayBuffer(4 * streams.length)),
+    variantStarts: Int32Array.from({ length: variants + 1 }, (_, variant) => variant * series.length),
+    values: new Float32Array(new SharedArrayBuffer(4 * total * channels)),
+    labels: new Int8Array(new SharedArrayBuffer(total)).fill(-1),
+  };
+  const seriesStarts = copyTicks(pool, dataset.channels, series);
+  let at = 0;
+  streams.forEach(({ features, rows }, stream) => {
+    const start = seriesStarts[stream % series.length]!;
+    const end = start + series[stream % series.length]!.rows;
+    pool.features.set(features, at * width);
+    rows.forEach((row, token) => {
+      pool.ticks[at + token] = start + row;
+      pool.hold[at + token] = (token + 1 < rows.length ? start + rows[token + 1]! : end) - start - row;
+    });
+    pool.streamEnds[stream] = end;
+    at += rows.length;
+    pool.streamStarts[stream + 1] = at;
+  });
+  return pool;
+}
+
+/** Returns the first tick of each series. */
+function copyTicks(pool: TokenPool, channels: readonly Channel[], series: readonly Series[]): number[] {
+  let tick = 0;
+  return series.map((one) => {
+    const start = tick;
+    for (let i = 0; i < one.rows * channels.length; i++) {
+      const { center, scale } = channels[i % channels.length]!;
+      pool.values[start * channels.length + i] = (one.values[i]! - center) / scale;
+    }
+    if (one.labels) pool.labels.set(one.labels, start);
+    tick += one.rows;
+    return start;
+  });
+}

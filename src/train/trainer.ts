@@ -1,0 +1,190 @@
+/** A training run: float steps, calibration, quantised steps, and the checkpoint that validates best. */
+import type { TransformerConfig } from '../engine/config.ts';
+import type { Model, ModelMeaning, Task } from '../engine/model.ts';
+import { calibrate } from './calibrate.ts';
+import type { Dataset } from './dataset.ts';
+import { enginePredictor, floatPredictor, type Validation, Validator, validationScore } from './evaluate.ts';
+import { initialParameters } from './layout.ts';
+import { learningRate, Optimiser } from './optimiser.ts';
+import { quantise, type Scales } from './quantise.ts';
+import type { TrainingSettings } from './settings.ts';
+import type { Job } from './shard.ts';
+import { Team } from './team.ts';
+import { makePool } from './tokens.ts';
+import { floats } from './workspace.ts';
+
+/** What a watcher is told after every step. */
+export interface StepReport {
+  readonly step: number;
+  readonly steps: number;
+  readonly quantised: boolean;
+  /** Mean training loss of the step. */
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly tokens: number;
+  /** Set when this step was validated. */
+  readonly validation: Validation | null;
+}
+
+export interface TrainingResult {
+  readonly model: Model;
+  /** Of the int8 engine. */
+  readonly validation: Validation;
+  /** [layers]: the int8 engine's result at the exit after each layer. */
+  readonly exits: readonly Validation[];
+  readonly bestStep: number;
+  /** [layout.count]: the float parameters behind the model. */
+  readonly parameters: Float32Array;
+}
+
+interface Checkpoint {
+  readonly step: number;
+  readonly score: number;
+  readonly validation: Validation;
+  readonly parameters: Float32Array;
+}
+
+const CALIBRATION_BATCHES = 8;
+/** An anomaly's threshold: this quantile of the scores on validation rows. */
+const THRESHOLD_QUANTILE = 0.995;
+
+/** Trains from a cold start. The result depends on dataset, configuration and settings, never on `threads`. */
+export async function train(
+  dataset: Dataset,
+  config: TransformerConfig,
+  settings: TrainingSettings,
+  threads: number,
+  report: (report: StepReport) => void,
+): Promise<TrainingResult> {
+  const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
+  const job: Job = { config, kind: dataset.task.kind, pool, settings };
+  const team = new Team(job, threads);
+  try {
+    return await new Run(dataset, job, team, report).run();
+  } finally {
+    await team.close();
+  }
+}
+
+class Run {
+  readonly #dataset: Dataset;
+  readonly #config: TransformerConfig;
+  readonly #settings: TrainingSettings;
+  readonly #team: Team;
+  readonly #report: (report: StepReport) => void;
+  readonly #optimiser: Optimiser;
+  readonly #validator: Validator;
+  #best: Checkpoint | null = null;
+  #scales: Scales | null = null;
+
+  constructor(dataset: Dataset, job: Job, team: Team, report: (report: StepReport) => void) {
+    this.#dataset = dataset;
+    this.#config = job.config;
+    this.#settings = job.settings;
+    this.#team = team;
+    this.#report = report;
+    const { workspace } = team.runner;
+    const initial = initialParameters(job.config, workspace.layout, job.settings.seed);
+    this.#optimiser = new Optimiser(workspace.layout, initial, job.settings.optimiser);
+    this.#validator = new Validator(dataset, dataset.validation, workspace);
+  }
+
+  async run(): Promise<TrainingResult> {
+    const { steps, quantisedShare } = this.#settings;
+    const switchStep = Math.min(steps - 1, Math.round(steps * (1 - quantisedShare)));
+    await this.#floatSteps(switchStep);
+    this.#scales = this.#calibrate();
+    this.#best = null;
+    for (let step = switchStep; step < steps; step++) await this.#step(step);
+    return this.#finish();
+  }
+
+  /** Ends early, with the best parameters so far, when validation no longer gets better. */
+  async #floatSteps(end: number): Promise<void> {
+    const { evaluateEvery, patience } = this.#settings;
+    for (let step = 0; step < end; step++) {
+      await this.#step(step);
+      if (this.#best === null || step - this.#best.step < evaluateEvery * patience) continue;
+      this.#optimiser.parameters.set(this.#best.parameters);
+      return;
+    }
+  }
+
+  async #step(step: number): Promise<void> {
+    const { steps, warmUpShare, learningRate: peak, floorShare, evaluateEvery } = this.#settings;
+    const { loss, weight } = await this.#team.step(this.#optimiser.parameters, {
+      step,
+      scales: this.#scales,
+    });
+    const rate = learningRate(step, steps, Math.ceil(steps * warmUpShare), peak, peak * floorShare);
+    const gradientNorm = this.#optimiser.step(this.#team.gradients, weight, rate);
+    const look = (step + 1) % evaluateEvery === 0 || step === steps - 1;
+    this.#report({
+      step: step + 1,
+      steps,
+      quantised: this.#scales !== null,
+      loss: loss / weight,
+      gradientNorm,
+      tokens: this.#settings.shards * this.#settings.shardSequences * this.#settings.sequence,
+      validation: look ? this.#look(step) : null,
+    });
+  }
+
+  /** Validates the parameters as they are: the float network, or, once there are scales, the engine. */
+  #look(step: number): Validation {
+    const parameters = this.#optimiser.parameters.slice();
+    const validation = this.#validator.validate(
+      this.#scales
+        ? enginePredictor(this.#model(parameters, {}, this.#dataset.task))
+        : this.#floatPredictor(parameters),
+    );
+    const score = validationScore(validation);
+    if (this.#best === null || score > this.#best.score) this.#best = { step, score, validation, parameters };
+    return validation;
+  }
+
+  #floatPredictor(parameters: Float32Array) {
+    const { workspace } = this.#team.runner;
+    floats(workspace, workspace.parameters, workspace.layout.count).set(parameters);
+    return floatPredictor(workspace);
+  }
+
+  #calibrate(): Scales {
+    const { runner } = this.#team;
+    const { shardSequences, sequence, steps } = this.#settings;
+    runner.prepare(this.#optimiser.parameters, null);
+    const shape = { sequences: shardSequences, length: sequence };
+    return calibrate(runner.workspace, shape, CALIBRATION_BATCHES, (batch) =>
+      runner.sample(steps + batch, 0),
+    );
+  }
+
+  #finish(): TrainingResult {
+    const { step, parameters, validation } = this.#best!;
+    const task = this.#taskWithThreshold(parameters);
+    const model = this.#model(parameters, {}, task);
+    const exits = this.#config.tiers[0].layers;
+    return {
+      model,
+      validation,
+      exits: Array.from({ length: exits }, (_, layer) =>
+        this.#validator.validate(enginePredictor(model, layer + 1)),
+      ),
+      bestStep: step + 1,
+      parameters,
+    };
+  }
+
+  #taskWithThreshold(parameters: Float32Array): Task {
+    const { task } = this.#dataset;
+    if (task.kind !== 'anomaly') return task;
+    const scores = this.#validator.denseLosses(enginePredictor(this.#model(parameters, {}, task))).sort();
+    return { kind: 'anomaly', threshold: scores[Math.floor(THRESHOLD_QUANTILE * (scores.length - 1))] ?? 0 };
+  }
+
+  #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {
+    const { channels, intervalMs, spikes } = this.#dataset;
+    const { weights } = quantise(this.#config, this.#team.runner.workspace.layout, parameters, this.#scales!);
+    return { config: this.#config, weights, meaning: { channels, intervalMs, task, spikes, provenance } };
+  }
+}
