@@ -1,7 +1,7 @@
 /** Trivial forecasters: the last value repeated, and a linear map of the last values in closed form. */
 import { cholesky, solveCholesky } from './linear-algebra.ts';
 import type { Metric } from './metrics.ts';
-import { ForecastScore, forecastOrigins, type Protocol } from './protocols.ts';
+import { ForecastScore, type Protocol, scoredSpan } from './protocols.ts';
 import { addRidge, fillForward, knownMeans, standardise } from './statistics.ts';
 
 /** Rows that the linear map looks back on. */
@@ -33,8 +33,8 @@ function scoreForecaster(protocol: Protocol, forecast: Forecaster): Metric {
   const score = new ForecastScore(protocol);
   for (const test of protocol.tests) {
     const table = standardise(fillForward(test.series.values, mean), standardiser);
-    const { from, to } = forecastOrigins(recording, test);
-    for (let origin = Math.max(from, 0); origin < to; origin++) {
+    const { from, to } = scoredSpan(recording, test);
+    for (let origin = from; origin < to; origin++) {
       forecast(table, origin, out);
       for (let i = 0; i < out.length; i++) {
         const channel = Math.floor(i / horizon);

@@ -4,23 +4,29 @@ import { assert } from '../engine/limits.ts';
 /** Names to numbers. A name like `accuracy:test.csv` is the score of one file. */
 export type Metric = Record<string, number>;
 
+/** A tick without any answer: counted, and always wrong. */
+export const UNANSWERED = -1;
+
 /** Counts of [truth][predicted]. */
 export class Confusion {
   readonly #classes: number;
+  /** [classes x (classes + 1)]: the first column counts what was not answered. */
   readonly #counts: Float64Array;
 
   constructor(classes: number) {
     this.#classes = classes;
-    this.#counts = new Float64Array(classes * classes);
+    this.#counts = new Float64Array(classes * (classes + 1));
   }
 
+  /** `predicted` may be UNANSWERED. */
   add(truth: number, predicted: number): void {
-    assert(truth < this.#classes && predicted < this.#classes, 'labels within the classes');
-    this.#counts[truth * this.#classes + predicted]!++;
+    const known = truth >= 0 && truth < this.#classes && predicted >= UNANSWERED && predicted < this.#classes;
+    assert(known, 'labels within the classes');
+    this.#counts[this.#at(truth, predicted)]!++;
   }
 
   count(truth: number, predicted: number): number {
-    return this.#counts[truth * this.#classes + predicted]!;
+    return this.#counts[this.#at(truth, predicted)]!;
   }
 
   /** Share of ticks with the right class. */
@@ -36,28 +42,42 @@ export class Confusion {
   balancedAccuracy(): number {
     const recalls: number[] = [];
     for (let c = 0; c < this.#classes; c++) {
-      const occurred = this.#sum((other) => this.count(c, other));
+      const occurred = this.#occurred(c);
       if (occurred > 0) recalls.push(this.count(c, c) / occurred);
     }
-    return recalls.reduce((sum, recall) => sum + recall, 0) / recalls.length;
+    return mean(recalls);
   }
 
   /** Mean over all classes of tp / (tp + (fp + fn) / 2); a class that neither occurs nor is predicted is left out. */
   macroF1(): number {
     const scores: number[] = [];
     for (let c = 0; c < this.#classes; c++) {
-      const occurred = this.#sum((other) => this.count(c, other));
-      const predicted = this.#sum((other) => this.count(other, c));
-      if (occurred + predicted > 0) scores.push((2 * this.count(c, c)) / (occurred + predicted));
+      const either = this.#occurred(c) + this.#predicted(c);
+      if (either > 0) scores.push((2 * this.count(c, c)) / either);
     }
-    return scores.reduce((sum, score) => sum + score, 0) / scores.length;
+    return mean(scores);
   }
 
-  #sum(of: (other: number) => number): number {
+  #at(truth: number, predicted: number): number {
+    return truth * (this.#classes + 1) + predicted + 1;
+  }
+
+  #occurred(truth: number): number {
     let sum = 0;
-    for (let other = 0; other < this.#classes; other++) sum += of(other);
+    for (let predicted = UNANSWERED; predicted < this.#classes; predicted++)
+      sum += this.count(truth, predicted);
     return sum;
   }
+
+  #predicted(predicted: number): number {
+    let sum = 0;
+    for (let truth = 0; truth < this.#classes; truth++) sum += this.count(truth, predicted);
+    return sum;
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /**

@@ -135,14 +135,15 @@ export function calibrate(
 }
 
 /**
- * Rows after which a forecast is scored: the window that follows lies within the tested rows, the first one begins with
- * the first tested row.
+ * Rows that are counted. Forecast: rows after which one is scored; the first window begins with the first tested row, the
+ * last one ends with the last.
  */
-export function forecastOrigins(
+export function scoredSpan(
   recording: Recording,
   { series, scoredFrom }: TestSeries,
 ): { from: number; to: number } {
-  return { from: scoredFrom - 1, to: series.rows - recording.horizon! };
+  if (recording.task !== 'forecast') return { from: scoredFrom, to: series.rows };
+  return { from: Math.max(scoredFrom - 1, 0), to: series.rows - recording.horizon! };
 }
 
 /** Scores forecasts made one after the other. Values are in physical units, errors in z units of the train rows. */

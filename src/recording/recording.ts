@@ -32,6 +32,21 @@ function onlyTestFile(recording: Recording, file: string): Recording {
   return listed.length > 0 ? { ...recording, test: listed } : { ...recording, test: all, calibrationRows: 0 };
 }
 
+/**
+ * The same recording with these channels alone, in this order; its other channels' columns are read over. Throws
+ * RecordingError if it has not all of them.
+ */
+export function selectChannels(recording: Recording, names: readonly string[]): Recording {
+  const channels = names.map((name) => {
+    const channel = recording.channels.find((known) => known.name === name);
+    if (channel !== undefined) return channel;
+    const has = recording.channels.map((known) => known.name).join(', ');
+    throw new RecordingError(recording.name, {}, `expected a channel '${name}', got ${has}`);
+  });
+  const others = recording.channels.map(({ name }) => name).filter((name) => !names.includes(name));
+  return { ...recording, channels, ignoredColumns: [...recording.ignoredColumns, ...others] };
+}
+
 /** Reads and checks one CSV file whole. Labels are null if the file has no label column. Throws RecordingError. */
 export function readSeries(recording: Recording, file: string): Series {
   return parseSeries(recording, file, readText(join(recording.directory, file), file));

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { alarmMetric, averagePrecision, Confusion, ForecastError } from '../../src/eval/metrics.ts';
+import {
+  alarmMetric,
+  averagePrecision,
+  Confusion,
+  ForecastError,
+  UNANSWERED,
+} from '../../src/eval/metrics.ts';
 
 function confusionOf(pairs: readonly (readonly [number, number])[], classes: number): Confusion {
   const confusion = new Confusion(classes);
@@ -43,6 +49,20 @@ describe('Confusion', () => {
       3,
     );
     expect([two.balancedAccuracy(), two.macroF1()]).toEqual([1, 1]);
+  });
+
+  it('counts what was not answered as wrong', () => {
+    const silent = confusionOf(
+      [
+        [0, 0],
+        [0, UNANSWERED],
+        [1, UNANSWERED],
+        [1, 1],
+      ],
+      2,
+    );
+    expect([silent.accuracy(), silent.balancedAccuracy()]).toEqual([0.5, 0.5]);
+    expect(silent.macroF1()).toBeCloseTo(2 / 3, 12);
   });
 
   it('refuses a label beyond the classes', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { anomalyRivals } from '../../src/eval/anomaly-rivals.ts';
 import { classifyRivals } from '../../src/eval/classify-rivals.ts';
 import { forecastRivals } from '../../src/eval/forecast-rivals.ts';
-import { forecastOrigins, loadProtocol, type Protocol } from '../../src/eval/protocols.ts';
+import { loadProtocol, type Protocol, scoredSpan } from '../../src/eval/protocols.ts';
 import { fitStandardiser } from '../../src/eval/statistics.ts';
 import { openRecording, type Recording, type Series } from '../../src/recording/recording.ts';
 import { makeNormal, makeRecording, makeSeries, realRecording } from './helpers.ts';
@@ -114,7 +114,7 @@ describe('forecastRivals', () => {
   const protocol = makeProtocol(changes, [train], [{ series, scoredFrom: 800 }]);
 
   it('scores each window that lies within the tested rows', () => {
-    const { from, to } = forecastOrigins(protocol.recording, protocol.tests[0]!);
+    const { from, to } = scoredSpan(protocol.recording, protocol.tests[0]!);
     expect([from, to - from]).toEqual([799, 400 - 12 + 1]);
   });
 
@@ -156,7 +156,7 @@ describe('on real recordings', () => {
   it('reaches the known figures of the transformer station', ({ skip }) => {
     const directory = realRecording('etth1') ?? skip('no recording');
     const protocol = loadProtocol(openRecording(directory));
-    const { from, to } = forecastOrigins(protocol.recording, protocol.tests[0]!);
+    const { from, to } = scoredSpan(protocol.recording, protocol.tests[0]!);
     expect([from, to - from]).toEqual([11519, 2785]);
     const rivals = forecastRivals(protocol);
     expect(rivals.repeatLast!.mse).toBeCloseTo(1.294, 3);

@@ -8,6 +8,7 @@ import {
   RecordingError,
   readSeries,
   resolveRange,
+  selectChannels,
   sliceSeries,
 } from '../../src/recording/recording.ts';
 
@@ -180,6 +181,20 @@ describe('openRecording', () => {
     [{ trainRows: 5 }, 'perFile.testRows: expected [from, to]'],
   ])('refuses the split %j', (perFile, problem) => {
     expect(() => open({ train: undefined, test: undefined, files: ['a.csv'], perFile })).toThrow(problem);
+  });
+});
+
+describe('selectChannels', () => {
+  it('reads some channels in another order, and over the rest', () => {
+    writeFileSync(join(directory, 'a.csv'), 'time,light,co2,label\n1,2,3,0\n');
+    expect([...readSeries(selectChannels(open(), ['co2', 'light']), 'a.csv').values]).toEqual([3, 2]);
+    expect([...readSeries(selectChannels(open(), ['co2']), 'a.csv').values]).toEqual([3]);
+  });
+
+  it('refuses a channel that is not there', () => {
+    expect(() => selectChannels(open(), ['noise'])).toThrow(
+      "room: expected a channel 'noise', got light, co2",
+    );
   });
 });
 
