@@ -1,4 +1,5 @@
-/** The program `dormouse`. */
+/** The program `dormouse`, and the training threads that it starts from its own file. */
+import { isMainThread, workerData } from 'node:worker_threads';
 import { type CommandTable, dispatch } from './dispatch.ts';
 
 const commands: CommandTable = {
@@ -24,4 +25,7 @@ async function main(): Promise<void> {
   process.exitCode = await dispatch(process.argv.slice(2), commands, streams, { debug });
 }
 
-await main();
+if (!isMainThread && workerData?.dormouseWorker === 'train') {
+  const { runTrainWorker } = await import('../train/worker.ts');
+  runTrainWorker();
+} else await main();

@@ -56,8 +56,8 @@ const personWatts = 80;
 const leakChanges = 0.35;
 const ventilatedChanges = 0.8;
 const openChanges = 5;
-/** Paper, plaster and carpet take up moisture: they weigh as much as so many rooms of air. */
-const moistureBuffer = 3;
+/** Paper, plaster and carpet take up moisture: they weigh as much as so many rooms full of air. */
+const moistureBuffer = 2;
 /** Heat that walls and window lose, and that the room holds. */
 const lossWattsPerKelvin = 45;
 const airWattsPerKelvinPerChange = (airKg * 1005) / 3600;

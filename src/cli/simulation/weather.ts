@@ -25,8 +25,8 @@ export class Outside {
 
   constructor(random: Random) {
     this.#temperature = new Wandering(random.fork(), 4, 3, minutesPerDay);
-    this.#moisture = new Wandering(random.fork(), 0.0036, 0.0006, minutesPerDay);
-    this.#clearness = new Wandering(random.fork(), 0.5, 0.3, 180);
+    this.#moisture = new Wandering(random.fork(), 0.0038, 0.0006, minutesPerDay / 4);
+    this.#clearness = new Wandering(random.fork(), 0.5, 0.35, 45);
   }
 
   /** The weather one minute later, at `minute` since a midnight. */
