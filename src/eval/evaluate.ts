@@ -2,6 +2,8 @@
 import { Engine } from '../engine/engine.ts';
 import type { Model, SpikeSettings } from '../engine/model.ts';
 import type { PolicyName } from '../gate/policy.ts';
+import type { Witness } from '../gate/witness.ts';
+import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
@@ -9,8 +11,8 @@ import { classifyRivals } from './classify-rivals.ts';
 import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
 import { loadProtocol, type Protocol } from './protocols.ts';
-import { makeRecorder, type OutputFields, type ScoringRecorder } from './recorders.ts';
-import { type Recorder, type RunCounts, type RunOptions, runTests, type Ticker } from './runs.ts';
+import { makeRecorder, type ScoringRecorder } from './recorders.ts';
+import { type Recorder, type RunCounts, type RunOptions, runTests } from './runs.ts';
 import { median } from './statistics.ts';
 
 export interface Evaluation {
@@ -50,10 +52,13 @@ export interface EvaluateOptions {
   /** Timed passes of each kind; default 3. */
   readonly repetitions?: number;
   /** Sees the gated run, row by row. */
-  readonly trace?: Recorder<Pipeline['output']>;
+  readonly trace?: Trace;
   /** Told before each pass. */
   readonly onProgress?: (pass: string, done: number, total: number) => void;
 }
+
+/** Sees a pipeline's output and witness at each row; both are reused. */
+export type Trace = Recorder<Output, Witness>;
 
 /** A model and a recording that do not belong together. The message says what was expected and what was got. */
 export class EvaluationError extends Error {
@@ -203,7 +208,7 @@ class Runs {
     return ratios.length === 0 ? Number.NaN : median(ratios);
   }
 
-  #score(name: string, pipeline: Pipeline, rate: number, trace?: Recorder<Pipeline['output']>): ScoredRun {
+  #score(name: string, pipeline: Pipeline, rate: number, trace?: Trace): ScoredRun {
     const scoring = makeRecorder(this.#protocol, this.#threshold);
     const recorder = trace === undefined ? scoring : both(scoring, trace);
     const counts = this.#run(name, pipeline, { rate, recorder });
@@ -213,22 +218,18 @@ class Runs {
   #run(
     name: string,
     pipeline: Pipeline,
-    options: Omit<RunOptions<Pipeline['output']>, 'warmUpRows'>,
+    options: Omit<RunOptions<Output, Witness>, 'warmUpRows'>,
   ): RunCounts {
     this.#options.onProgress?.(name, this.#pass++, this.#passes);
-    const ticker: Ticker<Pipeline['output']> = pipeline;
-    return runTests(this.#protocol, ticker, { ...options, warmUpRows: this.#warmUpRows });
+    return runTests(this.#protocol, pipeline, { ...options, warmUpRows: this.#warmUpRows });
   }
 }
 
-function both(
-  scoring: ScoringRecorder,
-  trace: Recorder<Pipeline['output']>,
-): Recorder<OutputFields & Pipeline['output']> {
+function both(scoring: ScoringRecorder, trace: Trace): Trace {
   return {
-    row(file, row, output, facts) {
-      scoring.row(file, row, output, facts);
-      trace.row(file, row, output, facts);
+    row(file, row, output, witness) {
+      scoring.row(file, row, output, witness);
+      trace.row(file, row, output, witness);
     },
   };
 }

@@ -5,8 +5,8 @@ import type { Recording } from '../recording/recording.ts';
 import { type Protocol, scoredSpan, type TestSeries } from './protocols.ts';
 
 /** What an evaluation needs of a pipeline. */
-export interface Ticker<Output> {
-  tick(frame: Frame): TickFacts;
+export interface Ticker<Output, Facts extends TickFacts = TickFacts> {
+  tick(frame: Frame): Facts;
   readonly output: Output;
   reset(): void;
 }
@@ -28,12 +28,12 @@ export interface RunCounts {
 }
 
 /** Sees the output after each row; `facts` is null where the tick was left out. */
-export interface Recorder<Output> {
-  row(file: number, row: number, output: Output, facts: TickFacts | null): void;
+export interface Recorder<Output, Facts extends TickFacts = TickFacts> {
+  row(file: number, row: number, output: Output, facts: Facts | null): void;
 }
 
-export interface RunOptions<Output> {
-  readonly recorder?: Recorder<Output>;
+export interface RunOptions<Output, Facts extends TickFacts = TickFacts> {
+  readonly recorder?: Recorder<Output, Facts>;
   /** Share of ticks that are shown to the pipeline, evenly spread, the first always; default 1. */
   readonly rate?: number;
   /** Rows before the first scored one that a forecast's pass begins with. */
@@ -41,21 +41,21 @@ export interface RunOptions<Output> {
 }
 
 /** One pass over every tested file, each with a pipeline as good as new. */
-export function runTests<Output>(
+export function runTests<Output, Facts extends TickFacts>(
   protocol: Protocol,
-  ticker: Ticker<Output>,
-  options: RunOptions<Output>,
+  ticker: Ticker<Output, Facts>,
+  options: RunOptions<Output, Facts>,
 ): RunCounts {
   const counts: RunCounts = { ticks: 0, macs: 0, tierTicks: [0, 0, 0, 0], elapsedMs: 0 };
   for (let file = 0; file < protocol.tests.length; file++) runTest(protocol, file, ticker, options, counts);
   return counts;
 }
 
-function runTest<Output>(
+function runTest<Output, Facts extends TickFacts>(
   { recording, channels, tests }: Protocol,
   file: number,
-  ticker: Ticker<Output>,
-  { recorder, rate = 1, warmUpRows }: RunOptions<Output>,
+  ticker: Ticker<Output, Facts>,
+  { recorder, rate = 1, warmUpRows }: RunOptions<Output, Facts>,
   counts: RunCounts,
 ): void {
   const { series } = tests[file]!;

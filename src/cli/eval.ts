@@ -1,0 +1,122 @@
+/** `dormouse eval`: how good a model is on a recording, what gating saves, and whether something simpler does better. */
+import type { Model, SpikeSettings } from '../engine/model.ts';
+import { type EvaluateOptions, type Evaluation, evaluate } from '../eval/evaluate.ts';
+import { describeEvaluation } from '../eval/report.ts';
+import { TraceFile } from '../eval/trace.ts';
+import { type PolicyName, policyNames } from '../gate/policy.ts';
+import { openRecording, type Recording } from '../recording/recording.ts';
+import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import { readModel } from './files.ts';
+
+export const command: Command = {
+  name: 'eval',
+  summary: 'score a model on a recording, gated and dense, beside trivial rivals',
+  usage: `Usage: dormouse eval MODEL RECORDING [options]
+
+Plays the tested files of RECORDING (a directory with a recording.json, or one CSV file beside it) through the
+int8 engine: gated, as the gateway runs it; dense, every tick at tier 0 with its KV cache; and decimated to the
+gate's own rate. Scores are over every tick, skipped ones with the output that was held. The best of each column
+is marked with *.
+
+  --json                 one JSON object instead of the table
+  --policy NAME          ${policyNames.join(' or ')}
+  --threshold-scale X    multiply the channels' spike thresholds by X (default 1)
+  --trace FILE           write the gated run's results, one JSON line per tick as the gateway publishes them`,
+  async run(args) {
+    const { model, recording, options, json, tracePath } = readArguments(args);
+    const evaluation = evaluateTraced(model, recording, options, tracePath);
+    const text = json
+      ? [JSON.stringify(evaluation)]
+      : [title(model, recording), '', ...describeEvaluation(evaluation)];
+    process.stdout.write(`${text.join('\n')}\n`);
+    return 0;
+  },
+};
+
+interface Arguments {
+  readonly model: Model;
+  readonly recording: Recording;
+  readonly options: EvaluateOptions;
+  readonly json: boolean;
+  readonly tracePath: string | undefined;
+}
+
+function readArguments(args: string[]): Arguments {
+  const { values, positionals } = parseOptions({
+    args,
+    options: {
+      json: { type: 'boolean' },
+      policy: { type: 'string' },
+      'threshold-scale': { type: 'string' },
+      trace: { type: 'string' },
+    },
+    allowPositionals: true,
+  });
+  const [modelPath, recordingPath, ...surplus] = positionals;
+  if (modelPath === undefined) throw new UsageError('expected a model file');
+  if (recordingPath === undefined) throw new UsageError('expected a recording');
+  if (surplus.length > 0)
+    throw new UsageError(`expected one model and one recording, got also '${surplus[0]}'`);
+  const policy = values.policy === undefined ? {} : { policy: requirePolicy(values.policy) };
+  const scale = numberOption('threshold-scale', values['threshold-scale'], 1, 0, 1000);
+  const model = readModel(modelPath);
+  const options = {
+    ...policy,
+    spikes: scaleThresholds(model.meaning.spikes, scale),
+    onProgress: showProgress,
+  };
+  return {
+    model,
+    recording: openRecording(recordingPath),
+    options,
+    json: values.json ?? false,
+    tracePath: values.trace,
+  };
+}
+
+function requirePolicy(name: string): PolicyName {
+  const policy = policyNames.find((known) => known === name);
+  if (policy === undefined)
+    throw new UsageError(`--policy: expected ${policyNames.join(' or ')}, got '${name}'`);
+  return policy;
+}
+
+/** The same settings with every channel's delta times `scale`. */
+export function scaleThresholds(spikes: SpikeSettings, scale: number): SpikeSettings {
+  return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
+}
+
+function evaluateTraced(
+  model: Model,
+  recording: Recording,
+  options: EvaluateOptions,
+  tracePath: string | undefined,
+): Evaluation {
+  try {
+    if (tracePath === undefined) return evaluate(model, recording, options);
+    const files = recording.test.map(({ file }) => file);
+    const trace = new TraceFile(tracePath, model.meaning, files);
+    try {
+      return evaluate(model, recording, { ...options, trace });
+    } finally {
+      trace.close();
+    }
+  } finally {
+    clearProgress();
+  }
+}
+
+function title(model: Model, { name, task, test, source }: Recording): string {
+  const channels = model.meaning.channels.map((channel) => channel.name).join(', ');
+  const files = test.length === 1 ? test[0]!.file : `${test.length} files`;
+  return `${name} (${task}; ${files}; ${channels})\n${source}`;
+}
+
+/** Only where a person watches. */
+function showProgress(pass: string, done: number, total: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done + 1} of ${total}: ${pass}`);
+}
+
+function clearProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+}

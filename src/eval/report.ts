@@ -1,0 +1,128 @@
+/** An evaluation as text: one table with the rivals in it, and sentences that say who wins. */
+import type { Evaluation } from './evaluate.ts';
+import type { Metric } from './metrics.ts';
+
+interface Row {
+  readonly name: string;
+  readonly metric: Metric;
+  readonly macsPerTick?: number | undefined;
+}
+
+/** Where a smaller number is better. */
+const errors: readonly string[] = ['mse', 'mae'];
+/** Not won alone: each can be had for the other. */
+const rates: readonly string[] = ['falseAlarmRate', 'missedAlarmRate'];
+const headings: Readonly<Record<string, string>> = {
+  balancedAccuracy: 'balanced',
+  macroF1: 'macro F1',
+  f1: 'F1',
+  falseAlarmRate: 'false alarms',
+  missedAlarmRate: 'missed',
+  auprc: 'AUPRC',
+  mse: 'MSE',
+  mae: 'MAE',
+};
+
+const gatedName = 'gated';
+
+/** Lines of text for people. */
+export function describeEvaluation(evaluation: Evaluation): string[] {
+  const rows = tableRows(evaluation);
+  const columns = Object.keys(evaluation.metric).filter((name) => !name.endsWith(':threshold'));
+  return [
+    ...formatTable(rows, columns),
+    '',
+    ...describeThreshold(evaluation.metric),
+    ...describeGating(evaluation),
+    '',
+    ...judge(rows, columns),
+  ];
+}
+
+function tableRows({ gated, dense, rivals }: Evaluation): Row[] {
+  return [{ name: gatedName, ...gated }, { name: 'dense', ...dense }, ...rivalRows(rivals)];
+}
+
+function rivalRows(rivals: Evaluation['rivals']): Row[] {
+  return Object.entries(rivals).map(([name, { metric, macsPerTick }]) => ({ name, metric, macsPerTick }));
+}
+
+function formatTable(rows: readonly Row[], columns: readonly string[]): string[] {
+  const best = new Map(columns.map((column) => [column, bestOf(rows, column)]));
+  const cells = rows.map(({ name, metric, macsPerTick }) => [
+    name,
+    ...columns.map((column) => cell(metric[column], best.get(column))),
+    macsPerTick === undefined ? '-' : grouped(macsPerTick),
+  ]);
+  return align([['', ...columns.map(heading), 'MACs/tick'], ...cells]);
+}
+
+function heading(column: string): string {
+  return headings[column] ?? column.replace(/^accuracy:/, '');
+}
+
+function cell(value: number | undefined, best: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return '- ';
+  return `${value.toFixed(4)}${value === best ? '*' : ' '}`;
+}
+
+/** undefined where nothing can be won. */
+function bestOf(rows: readonly Row[], column: string): number | undefined {
+  if (rates.includes(column)) return undefined;
+  const values = rows.flatMap(({ metric }) => (Number.isFinite(metric[column]) ? [metric[column]!] : []));
+  return errors.includes(column) ? Math.min(...values) : Math.max(...values);
+}
+
+/** How it scores with the threshold that it runs with in a gateway. */
+function describeThreshold(metric: Metric): string[] {
+  if (metric['f1:threshold'] === undefined) return [];
+  const [f1, falseAlarms, missed] = ['f1', 'falseAlarmRate', 'missedAlarmRate'].map(
+    (name) => metric[`${name}:threshold`]!,
+  );
+  const own = `F1 ${f1!.toFixed(4)}, false alarms ${percent(falseAlarms!)}, missed ${percent(missed!)}`;
+  return [`With the model's own threshold, without calibration per file: ${own}.`];
+}
+
+function describeGating({ gated, retention, computeReduction, timeReduction }: Evaluation): string[] {
+  const shares = gated.tierShares.map((share, tier) => `tier ${tier} ${percent(share)}`).join(', ');
+  const time = Number.isNaN(timeReduction) ? '' : `, time by ${timeReduction.toFixed(2)}`;
+  const kept = Number.isNaN(retention)
+    ? 'nothing (the dense model has no quality to keep)'
+    : retention.toFixed(4);
+  return [
+    `Skipped ${percent(gated.skipRate)} of ticks (${shares}).`,
+    `Gating divides compute by ${computeReduction.toFixed(2)}${time}, and keeps ${kept} of the dense quality.`,
+  ];
+}
+
+/** Says plainly where something simpler is better. */
+function judge(rows: readonly Row[], columns: readonly string[]): string[] {
+  const gated = rows.find(({ name }) => name === gatedName)!;
+  const rivals = rows.filter(({ name }) => name !== gatedName && name !== 'dense');
+  const losses = columns.flatMap((column) => {
+    const best = bestOf(rivals, column);
+    const own = gated.metric[column]!;
+    if (best === undefined || !(errors.includes(column) ? best < own : best > own)) return [];
+    const winner = rivals.find(({ metric }) => metric[column] === best)!;
+    return [
+      `${winner.name} beats the gated model in ${heading(column)}: ${best.toFixed(4)} against ${own.toFixed(4)}.`,
+    ];
+  });
+  return losses.length > 0 ? losses : ['No rival beats the gated model.'];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function grouped(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ' ');
+}
+
+/** Names to the left, numbers to the right. */
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
+  return rows.map((row) =>
+    row.map((text, at) => (at === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[at]!))).join('  '),
+  );
+}

@@ -1,0 +1,191 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { UsageError } from '../../src/cli/command.ts';
+import { command, scaleThresholds } from '../../src/cli/eval.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { saveModel } from '../../src/engine/model-file.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import { resultOf } from '../../src/gateway/results.ts';
+import { openRecording, readSeries } from '../../src/recording/recording.ts';
+import { tinyModel } from '../engine/tiny-model.ts';
+import { makeNormal } from '../eval/helpers.ts';
+
+const model = tinyModel();
+const description = {
+  name: 'room',
+  task: 'classify',
+  classes: ['empty', 'occupied'],
+  time: 'time',
+  label: 'label',
+  channels: { humidity: '', temperature: '' },
+  train: ['train.csv'],
+  test: ['a.csv', 'b.csv'],
+  intervalS: 1,
+  source: 'made for this test',
+};
+
+let directory = '';
+let written = '';
+
+function csv(seed: number, rows: number): string {
+  const normal = makeNormal(seed);
+  let temperature = 20;
+  const lines = Array.from({ length: rows }, (_, t) => {
+    temperature += 0.4 * normal();
+    return `${t},${(20 + normal()).toFixed(2)},${temperature.toFixed(2)},${temperature > 20 ? 1 : 0}`;
+  });
+  return `time,humidity,temperature,label\n${lines.join('\n')}\n`;
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'dormouse-eval-'));
+  writeFileSync(join(directory, 'recording.json'), JSON.stringify(description));
+  for (const [seed, name] of ['train', 'a', 'b'].entries())
+    writeFileSync(join(directory, `${name}.csv`), csv(seed + 1, 120));
+  writeFileSync(join(directory, 'model.safetensors'), saveModel(model));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+beforeEach(() => {
+  written = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    written += text;
+    return true;
+  });
+});
+afterEach(() => vi.restoreAllMocks());
+
+const path = (name: string) => join(directory, name);
+
+describe('eval', () => {
+  it('prints one JSON object', async () => {
+    expect(await command.run([path('model.safetensors'), directory, '--json'])).toBe(0);
+    expect(written.trimEnd()).not.toContain('\n');
+    const evaluation = JSON.parse(written);
+    expect(Object.keys(evaluation)).toEqual([
+      'task',
+      'metric',
+      'dense',
+      'gated',
+      'retention',
+      'computeReduction',
+      'timeReduction',
+      'rivals',
+    ]);
+    expect(Object.keys(evaluation.dense)).toEqual(['metric', 'macsPerTick']);
+    expect(Object.keys(evaluation.gated)).toEqual(['metric', 'macsPerTick', 'skipRate', 'tierShares']);
+    expect(Object.keys(evaluation.metric)).toEqual([
+      'accuracy',
+      'balancedAccuracy',
+      'macroF1',
+      'accuracy:a.csv',
+      'accuracy:b.csv',
+    ]);
+  });
+
+  it('prints a table with the rivals in it, marks the best and says who wins', async () => {
+    await command.run([path('model.safetensors'), directory]);
+    const lines = written.split('\n');
+    expect(lines[0]).toBe('room (classify; 2 files; temperature, humidity)');
+    expect(lines[3]).toMatch(/^ +accuracy +balanced +macro F1 +a\.csv +b\.csv +MACs\/tick$/);
+    const names = lines.slice(4, 10).map((line) => line.split(' ')[0]);
+    expect(names).toEqual([
+      'gated',
+      'dense',
+      'majority',
+      'bestThreshold',
+      'linearDiscriminant',
+      'decimation',
+    ]);
+    // The label is a threshold on the temperature, and a random model knows nothing.
+    expect(lines[7]).toMatch(/^bestThreshold +(0\.9\d+|1\.0000)\*/);
+    expect(written).toMatch(/\nbestThreshold beats the gated model in accuracy: \S+ against \S+\.\n/);
+    expect(written).toMatch(/\nSkipped \S+ % of ticks \(tier 0 /);
+  });
+
+  it('traces what the gateway would publish, tick for tick', async () => {
+    await command.run([path('model.safetensors'), directory, '--json', '--trace', path('trace.ndjson')]);
+    const lines = readFileSync(path('trace.ndjson'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const recording = { ...openRecording(directory), channels: model.meaning.channels };
+    const pipeline = new Pipeline(new Engine(model), 0);
+    const expected = ['a.csv', 'b.csv'].flatMap((file) => {
+      const { rows, timeMs, values } = readSeries(recording, file);
+      pipeline.reset();
+      return Array.from({ length: rows }, (_, row) => {
+        const witness = pipeline.tick({ timeMs: timeMs[row]!, values: values.slice(2 * row, 2 * row + 2) });
+        return { file, ...resultOf(witness, pipeline.output, model.meaning) };
+      });
+    });
+    expect(lines).toEqual(JSON.parse(JSON.stringify(expected)));
+  });
+
+  it('evaluates one file alone', async () => {
+    await command.run([path('model.safetensors'), path('b.csv'), '--json']);
+    expect(Object.keys(JSON.parse(written).metric)).toContain('accuracy:b.csv');
+    expect(Object.keys(JSON.parse(written).metric)).not.toContain('accuracy:a.csv');
+  });
+
+  it('takes a policy and other thresholds', async () => {
+    const skipRate = async (...options: string[]) => {
+      written = '';
+      await command.run([path('model.safetensors'), directory, '--json', ...options]);
+      return JSON.parse(written).gated.skipRate as number;
+    };
+    const usual = await skipRate();
+    expect(await skipRate('--threshold-scale', '4')).toBeGreaterThan(usual);
+    expect(await skipRate('--threshold-scale', '0')).toBe(0);
+    expect(await skipRate('--policy', 'prototype')).toBe(usual);
+  });
+
+  it('scales deltas alone', () => {
+    const spikes = { delta: [1, 2], heartbeat: [3, 4], refractory: [5, 6] };
+    expect(scaleThresholds(spikes, 0.5)).toEqual({ ...spikes, delta: [0.5, 1] });
+  });
+});
+
+describe('refuses', () => {
+  it.each([
+    [[], 'expected a model file'],
+    [['model'], 'expected a recording'],
+    [['model', 'recording', 'more'], "expected one model and one recording, got also 'more'"],
+    [['model', 'recording', '--policy', 'bold'], "--policy: expected steady or prototype, got 'bold'"],
+    [['model', 'recording', '--threshold-scale', '-1'], '--threshold-scale'],
+    [
+      ['model', 'recording', '--threshold-scale', 'low'],
+      "--threshold-scale: expected a number from 0 to 1000, got 'low'",
+    ],
+    [['model', 'recording', '--wrong'], "Unknown option '--wrong'"],
+  ])('%j', async (args, problem) => {
+    await expect(command.run(args)).rejects.toThrow(UsageError);
+    await expect(command.run(args)).rejects.toThrow(problem);
+  });
+
+  it('a model that is not there', async () => {
+    await expect(command.run([path('none.safetensors'), directory])).rejects.toThrow(
+      'none.safetensors: no such file',
+    );
+  });
+
+  it('a recording that is not there', async () => {
+    await expect(command.run([path('model.safetensors'), path('none')])).rejects.toThrow(
+      'expected a recording, found nothing there',
+    );
+  });
+
+  it('a model of another task, or other channels', async () => {
+    const meaning = { task: { kind: 'anomaly', threshold: 3 } } as const;
+    writeFileSync(path('other.safetensors'), saveModel(tinyModel({ config: { outputs: 4 }, meaning })));
+    await expect(command.run([path('other.safetensors'), directory])).rejects.toThrow(
+      'room: expected the task anomaly, as the model has it, got classify',
+    );
+    writeFileSync(path('other.safetensors'), saveModel(tinyModel({ channels: ['noise', 'humidity'] })));
+    await expect(command.run([path('other.safetensors'), directory])).rejects.toThrow(
+      "room: expected a channel 'noise', got humidity, temperature",
+    );
+  });
+});
