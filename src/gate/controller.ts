@@ -14,7 +14,7 @@ import {
   type SpikePacket,
   type Trust,
 } from './packets.ts';
-import type { Policy } from './policy.ts';
+import { NEVER, type Policy } from './policy.ts';
 
 /** How bad things are, and the tier and trust that follow. Higher is worse. */
 type Level = 0 | 1 | 2 | 3 | 4;
@@ -121,24 +121,24 @@ export class Controller {
 
 /** The first rule that holds, in the prototype's order. `leaving`: by the stricter thresholds that end a state. */
 function evaluate(policy: Policy, leaving: boolean, spike: SpikePacket, gate: GatePacket): Finding {
-  const scale = leaving ? policy.leaveQ15 / Q15_ONE : 1;
-  if (exceeds(spike.rateQ15, policy.spikeRateMaxQ15, scale)) return spikeStorm;
+  const shareQ15 = leaving ? policy.leaveQ15 : Q15_ONE;
+  if (exceeds(spike.rateQ15, policy.spikeRateMaxQ15, shareQ15)) return spikeStorm;
   if (!gate.ready) return normal;
   const quarantine = leaving ? policy.lambdaQuarantineLeaveQ15 : policy.lambdaQuarantineEnterQ15;
   if (isLambdaBelow(gate, policy, quarantine)) return quarantineBelowMin;
   const freeze = leaving ? policy.lambdaFreezeLeaveQ15 : policy.lambdaFreezeEnterQ15;
   if (isLambdaBelow(gate, policy, freeze)) return freezeBelowMin;
-  if (exceeds(dropRatioQ15(gate), policy.dropRatioMaxQ15, scale)) return droppedFast;
-  if (gate.boundaryEdges > policy.boundaryEdgesMax * scale) return boundarySpike;
-  if (exceeds(gate.boundaryConcentrationQ15, policy.boundaryConcentrationMaxQ15, scale))
+  if (exceeds(dropRatioQ15(gate), policy.dropRatioMaxQ15, shareQ15)) return droppedFast;
+  if (exceeds(gate.boundaryEdges, policy.boundaryEdgesMax, shareQ15)) return boundarySpike;
+  if (exceeds(gate.boundaryConcentrationQ15, policy.boundaryConcentrationMaxQ15, shareQ15))
     return concentrationSpike;
-  if (gate.partitionCount > policy.partitionsMax * scale) return partitionDrift;
+  if (exceeds(gate.partitionCount, policy.partitionsMax, shareQ15)) return partitionDrift;
   return normal;
 }
 
-/** A maximum of Q15_ONE is never exceeded, not even by the stricter share of it. */
-function exceeds(valueQ15: number, maxQ15: number, scale: number): boolean {
-  return maxQ15 < Q15_ONE && valueQ15 > maxQ15 * scale;
+/** More than that share of the maximum. In whole numbers: a double would be allocated. */
+function exceeds(value: number, max: number, shareQ15: number): boolean {
+  return max < NEVER && value * Q15_ONE > max * shareQ15;
 }
 
 function isLambdaBelow(gate: GatePacket, policy: Policy, shareQ15: number): boolean {

@@ -17,15 +17,15 @@ export interface Policy {
   readonly lambdaQuarantineLeaveQ15: number;
   /** A reference below this (0 to 1) says that the channels hardly move together: lambda is then not judged. */
   readonly lambdaReferenceMinQ15: number;
-  /** More than this share of lambda lost since the last token: flush, then reduced scope. Q15_ONE: never. */
+  /** More than this share of lambda lost since the last token: flush, then reduced scope. NEVER: never. */
   readonly dropRatioMaxQ15: number;
-  /** More crossing edges than this: reduced scope. 65535: never. */
+  /** More crossing edges than this: reduced scope. NEVER: never. */
   readonly boundaryEdgesMax: number;
-  /** A larger share of the crossing weight at one channel: reduced scope. Q15_ONE: never. */
+  /** A larger share of the crossing weight at one channel: reduced scope. NEVER: never. */
   readonly boundaryConcentrationMaxQ15: number;
-  /** More partitions than this: reduced scope. 65535: never. */
+  /** More partitions than this: reduced scope. NEVER: never. */
   readonly partitionsMax: number;
-  /** A higher rate of spikes: a storm, writes are frozen. Q15_ONE: never. */
+  /** A higher rate of spikes: a storm, writes are frozen. NEVER: never. */
   readonly spikeRateMaxQ15: number;
   /** A maximum once exceeded counts as exceeded until the value is down to this share of it. */
   readonly leaveQ15: number;
@@ -35,8 +35,8 @@ export interface Policy {
   readonly dwellTicks: number;
 }
 
-/** No graph of 64 channels has so many edges or partitions. */
-const COUNT_NEVER = 65535;
+/** As a maximum: is never exceeded. */
+export const NEVER = 65535;
 
 const share = (value: number) => Math.round(value * Q15_ONE);
 
@@ -84,11 +84,11 @@ export const steadyPolicy: Policy = Object.freeze({
   lambdaQuarantineEnterQ15: share(0.05),
   lambdaQuarantineLeaveQ15: share((0.05 * 9) / 8),
   lambdaReferenceMinQ15: share(0.2),
-  dropRatioMaxQ15: Q15_ONE,
-  boundaryEdgesMax: COUNT_NEVER,
-  boundaryConcentrationMaxQ15: Q15_ONE,
-  partitionsMax: COUNT_NEVER,
-  spikeRateMaxQ15: Q15_ONE,
+  dropRatioMaxQ15: NEVER,
+  boundaryEdgesMax: NEVER,
+  boundaryConcentrationMaxQ15: NEVER,
+  partitionsMax: NEVER,
+  spikeRateMaxQ15: NEVER,
   leaveQ15: share(8 / 9),
   relaxSamples: 16,
   dwellTicks: 10,
@@ -115,7 +115,7 @@ function validatePolicy(policy: Policy): void {
     if (typeof value === 'number' && !(value >= 0)) {
       throw new RangeError(`policy.${field}: expected a number >= 0, got ${value}`);
     }
-    if (field.endsWith('Q15') && value > Q15_ONE) {
+    if (field.endsWith('Q15') && value > Q15_ONE && value !== NEVER) {
       throw new RangeError(`policy.${field}: expected at most ${Q15_ONE}, got ${value}`);
     }
   }

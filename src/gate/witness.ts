@@ -49,6 +49,8 @@ const FLAGS_ALL = FLAG_READY | FLAG_HELD;
  */
 export const WITNESS_BYTES = 108;
 const CRC_AT = WITNESS_BYTES - 4;
+const q15Offsets = [32, 34, 36, 38, 40, 44];
+const wholeOffsets = [8, 56, 64];
 
 /** A record that is not a whole, undamaged witness. The message says what was expected and what was got. */
 export class WitnessError extends Error {
@@ -172,14 +174,12 @@ export class Witness {
     requireEqual('CRC-32', crc32(this.#body), view.getUint32(CRC_AT, true));
     requireAtMost('channels', CHANNELS_MAX, view.getUint8(4));
     requireAtMost('flags', FLAGS_ALL, view.getUint8(5));
-    for (const at of [32, 34, 36, 38, 40, 44])
-      requireAtMost(`Q15 at ${at}`, Q15_ONE, view.getUint16(at, true));
+    for (const at of q15Offsets) requireAtMost('Q15 number', Q15_ONE, view.getUint16(at, true));
     requireAtMost('tier', 3, view.getUint8(48));
     requireAtMost('trust', trusts.length - 1, view.getUint8(49));
     requireAtMost('reason', reasons.length - 1, view.getUint8(50));
     requireAtMost('kv', kvModes.length - 1, view.getUint8(51));
-    for (const at of [8, 56, 64])
-      requireAtMost(`whole number at ${at}`, Number.MAX_SAFE_INTEGER, getWhole(view, at));
+    for (const at of wholeOffsets) requireAtMost('whole number', Number.MAX_SAFE_INTEGER, getWhole(view, at));
   }
 
   #unpack(): void {
@@ -277,17 +277,17 @@ function fromQ15(value: number): number {
 }
 
 function setByte(view: DataView, at: number, value: number): void {
-  assert(value >= 0 && value <= 255, `a witness byte at ${at}`);
+  assert(value >= 0 && value <= 255, 'a witness byte');
   view.setUint8(at, value);
 }
 
 function setQ15(view: DataView, at: number, value: number): void {
-  assert(value >= 0 && value <= Q15_ONE, `a Q15 number at ${at}`);
+  assert(value >= 0 && value <= Q15_ONE, 'a Q15 number of a witness');
   view.setUint16(at, value, true);
 }
 
 function setWhole(view: DataView, at: number, value: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, `a whole number at ${at}`);
+  assert(Number.isSafeInteger(value) && value >= 0, 'a whole number of a witness');
   view.setUint32(at, value >>> 0, true);
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 }
