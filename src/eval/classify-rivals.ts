@@ -106,7 +106,7 @@ function stumpAt(channel: number, threshold: number, below: Float64Array, above:
 }
 
 /** Relative to a variance of 1; keeps channels that copy each other from making the covariance singular. */
-const ridge = 1e-4;
+const ridge = 1e-6;
 
 /** Fisher's linear discriminant on all channels, closed form, with the train rows' class shares. */
 function fitDiscriminant(protocol: Protocol, sample: Sample): Classifier {

@@ -64,13 +64,6 @@ export function median(values: ArrayLike<number>): number {
   return quantile(values, 0.5);
 }
 
-/** The largest of the values; -Infinity of none. */
-export function maximum(values: Iterable<number>): number {
-  let largest = Number.NEGATIVE_INFINITY;
-  for (const value of values) if (value > largest) largest = value;
-  return largest;
-}
-
 /** Each NaN becomes the column's last known value, or `start[column]` before there is one. A new table. */
 export function fillForward(values: Float64Array, start: ArrayLike<number>): Float64Array {
   const columns = start.length;

@@ -13,7 +13,7 @@ export { type Series, sliceSeries } from './series.ts';
 const fileBytesMax = 2 ** 28;
 
 /**
- * Opens a directory with a recording.json, or one CSV file beside a recording.json; that file then is the whole of
+ * Opens a directory with a recording.json, that file, or one CSV file beside a recording.json; that file then is the whole of
  * `test` (its listed rows, or all when it is not listed), while `train` and `validation` stay as they are.
  * Reads no CSV. Throws RecordingError.
  */
@@ -23,7 +23,8 @@ export function openRecording(path: string): Recording {
     readText(join(directory, 'recording.json'), 'recording.json'),
     resolve(directory),
   );
-  return directory === path ? recording : onlyTestFile(recording, basename(path));
+  const file = basename(path);
+  return directory === path || file === 'recording.json' ? recording : onlyTestFile(recording, file);
 }
 
 function onlyTestFile(recording: Recording, file: string): Recording {

@@ -4,7 +4,6 @@ import {
   fillForward,
   fitStandardiser,
   knownMeans,
-  maximum,
   median,
   quantile,
   standardise,
@@ -34,7 +33,6 @@ describe('statistics', () => {
     expect(median([4, 1, 2, 3])).toBe(2.5);
     expect(quantile([0, 10], 0.99)).toBeCloseTo(9.9, 12);
     expect(quantile([7], 0.3)).toBe(7);
-    expect(maximum([1, 5, 2])).toBe(5);
   });
 
   it('fills unknown values with the last known one, and before that with the start', () => {

@@ -113,6 +113,11 @@ describe('openRecording', () => {
     expect(openRecording(join(directory, 'other.csv')).train.map(({ file }) => file)).toEqual(['train.csv']);
   });
 
+  it('opens the description itself', () => {
+    const recording = open();
+    expect(openRecording(join(directory, 'recording.json'))).toEqual(recording);
+  });
+
   it('refuses a path where nothing is, and a directory without a description', () => {
     expect(() => openRecording(join(directory, 'nowhere'))).toThrow(
       'expected a recording, found nothing there',

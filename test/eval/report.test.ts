@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import type { Evaluation } from '../../src/eval/evaluate.ts';
+import { describeEvaluation } from '../../src/eval/report.ts';
+
+function evaluationOf(changes: Partial<Evaluation>, metric: Record<string, number>): Evaluation {
+  return {
+    task: 'classify',
+    metric,
+    dense: { metric, macsPerTick: 400_000 },
+    gated: { metric, macsPerTick: 100_000, skipRate: 0.75, tierShares: [0.2, 0.04, 0.01, 0.75] },
+    retention: 1,
+    computeReduction: 4,
+    timeReduction: 3.5,
+    rivals: {},
+    ...changes,
+  };
+}
+
+describe('describeEvaluation', () => {
+  it('reads like this', () => {
+    const rivals = { majority: { metric: { accuracy: 0.6, 'accuracy:a.csv': 0.6 } } };
+    expect(describeEvaluation(evaluationOf({ rivals }, { accuracy: 0.95, 'accuracy:a.csv': 0.95 }))).toEqual([
+      '          accuracy    a.csv  MACs/tick',
+      'gated      0.9500*  0.9500*    100 000',
+      'dense      0.9500*  0.9500*    400 000',
+      'majority   0.6000   0.6000           -',
+      '',
+      'Skipped 75.0 % of ticks (tier 0 20.0 %, tier 1 4.0 %, tier 2 1.0 %, tier 3 75.0 %).',
+      'Gating divides compute by 4.00, time by 3.50, and keeps 1.0000 of the dense quality.',
+      '',
+      'No rival beats the gated model.',
+    ]);
+  });
+
+  it('says which rival wins, column by column, but not in rates that trade against each other', () => {
+    const own = { f1: 0.5, falseAlarmRate: 0.3, missedAlarmRate: 0.5, auprc: 0.9 };
+    const rivals = { everything: { metric: { f1: 0.7, falseAlarmRate: 1, missedAlarmRate: 0, auprc: 0.5 } } };
+    const lines = describeEvaluation(evaluationOf({ task: 'anomaly', rivals }, own));
+    expect(lines.at(-1)).toBe('everything beats the gated model in F1: 0.7000 against 0.5000.');
+    expect(lines.filter((line) => line.includes('beats'))).toHaveLength(1);
+    expect(lines[3]).toBe('everything  0.7000*       1.0000   0.0000   0.5000           -');
+  });
+
+  it('knows that a smaller error is better', () => {
+    const rivals = {
+      linear336: { metric: { mse: 0.37, mae: 0.4 } },
+      repeatLast: { metric: { mse: 1.3, mae: 0.7 } },
+    };
+    const lines = describeEvaluation(evaluationOf({ task: 'forecast', rivals }, { mse: 0.4, mae: 0.39 }));
+    expect(lines.at(-1)).toBe('linear336 beats the gated model in MSE: 0.3700 against 0.4000.');
+    expect(lines.filter((line) => line.includes('beats'))).toHaveLength(1);
+  });
+
+  it("tells how the model's own threshold does", () => {
+    const metric = {
+      f1: 0.8,
+      'f1:threshold': 0.7,
+      'falseAlarmRate:threshold': 0.25,
+      'missedAlarmRate:threshold': 0.3,
+    };
+    const lines = describeEvaluation(evaluationOf({ task: 'anomaly' }, metric));
+    expect(lines).toContain(
+      "With the model's own threshold, without calibration per file: F1 0.7000, false alarms 25.0 %, missed 30.0 %.",
+    );
+    expect(lines[0]).not.toContain('threshold');
+  });
+
+  it('admits what cannot be said', () => {
+    const lines = describeEvaluation(
+      evaluationOf({ retention: Number.NaN, timeReduction: Number.NaN }, { accuracy: Number.NaN }),
+    );
+    expect(lines[1]).toMatch(/^gated +- +100 000$/);
+    expect(lines).toContain(
+      'Gating divides compute by 4.00, and keeps nothing (the dense model has no quality to keep) of the dense quality.',
+    );
+  });
+});
