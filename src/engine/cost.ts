@@ -9,10 +9,23 @@ export interface Cost {
   readonly bytes: number;
 }
 
-/** Multiply-accumulates of one token in the linear layers; attention adds 2 x positions x hidden. */
-export function tokenMacs(config: TransformerConfig, layers: number): number {
-  const { features, hidden, feedForward, outputs } = config;
-  return layers * hidden * (4 * hidden + 2 * feedForward) + features * hidden + outputs * (hidden + features);
+/** Multiply-accumulates of one token in one layer's matrices; attention adds 2 x positions x hidden. */
+export function layerMacs({ hidden, feedForward }: TransformerConfig): number {
+  return hidden * (4 * hidden + 2 * feedForward);
+}
+
+/** Of one token that only gives a layer its key and value. */
+export function keyValueMacs({ hidden }: TransformerConfig): number {
+  return 2 * hidden * hidden;
+}
+
+export function embeddingMacs({ features, hidden }: TransformerConfig): number {
+  return features * hidden;
+}
+
+/** Of the head and the linear path beside the transformer. */
+export function headMacs({ features, hidden, outputs }: TransformerConfig): number {
+  return outputs * (hidden + features);
 }
 
 /** The most that one token of this plan can take. */
@@ -20,10 +33,11 @@ export function planCost(config: TransformerConfig, plan: Plan): Cost {
   const { hidden } = config;
   const positions = plan.layers * plan.window;
   const rows = plan.layers * (5 * hidden + config.feedForward) + hidden + 2 * config.outputs;
-  const weightBytes = tokenMacs(config, plan.layers) + rows * 8;
+  const weights = plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config);
+  const weightBytes = weights + rows * 8;
   const written = plan.kv === 'freeze' ? 0 : plan.layers * 2 * hidden;
   return Object.freeze({
-    macs: tokenMacs(config, plan.layers) + 2 * positions * hidden,
+    macs: weights + 2 * positions * hidden,
     bytes: weightBytes + (positions - plan.layers) * 2 * hidden + written,
   });
 }

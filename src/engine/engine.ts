@@ -4,7 +4,7 @@
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
 import type { TransformerConfig } from './config.ts';
-import { type Cost, planCost, tokenMacs } from './cost.ts';
+import { type Cost, embeddingMacs, headMacs, keyValueMacs, layerMacs, planCost } from './cost.ts';
 import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { KvRings } from './kv-rings.ts';
@@ -17,7 +17,7 @@ import { writeWeights } from './write-weights.ts';
 export interface EngineOptions {
   /** Independent sequences over the one set of weights; default 1. */
   readonly streams?: number;
-  /** Ticks that one prefill may hold; default the sequence, at most 64. */
+  /** Ticks that one prefill or batch may hold; default the sequence, at most 64. */
   readonly rows?: number;
   /** The engine throws rather than take more memory than this. */
   readonly maxBytes?: number;
@@ -25,7 +25,10 @@ export interface EngineOptions {
   readonly kernels?: KernelName;
 }
 
-/** What the last step or prefill really did. */
+/** Which outputs of a prefill are wanted. */
+export type Wanted = 'all' | 'last';
+
+/** What the last call really did. */
 export interface StepStats {
   tokens: number;
   layers: number;
@@ -70,7 +73,7 @@ export class Engine {
     this.memory = fixedMemory(this.memoryPlan.totalBytes);
     this.#layout = this.memoryPlan.layout;
     this.#kernels = chooseKernels(this.memory, this.#layout.widened, options.kernels);
-    this.#rings = new KvRings(this.config, this.streams, this.memory, this.#layout);
+    this.#rings = new KvRings(this.config, this.streams, this.rows, this.memory, this.#layout);
     writeWeights(this.memory, this.#layout, this.#kernels, model);
     this.plans = planTable(this.config);
     this.#costs = new Map(
@@ -93,24 +96,38 @@ export class Engine {
 
   /** Appends one tick: features int16[features] Q10 -> `logits`, `stats`. */
   step(stream: number, features: Int16Array, plan: Plan): void {
-    this.#begin(stream, features, 1);
-    this.#forward(stream, 1, plan, this.#layout.logits);
+    this.#take(features, 1);
+    this.#enter(0, stream, plan);
+    this.#forward(1, plan, 'all', this.#layout.logits);
   }
 
   /**
-   * Appends `count` ticks at once: features int16[count x features] -> `logits` of the last, `rowLogits` of each.
-   * The same bits as `count` steps. Throws RangeError if `count` is not 1 to `rows`.
+   * Appends `count` ticks of one stream at once: features int16[count x features] -> `logits` of the last tick and,
+   * if `wanted` is all, `rowLogits` of each. The same bits as `count` steps, then and afterwards; if only the last is
+   * wanted, only the cone that reaches it is computed. A flush empties the ring once, before the first tick. Throws RangeError if `count` is not 1 to `rows`.
    */
-  prefill(stream: number, features: Int16Array, count: number, plan: Plan): void {
-    if (!Number.isInteger(count) || count < 1 || count > this.rows) {
-      throw new RangeError(`count: expected a whole number from 1 to ${this.rows}, got ${count}`);
-    }
-    this.#begin(stream, features, count);
-    this.#forward(stream, count, plan, this.#layout.rowLogits);
+  prefill(stream: number, features: Int16Array, count: number, plan: Plan, wanted: Wanted = 'all'): void {
+    this.#requireCount(count);
+    this.#take(features, count);
+    for (let row = 0; row < count; row++) this.#enter(row, stream, plan);
+    this.#forward(count, plan, wanted, this.#layout.rowLogits);
     this.logits.set(this.#rowLogits[count - 1]!);
   }
 
-  /** [outputs] Q16: row `row` of the last prefill. */
+  /**
+   * Appends one tick to each of `count` streams: features int16[count x features] -> `rowLogits` of each. The same
+   * bits as `count` steps, but each weight is loaded once for several streams. A stream may occur again: its later
+   * row is its later tick. Throws RangeError if `count` is not 1 to `rows`.
+   */
+  stepBatch(streams: Int32Array, features: Int16Array, count: number, plan: Plan): void {
+    this.#requireCount(count);
+    this.#take(features, count);
+    for (let row = 0; row < count; row++) this.#enter(row, streams[row]!, plan);
+    this.#forward(count, plan, 'all', this.#layout.rowLogits);
+    this.logits.set(this.#rowLogits[count - 1]!);
+  }
+
+  /** [outputs] Q16: row `row` of the last prefill or batch. */
   rowLogits(row: number): Int32Array {
     assert(row >= 0 && row < this.rows, 'a row of the last prefill');
     return this.#rowLogits[row]!;
@@ -127,8 +144,105 @@ export class Engine {
     this.#rings.reset(stream);
   }
 
-  #begin(stream: number, features: Int16Array, count: number): void {
-    this.#requireStream(stream);
+  /**
+   * The transformer. Rows before `written` no longer matter to a layer; rows from `written` on give it keys and
+   * values; rows from `computed` on go through it. Without a cone both are 0.
+   */
+  #forward(rows: number, plan: Plan, wanted: Wanted, logits: number): void {
+    const kernels = this.#kernels;
+    const at = this.#layout;
+    const { hidden } = this.config;
+    const { stats } = this;
+    stats.tokens = rows;
+    stats.layers = plan.layers;
+    stats.macs = stats.positions = stats.kvReads = stats.kvWrites = 0;
+
+    const first = firstRow(wanted, rows, this.#coneRows(plan, 0) + this.config.window - 1);
+    kernels.embed(
+      at.features + first * at.featureBytes,
+      at.embedding,
+      at.residual + first * at.residualBytes,
+      rows - first,
+    );
+    for (let index = 0; index < plan.layers; index++) {
+      const layer = at.layers[index]!;
+      const { attentionGain, feedForwardGain } = this.model.weights.layers[index]!;
+      const computed = firstRow(wanted, rows, this.#coneRows(plan, index));
+      const written = firstRow(wanted, rows, this.#coneRows(plan, index) + this.config.window - 1);
+      const count = rows - computed;
+      const residual = at.residual + computed * at.residualBytes;
+      const normed = at.normed + computed * at.normedBytes;
+
+      kernels.normalise(
+        at.residual + written * at.residualBytes,
+        attentionGain,
+        hidden,
+        at.normed + written * at.normedBytes,
+        rows - written,
+      );
+      kernels.project(
+        normed,
+        layer.queryKeyValue,
+        at.queryKeyValue + computed * at.queryKeyValueBytes,
+        at.queryKeyValueBytes,
+        count,
+      );
+      this.#rememberOnly(index, written, computed, plan);
+      this.#rings.attend(kernels, index, computed, rows, plan, stats);
+      kernels.addProjection(at.context + computed * at.contextBytes, layer.output, residual, count);
+      kernels.normalise(residual, feedForwardGain, hidden, normed, count);
+      kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
+      kernels.addProjection(at.activated, layer.down, residual, count);
+      stats.macs += count * layerMacs(this.config) + (computed - written) * keyValueMacs(this.config);
+    }
+    const last = firstRow(wanted, rows, 1);
+    kernels.normalise(
+      at.residual + last * at.residualBytes,
+      this.model.weights.headGain,
+      hidden,
+      at.normed,
+      rows - last,
+    );
+    kernels.logits(
+      at.normed,
+      at.head,
+      at.features + last * at.featureBytes,
+      at.linear,
+      logits + last * at.logitBytes,
+      rows - last,
+    );
+    stats.macs +=
+      (rows - first) * embeddingMacs(this.config) +
+      (rows - last) * headMacs(this.config) +
+      2 * stats.positions * hidden;
+  }
+
+  /** Rows that give a layer keys and values without going through it themselves. */
+  #rememberOnly(index: number, written: number, computed: number, plan: Plan): void {
+    if (written === computed) return;
+    const at = this.#layout;
+    const { width } = at.layers[index]!.attention;
+    const keysAndValues = at.queryKeyValue + written * at.queryKeyValueBytes + width;
+    this.#kernels.project(
+      at.normed + written * at.normedBytes,
+      at.layers[index]!.keyValue,
+      keysAndValues,
+      at.queryKeyValueBytes,
+      computed - written,
+    );
+    this.#rings.remember(index, written, computed, plan, this.stats);
+  }
+
+  /**
+   * Rows that must go through layer `index` so that the last row's output is whole, now and in later steps: each
+   * layer above needs a window of keys and values more.
+   */
+  #coneRows(plan: Plan, index: number): number {
+    return 1 + (plan.layers - 1 - index) * (this.config.window - 1);
+  }
+
+  /** Copies features into their padded rows. */
+  #take(features: Int16Array, count: number): void {
     const width = this.config.features;
     if (features.length < count * width) {
       throw new RangeError(`features: expected ${count * width} values, got ${features.length}`);
@@ -143,39 +257,11 @@ export class Engine {
     }
   }
 
-  #forward(stream: number, rows: number, plan: Plan, logits: number): void {
-    const { config } = this;
-    const kernels = this.#kernels;
-    const at = this.#layout;
-    const weights = this.model.weights;
+  /** Gives a row the next position of its stream. */
+  #enter(row: number, stream: number, plan: Plan): void {
+    this.#requireStream(stream);
     if (plan.kv === 'flush') this.#rings.empty(stream);
-    const first = this.#rings.advance(stream, rows);
-    let positions = 0;
-
-    kernels.embed(at.features, at.embedding, at.residual, rows);
-    for (let index = 0; index < plan.layers; index++) {
-      const layer = at.layers[index]!;
-      kernels.normalise(at.residual, weights.layers[index]!.attentionGain, config.hidden, at.normed, rows);
-      kernels.project(at.normed, layer.queryKeyValue, at.queryKeyValue, rows);
-      positions += this.#rings.attend(kernels, stream, index, first, rows, plan);
-      kernels.addProjection(at.context, layer.output, at.residual, rows);
-      kernels.normalise(at.residual, weights.layers[index]!.feedForwardGain, config.hidden, at.normed, rows);
-      kernels.activate(at.normed, layer.up, layer.gelu, at.activated, rows);
-      kernels.addProjection(at.activated, layer.down, at.residual, rows);
-    }
-    kernels.normalise(at.residual, weights.headGain, config.hidden, at.normed, rows);
-    kernels.logits(at.normed, at.head, at.features, at.linear, logits, rows);
-    this.#account(rows, plan, positions);
-  }
-
-  #account(rows: number, plan: Plan, positions: number): void {
-    const { stats } = this;
-    stats.tokens = rows;
-    stats.layers = plan.layers;
-    stats.positions = positions;
-    stats.macs = rows * tokenMacs(this.config, plan.layers) + 2 * positions * this.config.hidden;
-    stats.kvReads = positions - rows * plan.layers;
-    stats.kvWrites = plan.kv === 'freeze' ? 0 : rows * plan.layers;
+    this.#rings.enter(row, stream);
   }
 
   #requireStream(stream: number): void {
@@ -183,6 +269,17 @@ export class Engine {
       throw new RangeError(`stream: expected a whole number from 0 to ${this.streams - 1}, got ${stream}`);
     }
   }
+
+  #requireCount(count: number): void {
+    if (!Number.isInteger(count) || count < 1 || count > this.rows) {
+      throw new RangeError(`count: expected a whole number from 1 to ${this.rows}, got ${count}`);
+    }
+  }
+}
+
+/** The first row that matters if the last `needed` rows do. */
+function firstRow(wanted: Wanted, rows: number, needed: number): number {
+  return wanted === 'all' ? 0 : Math.max(0, rows - needed);
 }
 
 function requireBudget(bytes: number, maxBytes: number | undefined): void {

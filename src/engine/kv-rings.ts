@@ -9,32 +9,59 @@ import type { Kernels } from './kernels/contract.ts';
 import type { MemoryLayout } from './memory-plan.ts';
 import type { Plan } from './plan.ts';
 
+/** What the rings add to the account of a call. */
+interface KvStats {
+  positions: number;
+  kvReads: number;
+  kvWrites: number;
+}
+
 export class KvRings {
   readonly #layers: number;
   readonly #slots: number;
   readonly #width: number;
   readonly #layout: MemoryLayout;
+  readonly #bytes: Int8Array;
+  readonly #slotPositions: Float64Array;
   /** [streams] tokens seen. */
-  readonly #positions: Float64Array;
+  readonly #streamPositions: Float64Array;
   /** [streams x layers] the slot to be written next, and how many are valid. */
   readonly #next: Int32Array;
   readonly #filled: Int32Array;
+  /** [rows] stream and position of each row of the present call. */
+  readonly #rowStreams: Int32Array;
+  readonly #rowPositions: Float64Array;
 
-  constructor(config: TransformerConfig, streams: number, memory: WebAssembly.Memory, layout: MemoryLayout) {
+  constructor(
+    config: TransformerConfig,
+    streams: number,
+    rows: number,
+    memory: WebAssembly.Memory,
+    layout: MemoryLayout,
+  ) {
+    const rings = streams * config.layers;
     this.#layers = config.layers;
     this.#slots = config.sequence;
     this.#width = layout.layers[0]!.attention.width;
     this.#layout = layout;
-    this.#positions = new Float64Array(memory.buffer, layout.streamPositions, streams);
-    this.#next = new Int32Array(memory.buffer, layout.ringNext, streams * config.layers);
-    this.#filled = new Int32Array(memory.buffer, layout.ringFilled, streams * config.layers);
+    this.#bytes = new Int8Array(memory.buffer);
+    this.#slotPositions = new Float64Array(
+      memory.buffer,
+      layout.slotPositions,
+      rings * (config.sequence + 1),
+    );
+    this.#streamPositions = new Float64Array(memory.buffer, layout.streamPositions, streams);
+    this.#next = new Int32Array(memory.buffer, layout.ringNext, rings);
+    this.#filled = new Int32Array(memory.buffer, layout.ringFilled, rings);
+    this.#rowStreams = new Int32Array(memory.buffer, layout.rowStreams, rows);
+    this.#rowPositions = new Float64Array(memory.buffer, layout.rowPositions, rows);
   }
 
-  /** Takes `rows` positions of a stream; returns the first. */
-  advance(stream: number, rows: number): number {
-    const first = this.#positions[stream]!;
-    this.#positions[stream] = first + rows;
-    return first;
+  /** Makes `row` of the present call the next token of `stream`. */
+  enter(row: number, stream: number): void {
+    this.#rowStreams[row] = stream;
+    this.#rowPositions[row] = this.#streamPositions[stream]!;
+    this.#streamPositions[stream]!++;
   }
 
   /** Makes every slot of a stream invalid; time goes on. */
@@ -47,45 +74,57 @@ export class KvRings {
   /** As if the stream had never seen a token. */
   reset(stream: number): void {
     this.empty(stream);
-    this.#positions[stream] = 0;
+    this.#streamPositions[stream] = 0;
   }
 
-  /** Attention of `rows` tokens of one stream in one layer, one after another; returns the positions attended to. */
-  attend(kernels: Kernels, stream: number, layer: number, first: number, rows: number, plan: Plan): number {
+  /** Attention of rows `from` to `to` in one layer, one after another: each writes its slot as the plan says. */
+  attend(kernels: Kernels, layer: number, from: number, to: number, plan: Plan, stats: KvStats): void {
     const { attention } = this.#layout.layers[layer]!;
-    const ring = stream * this.#layers + layer;
-    const slot0 = ring * (this.#slots + 1);
-    const keys = this.#layout.keys + slot0 * this.#width;
-    const values = this.#layout.values + slot0 * this.#width;
-    const slotPositions = this.#layout.slotPositions + slot0 * 8;
-    let positions = 0;
-    for (let row = 0; row < rows; row++) {
+    const frozen = plan.kv === 'freeze';
+    for (let row = from; row < to; row++) {
+      const ring = this.#rowStreams[row]! * this.#layers + layer;
+      const slot0 = ring * (this.#slots + 1);
       const next = this.#next[ring]!;
-      const newest = next === 0 ? this.#slots - 1 : next - 1;
       // A ring that is full loses its oldest slot to this token; a frozen token has a slot of its own.
-      const frozen = plan.kv === 'freeze';
-      const self = frozen ? this.#slots : next;
       const older = frozen ? this.#filled[ring]! : Math.min(this.#filled[ring]!, this.#slots - 1);
-      positions += kernels.attend(
+      const positions = kernels.attend(
         attention,
-        this.#layout.queryKeyValue + row * 3 * this.#width,
-        keys,
-        values,
-        slotPositions,
-        self,
-        newest,
+        this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes,
+        this.#layout.keys + slot0 * this.#width,
+        this.#layout.values + slot0 * this.#width,
+        this.#layout.slotPositions + slot0 * 8,
+        frozen ? this.#slots : next,
+        next === 0 ? this.#slots - 1 : next - 1,
         older,
-        first + row,
+        this.#rowPositions[row]!,
         plan.window,
-        this.#layout.context + row * this.#width,
+        this.#layout.context + row * this.#layout.contextBytes,
       );
-      if (!frozen) this.#advanceRing(ring, next);
+      stats.positions += positions;
+      stats.kvReads += positions - 1;
+      if (!frozen) this.#advance(ring, next, stats);
     }
-    return positions;
   }
 
-  #advanceRing(ring: number, next: number): void {
+  /** Rows `from` to `to` leave their keys and values in one layer without attending. */
+  remember(layer: number, from: number, to: number, plan: Plan, stats: KvStats): void {
+    if (plan.kv === 'freeze') return;
+    for (let row = from; row < to; row++) {
+      const ring = this.#rowStreams[row]! * this.#layers + layer;
+      const next = this.#next[ring]!;
+      const slot = ring * (this.#slots + 1) + next;
+      const key = this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes + this.#width;
+      const value = key + this.#width;
+      this.#bytes.copyWithin(this.#layout.keys + slot * this.#width, key, value);
+      this.#bytes.copyWithin(this.#layout.values + slot * this.#width, value, value + this.#width);
+      this.#slotPositions[slot] = this.#rowPositions[row]!;
+      this.#advance(ring, next, stats);
+    }
+  }
+
+  #advance(ring: number, next: number, stats: KvStats): void {
     this.#next[ring] = next + 1 === this.#slots ? 0 : next + 1;
-    if (this.#filled[ring]! < this.#slots) this.#filled[ring] = this.#filled[ring]! + 1;
+    if (this.#filled[ring]! < this.#slots) this.#filled[ring]!++;
+    stats.kvWrites++;
   }
 }

@@ -41,6 +41,8 @@ export const SEQUENCE_MAX = 131072;
 export const WINDOW_MAX = 16384;
 export const FEED_FORWARD_MAX = 16384;
 export const STREAMS_MAX = 4096;
+/** Ticks of one prefill or batch. */
+export const ROWS_MAX = 4096;
 /** A wasm32 memory holds at most 4 GiB; the engine asks for at most half of it. */
 export const MEMORY_BYTES_MAX = 2 ** 31;
 export const WASM_PAGE_BYTES = 65536;

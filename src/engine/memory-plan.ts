@@ -7,6 +7,7 @@ import { headSize, type TransformerConfig } from './config.ts';
 import {
   assert,
   MEMORY_BYTES_MAX,
+  ROWS_MAX,
   STREAMS_MAX,
   TABLE_SIZE,
   VECTOR_BYTES,
@@ -49,6 +50,8 @@ export interface AttentionLayout {
 
 export interface LayerLayout {
   readonly queryKeyValue: Matrix;
+  /** The part of `queryKeyValue` that makes keys and values. */
+  readonly keyValue: Matrix;
   readonly attention: AttentionLayout;
   readonly output: Matrix;
   readonly up: Matrix;
@@ -84,6 +87,16 @@ export interface MemoryLayout {
   /** [rows, outputs] int32, and the last row once more. */
   readonly rowLogits: number;
   readonly logits: number;
+  /** Bytes from one row to the next. */
+  readonly featureBytes: number;
+  readonly residualBytes: number;
+  readonly normedBytes: number;
+  readonly queryKeyValueBytes: number;
+  readonly contextBytes: number;
+  readonly logitBytes: number;
+  /** [rows] int32 and float64: each row's stream and position. */
+  readonly rowStreams: number;
+  readonly rowPositions: number;
 }
 
 export interface MemoryPlan {
@@ -120,10 +133,22 @@ class Planner {
   }
 }
 
-/** Plans all memory of an engine. `rows`: ticks that one prefill may hold. Throws RangeError if it can't be had. */
+/** Rows `first` to `first + outputs` of a matrix: a matrix in itself, since weights lie in blocks of whole rows. */
+function rowsOf(matrix: Matrix, first: number, outputs: number): Matrix {
+  const { weight, bias, multiplier, inputs } = matrix;
+  return Object.freeze({
+    weight: weight + first * inputs,
+    bias: bias + first * 4,
+    multiplier: multiplier + first * 4,
+    inputs,
+    outputs,
+  });
+}
+
+/** Plans all memory of an engine. `rows`: ticks that one prefill or batch may hold. Throws RangeError if it can't be had. */
 export function planMemory(config: TransformerConfig, streams: number, rows: number): MemoryPlan {
   requireCount('streams', streams, STREAMS_MAX);
-  requireCount('rows', rows, config.sequence);
+  requireCount('rows', rows, ROWS_MAX);
   const planner = new Planner();
   planner.take('reserved', 'null page', VECTOR_BYTES);
   const layout = planLayout(planner, config, streams, rows);
@@ -184,6 +209,14 @@ function planLayout(
     widened: planner.take('scratch', 'widened activations', rows * Math.max(hidden, width, feedForward) * 2),
     rowLogits: planner.take('scratch', 'row logits', rows * outputs * 4),
     logits: planner.take('scratch', 'logits', outputs * 4),
+    rowStreams: planner.take('scratch', 'row streams', rows * 4),
+    rowPositions: planner.take('scratch', 'row positions', rows * 8),
+    featureBytes: features * 2,
+    residualBytes: hidden * 2,
+    normedBytes: hidden,
+    queryKeyValueBytes: width * 3,
+    contextBytes: width,
+    logitBytes: outputs * 4,
   });
 }
 
@@ -199,8 +232,10 @@ function planLayer(
   const headStride = padded(headSize(config));
   const width = config.heads * headStride;
   const tables = (table: string, entries: number) => planner.take('tables', `${name}.${table}`, entries * 4);
+  const queryKeyValue = planner.matrix(`${name}.query_key_value`, 3 * width, hidden);
   return Object.freeze({
-    queryKeyValue: planner.matrix(`${name}.query_key_value`, 3 * width, hidden),
+    queryKeyValue,
+    keyValue: rowsOf(queryKeyValue, width, 2 * width),
     output: planner.matrix(`${name}.output`, hidden, width),
     up: planner.matrix(`${name}.up`, feedForward, hidden),
     gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),

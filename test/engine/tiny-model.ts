@@ -1,2 +1,6 @@
 /** Small seeded models for tests. */
-export { randomModel as tinyModel, type RandomModelOptions as TinyOptions, randomNumbers } from '../../src/bench/random-model.ts';
+export {
+  type RandomModelOptions as TinyOptions,
+  randomModel as tinyModel,
+  randomNumbers,
+} from '../../src/bench/random-model.ts';

@@ -23,8 +23,8 @@ export interface Kernels {
   /** RMSNorm: residual -> activations. `hidden` is the true width, without padding. */
   normalise(residual: number, gain: number, hidden: number, activations: number, rows: number): void;
 
-  /** activations -> int8: queries, keys and values. */
-  project(activations: number, matrix: Matrix, projected: number, rows: number): void;
+  /** activations -> int8: queries, keys and values. `stride`: bytes from one projected row to the next. */
+  project(activations: number, matrix: Matrix, projected: number, stride: number, rows: number): void;
 
   /**
    * Attention of one token. Copies its key and value into `self`, then attends to itself and to the slots of its

@@ -54,7 +54,7 @@ function product(kernels: Kernels, memory: WebAssembly.Memory, pattern: number):
   for (let i = 0; i < activations.length; i++) activations[i] = pattern === 3 ? spread(i * 31) >> 1 : 127;
   const result = new Uint8Array(memory.buffer, RESULT, ROWS * OUTPUTS);
   result.fill(0);
-  kernels.project(ACTIVATIONS, MATRIX, RESULT, ROWS);
+  kernels.project(ACTIVATIONS, MATRIX, RESULT, OUTPUTS, ROWS);
   return result;
 }
 

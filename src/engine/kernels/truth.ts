@@ -65,11 +65,11 @@ export class TruthKernels implements Kernels {
     }
   }
 
-  project(activations: number, matrix: Matrix, projected: number, rows: number): void {
+  project(activations: number, matrix: Matrix, projected: number, stride: number, rows: number): void {
     for (let row = 0; row < rows; row++) {
       for (let c = 0; c < matrix.outputs; c++) {
         const value = this.#linear(matrix, this.#uint8, activations + row * matrix.inputs, c);
-        this.#int8[projected + row * matrix.outputs + c] = clamp(value, -WEIGHT_MAX, WEIGHT_MAX);
+        this.#int8[projected + row * stride + c] = clamp(value, -WEIGHT_MAX, WEIGHT_MAX);
       }
     }
   }

@@ -80,7 +80,7 @@ export class WasmKernels implements Kernels {
     this.#exports.normalise(residual, gain, hidden, padded(hidden), activations, rows);
   }
 
-  project(activations: number, at: Matrix, projected: number, rows: number): void {
+  project(activations: number, at: Matrix, projected: number, stride: number, rows: number): void {
     const { weight, bias, multiplier, inputs, outputs } = at;
     this.#exports.project(
       activations,
@@ -92,6 +92,7 @@ export class WasmKernels implements Kernels {
       outputs,
       rows,
       this.#widened,
+      stride,
     );
   }
 

@@ -112,10 +112,9 @@ export function meet(accumulator: v128, weights: v128, inputs: v128): v128 {
 @inline
 export function linearWide(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
-  inputs: usize, outputs: usize, rows: usize,
+  inputs: usize, outputs: usize, rows: usize, outputStride: usize,
 ): void {
   const inputBytes = inputs * 2;
-  const outputStride = outputs * outputBytes(mode);
   for (let block: usize = 0; block < outputs; block += 16) {
     const blockWeight = weight + block * inputs;
     const blockBias = bias + block * 4;
@@ -171,14 +170,14 @@ export function embed(
   features: usize, weight: usize, bias: usize, multiplier: usize, residual: usize,
   inputs: usize, outputs: usize, rows: usize,
 ): void {
-  linearWide(STORE_RESIDUAL, features, weight, bias, multiplier, residual, 0, inputs, outputs, rows);
+  linearWide(STORE_RESIDUAL, features, weight, bias, multiplier, residual, 0, inputs, outputs, rows, outputs * 2);
 }
 
 export function addLinearLogits(
   features: usize, weight: usize, bias: usize, multiplier: usize, logits: usize,
   inputs: usize, outputs: usize, rows: usize,
 ): void {
-  linearWide(ADD_INT32, features, weight, bias, multiplier, logits, 0, inputs, outputs, rows);
+  linearWide(ADD_INT32, features, weight, bias, multiplier, logits, 0, inputs, outputs, rows, outputs * 4);
 }
 
 /** Sum of squares of int16[count], |x| <= 32767; count is a multiple of 8. */

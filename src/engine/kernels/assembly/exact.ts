@@ -19,10 +19,10 @@ function widen(from: usize, to: usize, count: usize): void {
 
 export function project(
   activations: usize, weight: usize, bias: usize, multiplier: usize, projected: usize,
-  inputs: usize, outputs: usize, rows: usize, widened: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize, stride: usize,
 ): void {
   widen(activations, widened, rows * inputs);
-  linearWide(STORE_INT8, widened, weight, bias, multiplier, projected, 0, inputs, outputs, rows);
+  linearWide(STORE_INT8, widened, weight, bias, multiplier, projected, 0, inputs, outputs, rows, stride);
 }
 
 export function addProjection(
@@ -30,7 +30,7 @@ export function addProjection(
   inputs: usize, outputs: usize, rows: usize, widened: usize,
 ): void {
   widen(activations, widened, rows * inputs);
-  linearWide(ADD_RESIDUAL, widened, weight, bias, multiplier, residual, 0, inputs, outputs, rows);
+  linearWide(ADD_RESIDUAL, widened, weight, bias, multiplier, residual, 0, inputs, outputs, rows, outputs * 2);
 }
 
 export function activate(
@@ -38,7 +38,7 @@ export function activate(
   inputs: usize, outputs: usize, rows: usize, widened: usize, gelu: usize,
 ): void {
   widen(activations, widened, rows * inputs);
-  linearWide(STORE_GELU, widened, weight, bias, multiplier, activated, gelu, inputs, outputs, rows);
+  linearWide(STORE_GELU, widened, weight, bias, multiplier, activated, gelu, inputs, outputs, rows, outputs);
 }
 
 export function storeLogits(
@@ -46,5 +46,5 @@ export function storeLogits(
   inputs: usize, outputs: usize, rows: usize, widened: usize,
 ): void {
   widen(activations, widened, rows * inputs);
-  linearWide(STORE_INT32, widened, weight, bias, multiplier, logits, 0, inputs, outputs, rows);
+  linearWide(STORE_INT32, widened, weight, bias, multiplier, logits, 0, inputs, outputs, rows, outputs * 4);
 }

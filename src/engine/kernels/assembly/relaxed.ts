@@ -66,10 +66,9 @@ function linearRow(
 @inline
 function linearThreeRows(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
-  inputs: usize, outputs: usize,
+  inputs: usize, outputs: usize, stride: usize,
 ): void {
   const end = input + inputs;
-  const stride = outputs * outputBytes(mode);
   for (let block: usize = 0; block < outputs; block += 16) {
     const at = bias + block * 4;
     let a0 = v128.load(at), a1 = v128.load(at, 16), a2 = v128.load(at, 32), a3 = v128.load(at, 48);
@@ -106,12 +105,11 @@ function linearThreeRows(
 @inline
 function linear(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
-  inputs: usize, outputs: usize, rows: usize,
+  inputs: usize, outputs: usize, rows: usize, stride: usize,
 ): void {
-  const stride = outputs * outputBytes(mode);
   let row: usize = 0;
   for (; row + 3 <= rows; row += 3) {
-    linearThreeRows(mode, input + row * inputs, weight, bias, multiplier, output + row * stride, gelu, inputs, outputs);
+    linearThreeRows(mode, input + row * inputs, weight, bias, multiplier, output + row * stride, gelu, inputs, outputs, stride);
   }
   for (; row < rows; row++) {
     linearRow(mode, input + row * inputs, weight, bias, multiplier, output + row * stride, gelu, inputs, outputs);
@@ -120,28 +118,28 @@ function linear(
 
 export function project(
   activations: usize, weight: usize, bias: usize, multiplier: usize, projected: usize,
-  inputs: usize, outputs: usize, rows: usize, widened: usize,
+  inputs: usize, outputs: usize, rows: usize, widened: usize, stride: usize,
 ): void {
-  linear(STORE_INT8, activations, weight, bias, multiplier, projected, 0, inputs, outputs, rows);
+  linear(STORE_INT8, activations, weight, bias, multiplier, projected, 0, inputs, outputs, rows, stride);
 }
 
 export function addProjection(
   activations: usize, weight: usize, bias: usize, multiplier: usize, residual: usize,
   inputs: usize, outputs: usize, rows: usize, widened: usize,
 ): void {
-  linear(ADD_RESIDUAL, activations, weight, bias, multiplier, residual, 0, inputs, outputs, rows);
+  linear(ADD_RESIDUAL, activations, weight, bias, multiplier, residual, 0, inputs, outputs, rows, outputs * 2);
 }
 
 export function activate(
   activations: usize, weight: usize, bias: usize, multiplier: usize, activated: usize,
   inputs: usize, outputs: usize, rows: usize, widened: usize, gelu: usize,
 ): void {
-  linear(STORE_GELU, activations, weight, bias, multiplier, activated, gelu, inputs, outputs, rows);
+  linear(STORE_GELU, activations, weight, bias, multiplier, activated, gelu, inputs, outputs, rows, outputs);
 }
 
 export function storeLogits(
   activations: usize, weight: usize, bias: usize, multiplier: usize, logits: usize,
   inputs: usize, outputs: usize, rows: usize, widened: usize,
 ): void {
-  linear(STORE_INT32, activations, weight, bias, multiplier, logits, 0, inputs, outputs, rows);
+  linear(STORE_INT32, activations, weight, bias, multiplier, logits, 0, inputs, outputs, rows, outputs * 4);
 }
