@@ -14,12 +14,16 @@ export interface FrameOptions {
   readonly onFrame: (frame: Frame) => void;
 }
 
-/** Keeps the latest value of each channel and says when a tick is due. Time never goes back. */
+const leastStepMs = 0.001;
+
+/** Keeps the latest value of each channel and says when a tick is due. Ticks have strictly increasing times. */
 export class FrameAssembler {
   /** Messages whose time lies before the last frame, or before the last message of their route: dropped. */
   stale = 0;
   /** Messages with the same time as the last of their route, as a broker sends them twice: dropped. */
   duplicates = 0;
+  /** Messages of the same moment as the last tick, from another route: taken, for the next tick. */
+  merged = 0;
   /** Grid: ticks left out because the gap was too long. */
   skippedTicks = 0;
   readonly #options: FrameOptions;
@@ -46,7 +50,8 @@ export class FrameAssembler {
   /** Takes what a message said. Its own time counts, if it has one, else `receivedMs`. */
   accept(route: number, receivedMs: number, decoded: Decoded): void {
     const ownTime = !Number.isNaN(decoded.timeMs);
-    const timeMs = ownTime ? decoded.timeMs : receivedMs;
+    // The clock may not tell two messages apart; ticks must be.
+    const timeMs = ownTime ? decoded.timeMs : Math.max(receivedMs, this.#frame.timeMs + leastStepMs);
     if (ownTime && !this.#isNew(route, timeMs)) return;
     if (this.#options.mode === 'grid') this.#acceptOnGrid(timeMs, decoded);
     else this.#acceptAsTick(timeMs, decoded);
@@ -91,7 +96,11 @@ export class FrameAssembler {
 
   #acceptAsTick(timeMs: number, decoded: Decoded): void {
     this.#apply(decoded);
-    this.#frame.timeMs = Math.max(timeMs, this.#frame.timeMs);
+    if (timeMs === this.#frame.timeMs) {
+      this.merged++;
+      return;
+    }
+    this.#frame.timeMs = timeMs;
     this.#options.onFrame(this.#frame);
   }
 

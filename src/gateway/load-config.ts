@@ -93,7 +93,8 @@ function readModel(root: Section, directory: string): Model | undefined {
   const name = root.text('model', undefined, 'the path of a model file');
   if (name === '') return undefined;
   try {
-    return loadModel(readFileSync(resolve(directory, name)));
+    // A plain array: a Buffer's slice is a view, not a copy.
+    return loadModel(new Uint8Array(readFileSync(resolve(directory, name))));
   } catch (error) {
     root.add('model', 'a model file', `${describe(name)}: ${(error as Error).message}`);
     return undefined;

@@ -84,6 +84,11 @@ export class MqttConnection {
     this.#options.outbox.push(message);
   }
 
+  /** Tells the broker to forget a topic filter, if it is there to be told. */
+  unsubscribe(filter: string): void {
+    if (this.#ready) this.#client?.unsubscribe(filter, () => {});
+  }
+
   /**
    * Says goodbye: waits until the outbox is empty, publishes `offline`, disconnects; each only as long as there is
    * time. Resolves within `graceMs`, broker there or not.
@@ -95,7 +100,7 @@ export class MqttConnection {
     const client = this.#client;
     if (client === undefined) return;
     if (this.#ready) {
-      await this.#emptyOutbox(graceMs / 2);
+      await within(graceMs / 2, (done) => void this.#options.outbox.fewerThan(1).then(done));
       await this.#sayOffline(client, graceMs / 4);
     }
     this.#detach();
@@ -198,11 +203,6 @@ export class MqttConnection {
     this.#detach();
     client?.end(true);
     this.#options.events.onFatal(error);
-  }
-
-  async #emptyOutbox(withinMs: number): Promise<void> {
-    const untilMs = performance.now() + withinMs;
-    while (this.#ready && this.#options.outbox.count > 0 && performance.now() < untilMs) await sleep(5);
   }
 
   #sayOffline(client: MqttClient, withinMs: number): Promise<void> {
@@ -311,8 +311,4 @@ function within(timeMs: number, start: (done: () => void) => void): Promise<void
       resolve();
     });
   });
-}
-
-function sleep(timeMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, timeMs));
 }

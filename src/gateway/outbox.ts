@@ -36,6 +36,7 @@ export class Outbox {
   readonly #slots: Slot[] = [];
   /** So many of the first slots are under way. */
   #sent = 0;
+  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   #send: Send | undefined;
   #pumping = false;
 
@@ -51,6 +52,12 @@ export class Outbox {
   /** Messages that wait or are under way. */
   get count(): number {
     return this.#slots.length;
+  }
+
+  /** Resolves once fewer than `count` messages wait or are under way. */
+  fewerThan(count: number): Promise<void> {
+    if (this.#slots.length < count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ count, resolve }));
   }
 
   push(message: OutgoingMessage): void {
@@ -98,6 +105,13 @@ export class Outbox {
     this.#remove(this.#slots.indexOf(slot));
     this.#sent--;
     this.#pump();
+    this.#tellWaiting();
+  }
+
+  #tellWaiting(): void {
+    const isMet = ({ count }: { count: number }) => this.#slots.length < count;
+    for (const { resolve } of this.#waiting.filter(isMet)) resolve();
+    this.#waiting = this.#waiting.filter((waiting) => !isMet(waiting));
   }
 
   /** Mostly the first, which `shift` removes without moving the rest. */

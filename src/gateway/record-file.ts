@@ -1,52 +1,44 @@
 /**
- * Files of fixed-size records: a header, then records that each carry a checksum, so that after a cut at any byte
- * everything up to the last whole record can be read.
+ * Files of fixed-size records: a header, then records whose last four bytes are the CRC-32 of the others, so that
+ * after a cut at any byte everything up to the last whole record can be read.
  */
 import { crc32 } from '../engine/crc32.ts';
 
-/** Magic, size of a record's body, CRC-32 of both. */
+/** Magic, size of a record, CRC-32 of both. */
 export const headerBytes = 16;
 const checksumBytes = 4;
 const magic = Buffer.from('DORMOUS1', 'latin1');
 
-/** Bytes of a record on disk: body and checksum. */
-export function storedBytes(recordBytes: number): number {
-  return recordBytes + checksumBytes;
-}
-
-/** Writes the header for records with bodies of `recordBytes`. */
+/** Writes the header for records of `recordBytes`, checksum included. */
 export function writeHeader(into: Buffer, recordBytes: number): void {
   magic.copy(into, 0);
   into.writeUInt32LE(recordBytes, 8);
   into.writeUInt32LE(crc32(into.subarray(0, 12)), 12);
 }
 
-/** Seals the record whose body was written at `offset`. */
-export function sealRecord(into: Buffer, offset: number, recordBytes: number): void {
-  into.writeUInt32LE(crc32(into.subarray(offset, offset + recordBytes)), offset + recordBytes);
-}
-
 /** What a file holds. */
 export interface RecordFile {
-  /** Body size; 0 when the header is cut or foreign. */
+  /** Size of a record; 0 when the header is cut or foreign. */
   readonly recordBytes: number;
   readonly count: number;
   /** Length up to the last whole record. */
   readonly wholeBytes: number;
-  /** Body of record `index` < count; a view. */
+  /** Record `index` < count; a view. */
   record(index: number): Buffer;
 }
 
 /** Reads a file's bytes: every record up to the first that is cut or damaged. Never throws. */
 export function readRecordFile(bytes: Buffer): RecordFile {
   const recordBytes = readHeader(bytes);
-  const size = storedBytes(recordBytes);
   const count = recordBytes === 0 ? 0 : countWhole(bytes, recordBytes);
   return {
     recordBytes,
     count,
-    wholeBytes: recordBytes === 0 ? 0 : headerBytes + count * size,
-    record: (index) => bytes.subarray(headerBytes + index * size, headerBytes + index * size + recordBytes),
+    wholeBytes: recordBytes === 0 ? 0 : headerBytes + count * recordBytes,
+    record: (index) => {
+      const at = headerBytes + index * recordBytes;
+      return bytes.subarray(at, at + recordBytes);
+    },
   };
 }
 
@@ -56,10 +48,10 @@ function readHeader(bytes: Buffer): number {
 }
 
 function countWhole(bytes: Buffer, recordBytes: number): number {
-  const size = storedBytes(recordBytes);
   let count = 0;
-  for (let at = headerBytes; at + size <= bytes.length; at += size) {
-    if (bytes.readUInt32LE(at + recordBytes) !== crc32(bytes.subarray(at, at + recordBytes))) break;
+  for (let at = headerBytes; at + recordBytes <= bytes.length; at += recordBytes) {
+    const crcAt = at + recordBytes - checksumBytes;
+    if (bytes.readUInt32LE(crcAt) !== crc32(bytes.subarray(at, crcAt))) break;
     count++;
   }
   return count;

@@ -1,12 +1,13 @@
 /** An append-only log of fixed-size records: written in batches, rotated by size, whole again after a power cut. */
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { headerBytes, readRecordFile, sealRecord, storedBytes, writeHeader } from './record-file.ts';
+import { headerBytes, readRecordFile, writeHeader } from './record-file.ts';
 
 export interface RecordLogOptions {
   readonly directory: string;
   /** Files are `<name>-00000001.log` and so on. */
   readonly name: string;
+  /** Checksum included. */
   readonly recordBytes: number;
   /** A file that would grow beyond this is closed and the next one begun. */
   readonly fileBytes: number;
@@ -22,6 +23,7 @@ export interface RecordLogOptions {
 /** A batch in memory. */
 interface Batch {
   readonly bytes: Buffer;
+  readonly view: DataView;
   count: number;
 }
 
@@ -49,10 +51,7 @@ export class RecordLog {
   private constructor(options: RecordLogOptions) {
     this.#options = options;
     this.#capacity = options.batchRecords ?? 1024;
-    const makeBatch = () => ({
-      bytes: Buffer.alloc(this.#capacity * storedBytes(options.recordBytes)),
-      count: 0,
-    });
+    const makeBatch = () => newBatch(this.#capacity * options.recordBytes);
     this.#filling = makeBatch();
     this.#full = makeBatch();
     this.#timer = setInterval(() => void this.flush(), options.flushMs);
@@ -72,16 +71,15 @@ export class RecordLog {
     return log;
   }
 
-  /** Adds a record; `write` puts its body of `recordBytes` at `offset`. */
-  append(write: (into: Buffer, offset: number) => void): void {
+  /** Adds a record; `write` puts its `recordBytes` at `offset`, the last four the CRC-32 of the others. */
+  append(write: (into: DataView, offset: number) => void): void {
     if (this.#filling.count === this.#capacity && !this.#swap()) {
       this.lost++;
       return;
     }
     const { recordBytes } = this.#options;
-    const offset = this.#filling.count * storedBytes(recordBytes);
-    write(this.#filling.bytes, offset);
-    sealRecord(this.#filling.bytes, offset, recordBytes);
+    const offset = this.#filling.count * recordBytes;
+    write(this.#filling.view, offset);
     this.#filling.count++;
     if (this.#filling.count === this.#capacity) void this.flush();
   }
@@ -122,7 +120,7 @@ export class RecordLog {
     const batch = this.#full;
     if (batch.count === 0) return;
     try {
-      const bytes = batch.count * storedBytes(this.#options.recordBytes);
+      const bytes = batch.count * this.#options.recordBytes;
       if (this.#fileBytes > headerBytes && this.#fileBytes + bytes > this.#options.fileBytes)
         await this.#rotate();
       // At a place of our own, not at the end: a refused write may have left a part behind.
@@ -182,6 +180,11 @@ export class RecordLog {
   #path(number: number): string {
     return join(this.#options.directory, logFileName(this.#options.name, number));
   }
+}
+
+function newBatch(size: number): Batch {
+  const bytes = Buffer.alloc(size);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size), count: 0 };
 }
 
 async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {

@@ -68,14 +68,23 @@ describe('a tick per message', () => {
     expect(frames).toMatchObject({ stale: 1, duplicates: 2 });
   });
 
-  test('two topics may speak at the same time', () => {
+  test('what another topic says about the moment of the last tick waits for the next', () => {
     const { frames, ticks } = assembler();
     frames.accept(0, 0, said(1000, 1, undefined));
     frames.accept(1, 0, said(1000, undefined, 2));
-    expect(ticks).toEqual([
-      [1000, 1, Number.NaN],
-      [1000, 1, 2],
-    ]);
+    expect(ticks).toEqual([[1000, 1, Number.NaN]]);
+    frames.accept(0, 0, said(2000, 3, undefined));
+    expect(ticks[1]).toEqual([2000, 3, 2]);
+    expect(frames).toMatchObject({ merged: 1, stale: 0, duplicates: 0 });
+  });
+
+  test('two messages that the clock of receipt does not tell apart are two ticks', () => {
+    const { frames, ticks } = assembler();
+    const now = 1.7e12;
+    frames.accept(0, now, said(noTime, 1, 1));
+    frames.accept(0, now, said(noTime, 2, 2));
+    expect(ticks).toHaveLength(2);
+    expect(ticks[1]![0]).toBeGreaterThan(ticks[0]![0]);
   });
 });
 

@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { headerBytes, readRecordFile, storedBytes } from '../../src/gateway/record-file.ts';
+import { crc32 } from '../../src/engine/crc32.ts';
+import { headerBytes, readRecordFile } from '../../src/gateway/record-file.ts';
 import {
   logFileName,
   logFileNumbers,
@@ -10,7 +11,8 @@ import {
   type RecordLogOptions,
 } from '../../src/gateway/record-log.ts';
 
-const recordBytes = 8;
+/** A double and its checksum. */
+const recordBytes = 12;
 let directory: string;
 
 beforeEach(() => {
@@ -31,7 +33,10 @@ function open(options: Partial<RecordLogOptions> = {}) {
 }
 
 function add(log: RecordLog, value: number) {
-  log.append((into, offset) => void into.writeDoubleLE(value, offset));
+  log.append((into, offset) => {
+    into.setFloat64(offset, value, true);
+    into.setUint32(offset + 8, crc32(new Uint8Array(into.buffer, into.byteOffset + offset, 8)), true);
+  });
 }
 
 function stored(number = 1): number[] {
@@ -69,14 +74,14 @@ test('cut at every byte: whole records stay, and appending goes on behind them',
   await first.close();
   const path = join(directory, logFileName('witness', 1));
   const whole = readFileSync(path);
-  expect(whole.length).toBe(headerBytes + 3 * storedBytes(recordBytes));
+  expect(whole.length).toBe(headerBytes + 3 * recordBytes);
   for (let length = 0; length <= whole.length; length++) {
     for (const name of readdirSync(directory)) rmSync(join(directory, name));
     writeFileSync(path, whole.subarray(0, length));
     const log = await open();
     add(log, 9);
     await log.close();
-    const kept = Math.max(0, Math.floor((length - headerBytes) / storedBytes(recordBytes)));
+    const kept = Math.max(0, Math.floor((length - headerBytes) / recordBytes));
     expect([length, stored()]).toEqual([length, [...[1, 2, 3].slice(0, kept), 9]]);
   }
 });
@@ -89,13 +94,13 @@ test('a flipped bit ends what is read, at every byte', async () => {
   for (let at = headerBytes; at < whole.length; at++) {
     const damaged = Buffer.from(whole);
     damaged[at]! ^= 1;
-    expect(readRecordFile(damaged).count).toBe(Math.floor((at - headerBytes) / storedBytes(recordBytes)));
+    expect(readRecordFile(damaged).count).toBe(Math.floor((at - headerBytes) / recordBytes));
   }
 });
 
 test('a file with another record size is left alone', async () => {
   const other = await open({ recordBytes: 16 });
-  other.append((into, offset) => void into.fill(7, offset, offset + 16));
+  other.append((into, offset) => into.setFloat64(offset, 7));
   await other.close();
   const before = readFileSync(join(directory, logFileName('witness', 1)));
   const log = await open();
@@ -106,7 +111,7 @@ test('a file with another record size is left alone', async () => {
 });
 
 test('begins a new file when one is full, and removes the oldest', async () => {
-  const log = await open({ fileBytes: headerBytes + 2 * storedBytes(recordBytes), files: 3 });
+  const log = await open({ fileBytes: headerBytes + 2 * recordBytes, files: 3 });
   for (let value = 0; value < 10; value++) {
     add(log, value);
     await log.flush();
@@ -136,7 +141,6 @@ test('a disk that refuses costs nothing until memory is full; then the loss is c
   expect(log.failures).toBeGreaterThan(0);
   expect(problems[0]).toContain('ENOENT');
   expect(log.lost).toBe(2);
-  const { mkdirSync } = await import('node:fs');
   mkdirSync(directory);
   await log.close();
   expect(log.written).toBe(5);

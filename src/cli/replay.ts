@@ -1,0 +1,132 @@
+/** `dormouse replay`: a recording, played to a broker as if the sensors spoke again. */
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { formatProblem, Problems, Section } from '../gateway/checker.ts';
+import type { MqttConfig } from '../gateway/config.ts';
+import { mqttKeys, readMqtt } from '../gateway/config-sections.ts';
+import { type PlayReport, playMessages, rowsAsMessages } from '../gateway/player.ts';
+import { topicNameProblem } from '../gateway/topics.ts';
+import { type RawMessage, readMessages } from '../recording/messages.ts';
+import { openRecording, readSeries } from '../recording/recording.ts';
+import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+
+const usage = `Usage: dormouse replay FILE --broker URL [--topic TOPIC] [options]
+
+Publishes a recording with QoS 1 and waits until the broker has acknowledged every message; after a lost connection
+it connects again and sends what was not acknowledged once more. FILE is one of
+
+  NAME.csv      beside its recording.json: each row becomes one JSON object, {"time": milliseconds, CHANNEL: value, ...},
+                null where a value is missing; needs --topic
+  NAME.ndjson   raw messages {"t": milliseconds, "topic": "...", "payload": "..."}, published as they were;
+                with --topic to that topic instead
+
+  --broker URL          mqtt://host:1883, mqtts://, ws:// or wss://
+  --topic TOPIC         where to publish
+  --rate X              X times as fast as it was recorded (default 1)
+  --max                 as fast as the broker acknowledges. A broker queues only so much for a slow reader
+                        (Mosquitto: max_queued_messages 1000) and silently drops the rest
+  --in-flight N         messages that wait for their acknowledgement at most (default 20)
+  --give-up SECONDS     fail after so long without a connection (default 60)
+  --username NAME       with --password-file FILE or --password-env VARIABLE
+  --json                print the report as one JSON object: messages, acknowledged, resent, refused, connects, seconds
+`;
+
+const options = {
+  broker: { type: 'string' },
+  topic: { type: 'string' },
+  rate: { type: 'string' },
+  max: { type: 'boolean', default: false },
+  'in-flight': { type: 'string' },
+  'give-up': { type: 'string' },
+  username: { type: 'string' },
+  'password-file': { type: 'string' },
+  'password-env': { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+export const command: Command = {
+  name: 'replay',
+  summary: 'play a recording to a broker, in time or as fast as it goes',
+  usage,
+  async run(args) {
+    const { values, positionals } = parseOptions({ args, options, allowPositionals: true, strict: true });
+    if (positionals.length !== 1) throw new UsageError(`expected one FILE, got ${positionals.length}`);
+    if (values.max && values.rate !== undefined) throw new UsageError('--rate and --max exclude each other');
+    const rate = numberOption('rate', values.rate, 1, 0.001, 1e9);
+    const report = await playMessages(openSource(positionals[0]!, values.topic), {
+      mqtt: readBroker(values),
+      rate: values.max ? Number.POSITIVE_INFINITY : rate,
+      inFlight: wholeNumberOption('in-flight', values['in-flight'], 20, 1, 1000),
+      giveUpMs: 1000 * numberOption('give-up', values['give-up'], 60, 0.1, 1e6),
+      onLost: (reason) => void process.stderr.write(`dormouse replay: not connected: ${reason}\n`),
+      ...(process.stderr.isTTY ? { onProgress: makeProgress() } : {}),
+    });
+    process.stdout.write(`${values.json ? JSON.stringify(report) : describeReport(report)}\n`);
+    return report.acknowledged === report.messages ? 0 : 1;
+  },
+};
+
+interface BrokerOptions {
+  readonly broker?: string | undefined;
+  readonly username?: string | undefined;
+  readonly 'password-file'?: string | undefined;
+  readonly 'password-env'?: string | undefined;
+}
+
+/** The settings of a config file, with their checks, from options. Throws UsageError. */
+function readBroker(values: BrokerOptions): MqttConfig {
+  if (values.broker === undefined) throw new UsageError('--broker URL is missing');
+  const problems = new Problems();
+  const fields = {
+    url: values.broker,
+    clientId: `dormouse-replay-${process.pid}-${Date.now().toString(36)}`,
+    username: values.username,
+    passwordFile: values['password-file'],
+    passwordEnv: values['password-env'],
+    reconnectMaxMs: 5000,
+  };
+  const mqtt = readMqtt(new Section(problems, ['broker'], fields, mqttKeys), 'replay', process.cwd());
+  if (problems.list.length > 0) throw new UsageError(problems.list.map(formatProblem).join('; '));
+  return mqtt;
+}
+
+/** Opens FILE by its ending. Throws UsageError, and RecordingError for what is wrong with the file. */
+function openSource(
+  path: string,
+  topic: string | undefined,
+): AsyncIterable<RawMessage> | Iterable<RawMessage> {
+  const problem = topic === undefined ? undefined : topicNameProblem(topic);
+  if (problem !== undefined)
+    throw new UsageError(`--topic: expected a topic without wildcards, got one with ${problem}`);
+  if (statSync(path).isDirectory())
+    throw new UsageError(`${path} is a directory; expected one CSV or NDJSON file`);
+  if (/\.(ndjson|jsonl)$/.test(path)) return redirected(path, topic);
+  if (topic === undefined) throw new UsageError('--topic TOPIC is missing');
+  const recording = openRecording(path);
+  return rowsAsMessages(readSeries(recording, basename(path)), recording.channels, topic);
+}
+
+async function* redirected(path: string, topic: string | undefined): AsyncGenerator<RawMessage> {
+  const tell = (line: number) =>
+    void process.stderr.write(`dormouse replay: line ${line} was never finished and is left out\n`);
+  for await (const message of readMessages(path, tell))
+    yield topic === undefined ? message : { ...message, topic };
+}
+
+/** Rewrites one line of the terminal, a few times a second. */
+function makeProgress(): (sent: number) => void {
+  let shownMs = 0;
+  return (sent) => {
+    if (performance.now() - shownMs < 250) return;
+    shownMs = performance.now();
+    process.stderr.write(`\r${sent} messages `);
+  };
+}
+
+function describeReport({ messages, acknowledged, resent, refused, connects, seconds }: PlayReport): string {
+  const perSecond = Math.round(messages / Math.max(seconds, 1e-3));
+  return (
+    `${messages} messages in ${seconds.toFixed(1)} s (${perSecond}/s): ${acknowledged} acknowledged, ` +
+    `${resent} sent again, ${refused} refused, ${connects === 1 ? 'one connection' : `${connects} connections`}`
+  );
+}

@@ -1,0 +1,60 @@
+/** The log of witnesses: what was seen, decided, done and produced at every tick, kept across power cuts. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
+import type { WitnessLogConfig } from './config.ts';
+import type { TickObserver } from './observer.ts';
+import { readRecordFile } from './record-file.ts';
+import { logFileName, logFileNumbers, RecordLog } from './record-log.ts';
+
+const logName = 'witness';
+
+export class WitnessLog implements TickObserver {
+  readonly records: RecordLog;
+  #witness = new Witness();
+  readonly #encode = (into: DataView, offset: number) => this.#witness.encode(into, offset);
+
+  private constructor(records: RecordLog) {
+    this.records = records;
+  }
+
+  /** Opens the directory's log, mended. Throws what the disk throws. */
+  static async open(config: WitnessLogConfig, onProblem: (text: string) => void): Promise<WitnessLog> {
+    const { directory, fileBytes, files, flushMs } = config;
+    const recordBytes = WITNESS_BYTES;
+    return new WitnessLog(
+      await RecordLog.open({ directory, name: logName, recordBytes, fileBytes, files, flushMs, onProblem }),
+    );
+  }
+
+  onTick(witness: Witness): void {
+    this.#witness = witness;
+    this.records.append(this.#encode);
+  }
+
+  flush(): Promise<void> {
+    return this.records.flush();
+  }
+
+  close(): Promise<void> {
+    return this.records.close();
+  }
+}
+
+/**
+ * Every whole witness in a directory's log, oldest first; the same object each time. Records that are no witnesses
+ * (of another version) are left out. Throws what the disk throws.
+ */
+export async function* readWitnesses(directory: string): AsyncGenerator<Witness> {
+  const witness = new Witness();
+  for (const number of logFileNumbers(await readdir(directory), logName)) {
+    const bytes = await readFile(join(directory, logFileName(logName, number)));
+    const file = readRecordFile(bytes);
+    if (file.recordBytes !== WITNESS_BYTES) continue;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let index = 0; index < file.count; index++) {
+      witness.decode(view, file.record(index).byteOffset - bytes.byteOffset);
+      yield witness;
+    }
+  }
+}
