@@ -66,7 +66,7 @@ function ewmaT2(z: Float64Array, test: TestSeries, channels: number): AlarmScore
 
 function hotellingT2(z: Float64Array, test: TestSeries, channels: number): AlarmScores {
   const scores = mahalanobis(z, test.scoredFrom, channels);
-  return { scores, ordinary: 0, limit: quantile(scores.subarray(0, test.scoredFrom), chartQuantile) };
+  return { scores, ordinary: 0, limit: chartLimit(scores, test) };
 }
 
 /** Squared distance of each row to the mean of the first `fitRows` by their covariance. */
@@ -99,14 +99,17 @@ function pcaT2Q(z: Float64Array, test: TestSeries, channels: number): AlarmScore
       else q[row]! += along ** 2;
     }
   }
-  const limit = (of: Float64Array) =>
-    Math.max(quantile(of.subarray(0, test.scoredFrom), chartQuantile), 1e-9);
-  const [t2Limit, qLimit] = [limit(t2), limit(q)];
+  const [t2Limit, qLimit] = [chartLimit(t2, test), chartLimit(q, test)];
   return {
     scores: t2.map((value, row) => Math.max(value / t2Limit, q[row]! / qLimit)),
     ordinary: 0,
     limit: 1,
   };
+}
+
+/** Above zero: a plant that stood still while calibrating must not alarm for standing still. */
+function chartLimit(scores: Float64Array, { scoredFrom }: TestSeries): number {
+  return Math.max(quantile(scores.subarray(0, scoredFrom), chartQuantile), 1e-9);
 }
 
 function componentsFor(values: Float64Array, share: number): number {

@@ -7,6 +7,7 @@ import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
+import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
 import { classifyRivals } from './classify-rivals.ts';
 import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
@@ -31,6 +32,8 @@ export interface Evaluation {
   };
   /** Quality kept by gating: gated over dense (of the worst file, where files are scored apart); 1 is all of it. */
   readonly retention: number;
+  /** 95 % interval of `retention`: paired block bootstrap over time, for anomalies over files. */
+  readonly retentionInterval: readonly [number, number];
   /** Dense over gated multiply-accumulates of the engine. */
   readonly computeReduction: number;
   /** Dense over gated wall time of whole ticks, gate included, on this machine. */
@@ -120,6 +123,7 @@ export function evaluateProtocol(
       ],
     },
     retention: retention(protocol.recording.task, gated.metric, dense.metric),
+    retentionInterval: retentionInterval(gated.blocked, dense.blocked),
     computeReduction: macsPerTick(dense.counts) / macsPerTick(gated.counts),
     timeReduction: runs.timeReduction(),
     rivals: {
@@ -153,6 +157,7 @@ function trivialRivals(protocol: Protocol): Record<string, Rival> {
 
 interface ScoredRun {
   readonly metric: Metric;
+  readonly blocked: BlockedQuality;
   readonly counts: RunCounts;
 }
 
@@ -212,7 +217,7 @@ class Runs {
     const scoring = makeRecorder(this.#protocol, this.#threshold);
     const recorder = trace === undefined ? scoring : both(scoring, trace);
     const counts = this.#run(name, pipeline, { rate, recorder });
-    return { metric: scoring.metric(), counts };
+    return { metric: scoring.metric(), blocked: scoring.blocked(), counts };
   }
 
   #run(

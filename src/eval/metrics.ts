@@ -128,11 +128,13 @@ export class ForecastError {
   #absolutes = 0;
   #count = 0;
 
-  add(predicted: number, actual: number): void {
+  /** Returns the squared error. */
+  add(predicted: number, actual: number): number {
     const error = predicted - actual;
     this.#squares += error * error;
     this.#absolutes += Math.abs(error);
     this.#count++;
+    return error * error;
   }
 
   /** Mean squared and mean absolute error. */

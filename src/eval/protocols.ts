@@ -96,7 +96,7 @@ export function scoreClasses(protocol: Protocol, predictions: readonly ArrayLike
 export interface AlarmScores {
   /** [rows], higher is stranger. */
   readonly scores: Float64Array;
-  /** What an ordinary score is, and from which score on it is an alarm; from rows that are not scored. */
+  /** What an ordinary score is, and the score that is an alarm; from rows that are not scored. */
   readonly ordinary: number;
   readonly limit: number;
 }
@@ -110,7 +110,7 @@ export function scoreAlarms(protocol: Protocol, files: readonly AlarmScores[]): 
     const { scores, ordinary, limit } = files[index]!;
     for (let row = scoredFrom; row < series.rows; row++) {
       labels.push(series.labels![row]!);
-      alarms.push(scores[row]! > limit ? 1 : 0);
+      alarms.push(scores[row]! >= limit ? 1 : 0);
       // Files have scores of different size; only their distance to the file's own limit can be ranked together.
       relative.push((scores[row]! - ordinary) / (limit - ordinary));
     }
@@ -155,18 +155,23 @@ export class ForecastScore {
     this.#protocol = protocol;
   }
 
-  /** `values`: [channels x horizon], channel-major; made after row `origin` of `series`. Unknown truths do not count. */
-  add(series: Series, origin: number, values: ArrayLike<number>): void {
+  /**
+   * `values`: [channels x horizon], channel-major; made after row `origin` of `series`. Unknown truths do not count.
+   * Returns the sum of this window's squared errors.
+   */
+  add(series: Series, origin: number, values: ArrayLike<number>): number {
     const { channels, standardiser, recording } = this.#protocol;
     const horizon = recording.horizon!;
+    let squares = 0;
     for (let channel = 0; channel < channels; channel++) {
       const scale = standardiser.deviation[channel]!;
       for (let ahead = 0; ahead < horizon; ahead++) {
         const actual = series.values[(origin + 1 + ahead) * channels + channel]!;
         if (Number.isNaN(actual)) continue;
-        this.#error.add(values[channel * horizon + ahead]! / scale, actual / scale);
+        squares += this.#error.add(values[channel * horizon + ahead]! / scale, actual / scale);
       }
     }
+    return squares;
   }
 
   metric(): Metric {

@@ -1,4 +1,5 @@
 /** From outputs, row by row, to a metric: one recorder per task. */
+import { type BlockedQuality, makeBlocks } from './bootstrap.ts';
 import { type Metric, UNANSWERED } from './metrics.ts';
 import {
   type AlarmScores,
@@ -26,6 +27,8 @@ export interface OutputFields {
 
 export interface ScoringRecorder extends Recorder<OutputFields> {
   metric(): Metric;
+  /** The quality that `retention` compares, in blocks. */
+  blocked(): BlockedQuality;
 }
 
 /** `threshold` is the model's own, for an anomaly task. */
@@ -56,6 +59,17 @@ class ClassRecorder implements ScoringRecorder {
   metric(): Metric {
     return scoreClasses(this.#protocol, this.#predictions);
   }
+
+  /** Accuracy; each file is a group. */
+  blocked(): BlockedQuality {
+    const groups = this.#protocol.tests.map(({ series, scoredFrom }, file) =>
+      makeBlocks({ from: scoredFrom, to: series.rows }, 2, (row, sums) => {
+        sums[0]!++;
+        if (this.#predictions[file]![row] === series.labels![row]) sums[1]!++;
+      }),
+    );
+    return { groups, quality: ([rows, right]) => right! / rows! };
+  }
 }
 
 /** Calibrated as the rivals are: twice as far from ordinary as the strangest calibration row. */
@@ -83,48 +97,69 @@ class AlarmRecorder implements ScoringRecorder {
 
   /** f1 and the rest with limits from each file's calibration rows; `:threshold` with the model's own, as it runs. */
   metric(): Metric {
-    const own = this.#withThreshold();
+    const own = scoreAlarms(this.#protocol, this.#ownLimits());
     const renamed = Object.fromEntries(
       Object.entries(own).map(([name, value]) => [`${name}:threshold`, value]),
     );
-    const { calibrationRows } = this.#protocol.recording;
-    return calibrationRows <= settlingRows ? own : { ...this.#calibrated(), ...renamed };
+    return this.#isCalibrated ? { ...scoreAlarms(this.#protocol, this.#calibrated()), ...renamed } : own;
   }
 
-  #calibrated(): Metric {
-    const files = this.#protocol.tests.map((test, file) => {
+  /** F1; each file is a block, for within a file the fault is one. */
+  blocked(): BlockedQuality {
+    const files = this.#isCalibrated ? this.#calibrated() : this.#ownLimits();
+    const blocks = this.#protocol.tests.map(({ series, scoredFrom }, file) => {
+      const { scores, limit } = files[file]!;
+      const sums = new Float64Array(2);
+      for (let row = scoredFrom; row < series.rows; row++) {
+        const alarm = scores[row]! >= limit;
+        const isAnomaly = series.labels![row] === 1;
+        if (alarm && isAnomaly) sums[0]!++;
+        else if (alarm !== isAnomaly) sums[1]!++;
+      }
+      return sums;
+    });
+    return { groups: [blocks], quality: ([hits, mistakes]) => hits! / (hits! + mistakes! / 2) };
+  }
+
+  get #isCalibrated(): boolean {
+    return this.#protocol.recording.calibrationRows > settlingRows;
+  }
+
+  #calibrated(): AlarmScores[] {
+    return this.#protocol.tests.map((test, file) => {
       const scores = this.#scores[file]!;
       const known = scores.subarray(settlingRows, test.scoredFrom).filter(Number.isFinite);
       const ordinary = known.length > 0 ? median(known) : this.#threshold - 1;
       return calibrate(scores, test, { ordinary, factor, skip: settlingRows });
     });
-    return scoreAlarms(this.#protocol, files);
   }
 
-  #withThreshold(): Metric {
+  #ownLimits(): AlarmScores[] {
     const limit = this.#threshold;
-    const files: AlarmScores[] = this.#scores.map((scores) => ({ scores, ordinary: limit - 1, limit }));
-    return scoreAlarms(this.#protocol, files);
+    return this.#scores.map((scores) => ({ scores, ordinary: limit - 1, limit }));
   }
 }
 
 class ForecastRecorder implements ScoringRecorder {
   readonly #protocol: Protocol;
   readonly #score: ForecastScore;
-  readonly #from: readonly number[];
+  readonly #spans: readonly { readonly from: number; readonly to: number }[];
+  /** [files][rows] sum of the window's squared errors. */
+  readonly #squares: readonly Float64Array[];
   readonly #values: Float64Array;
 
   constructor(protocol: Protocol) {
     this.#protocol = protocol;
     this.#values = new Float64Array(protocol.channels * protocol.recording.horizon!);
     this.#score = new ForecastScore(protocol);
-    this.#from = protocol.tests.map((test) => scoredSpan(protocol.recording, test).from);
+    this.#spans = protocol.tests.map((test) => scoredSpan(protocol.recording, test));
+    this.#squares = protocol.tests.map(({ series }) => new Float64Array(series.rows));
   }
 
   row(file: number, row: number, output: OutputFields): void {
-    if (row < this.#from[file]!) return;
+    if (row < this.#spans[file]!.from) return;
     this.#advance(output);
-    this.#score.add(this.#protocol.tests[file]!.series, row, this.#values);
+    this.#squares[file]![row] = this.#score.add(this.#protocol.tests[file]!.series, row, this.#values);
   }
 
   /** A held forecast has begun to pass: what it says of the coming ticks lies further in; its last value stands on. */
@@ -139,5 +174,16 @@ class ForecastRecorder implements ScoringRecorder {
 
   metric(): Metric {
     return this.#score.metric();
+  }
+
+  /** The inverse of the mean squared error. */
+  blocked(): BlockedQuality {
+    const blocks = this.#spans.flatMap((span, file) =>
+      makeBlocks(span, 2, (row, sums) => {
+        sums[0]!++;
+        sums[1]! += this.#squares[file]![row]!;
+      }),
+    );
+    return { groups: [blocks], quality: ([windows, squares]) => windows! / squares! };
   }
 }

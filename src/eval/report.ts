@@ -83,12 +83,19 @@ function describeThreshold(metric: Metric): string[] {
   return [`With the model's own threshold, without calibration per file: ${own}.`];
 }
 
-function describeGating({ gated, retention, computeReduction, timeReduction }: Evaluation): string[] {
+function describeGating({
+  gated,
+  retention,
+  retentionInterval,
+  computeReduction,
+  timeReduction,
+}: Evaluation): string[] {
   const shares = gated.tierShares.map((share, tier) => `tier ${tier} ${percent(share)}`).join(', ');
   const time = Number.isNaN(timeReduction) ? '' : `, time by ${timeReduction.toFixed(2)}`;
+  const [low, high] = retentionInterval;
   const kept = Number.isNaN(retention)
     ? 'nothing (the dense model has no quality to keep)'
-    : retention.toFixed(4);
+    : `${retention.toFixed(4)} (95 %: ${low.toFixed(4)} to ${high.toFixed(4)})`;
   return [
     `Skipped ${percent(gated.skipRate)} of ticks (${shares}).`,
     `Gating divides compute by ${computeReduction.toFixed(2)}${time}, and keeps ${kept} of the dense quality.`,

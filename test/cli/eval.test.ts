@@ -70,6 +70,7 @@ describe('eval', () => {
       'dense',
       'gated',
       'retention',
+      'retentionInterval',
       'computeReduction',
       'timeReduction',
       'rivals',

@@ -78,6 +78,10 @@ describe('evaluate', () => {
     expect(gated.skipRate).toBeLessThan(0.9);
     expect(evaluation.computeReduction).toBeCloseTo(dense.macsPerTick / gated.macsPerTick, 12);
     expect(evaluation.retention).toBeCloseTo(gated.metric.accuracy! / dense.metric.accuracy!, 12);
+    const [low, high] = evaluation.retentionInterval;
+    expect(low).toBeLessThanOrEqual(evaluation.retention);
+    expect(high).toBeGreaterThanOrEqual(evaluation.retention);
+    expect(high - low).toBeLessThan(1);
     expect(evaluation.timeReduction).toBeGreaterThan(0);
     expect(evaluation.metric).toEqual(gated.metric);
   });
@@ -189,6 +193,7 @@ describe('the other tasks', () => {
       metric,
       rivals,
       retention: kept,
+      retentionInterval,
     } = evaluateProtocol(model, protocolOf(changes, series, 200), { repetitions: 0 });
     expect(task).toBe('anomaly');
     expect(Object.keys(metric)).toEqual([
@@ -204,17 +209,21 @@ describe('the other tasks', () => {
     expect(Object.keys(rivals)).toEqual(['ewmaT2', 'hotellingT2', 'pcaT2Q', 'everything', 'decimation']);
     expect(metric.f1).toBeGreaterThan(0.5);
     expect(kept).toBeGreaterThan(0.5);
+    // There is but one file to draw from.
+    expect(retentionInterval).toEqual([kept, kept]);
   });
 
   it('forecast: scores every window', () => {
     const meaning: Partial<ModelMeaning> = { task: { kind: 'forecast', horizon: 5 } };
     const model = tinyModel({ config: { outputs: 10 }, meaning });
     const changes = { task: 'forecast', horizon: 5 } as const;
-    const { metric, dense, rivals } = evaluateProtocol(model, protocolOf(changes, wandering(400), 350), {
-      repetitions: 0,
-    });
+    const protocol = protocolOf(changes, wandering(400), 350);
+    const evaluation = evaluateProtocol(model, protocol, { repetitions: 0 });
+    const { metric, dense, rivals, retention: kept, retentionInterval } = evaluation;
     expect(metric.mse).toBeGreaterThan(0);
     expect(dense.metric.mse).toBeGreaterThan(0);
+    expect(retentionInterval[0]).toBeLessThanOrEqual(kept);
+    expect(retentionInterval[1]).toBeGreaterThanOrEqual(kept);
     expect(Object.keys(rivals)).toEqual(['repeatLast', 'linear336', 'decimation']);
   });
 });

@@ -9,6 +9,7 @@ function evaluationOf(changes: Partial<Evaluation>, metric: Record<string, numbe
     dense: { metric, macsPerTick: 400_000 },
     gated: { metric, macsPerTick: 100_000, skipRate: 0.75, tierShares: [0.2, 0.04, 0.01, 0.75] },
     retention: 1,
+    retentionInterval: [0.99, 1.01],
     computeReduction: 4,
     timeReduction: 3.5,
     rivals: {},
@@ -26,7 +27,7 @@ describe('describeEvaluation', () => {
       'majority   0.6000   0.6000           -',
       '',
       'Skipped 75.0 % of ticks (tier 0 20.0 %, tier 1 4.0 %, tier 2 1.0 %, tier 3 75.0 %).',
-      'Gating divides compute by 4.00, time by 3.50, and keeps 1.0000 of the dense quality.',
+      'Gating divides compute by 4.00, time by 3.50, and keeps 1.0000 (95 %: 0.9900 to 1.0100) of the dense quality.',
       '',
       'No rival beats the gated model.',
     ]);

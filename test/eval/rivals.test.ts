@@ -99,6 +99,12 @@ describe('anomalyRivals', () => {
     expect(rivals.ewmaT2!.f1).toBeGreaterThan(0.9);
   });
 
+  it('raise no alarm in a plant that stands still', () => {
+    const still = makeSeries('pump.csv', Array(600).fill([5, 5]), Array(600).fill(0));
+    const rivals = anomalyRivals(makeProtocol(changes, [still], [{ series: still, scoredFrom: 400 }]));
+    for (const name of ['ewmaT2', 'hotellingT2', 'pcaT2Q']) expect(rivals[name]!.falseAlarmRate).toBe(0);
+  });
+
   it('without calibration rows leave only the alarm at every row', () => {
     const bare = makeProtocol({ task: 'anomaly', calibrationRows: 0 }, [series], [{ series, scoredFrom: 0 }]);
     expect(Object.keys(anomalyRivals(bare))).toEqual(['everything']);
