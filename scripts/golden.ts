@@ -1,0 +1,20 @@
+/**
+ * Prints the golden hash of this Node and machine: `node golden.mjs [STEPS] [KERNELS]` as JSON.
+ * With --write it renews test/vectors/golden.json from the plain truth.
+ */
+import { writeFileSync } from 'node:fs';
+import { goldenHash } from '../src/bench/golden.ts';
+import { isTrusted, kernelNames } from '../src/engine/kernels/choose.ts';
+
+const SHORT_STEPS = 1000;
+const FULL_STEPS = 100_000;
+
+if (process.argv.includes('--write')) {
+  const vectors = [SHORT_STEPS, FULL_STEPS].map((steps) => ({ steps, sha256: goldenHash(steps, 'truth') }));
+  writeFileSync('test/vectors/golden.json', `${JSON.stringify({ generator: 'scripts/golden.ts --write', vectors }, null, 2)}\n`);
+} else {
+  const steps = Number(process.argv[2] ?? SHORT_STEPS);
+  const wasm = kernelNames.filter((name) => name !== 'truth');
+  const hashes = wasm.map((kernel) => ({ kernel, sha256: isTrusted(kernel) ? goldenHash(steps, kernel) : null }));
+  process.stdout.write(`${JSON.stringify({ node: process.version, arch: process.arch, steps, hashes })}\n`);
+}
