@@ -6,7 +6,7 @@
  */
 import { assert } from '../engine/limits.ts';
 import type { Channel } from '../engine/model.ts';
-import { decayOfHalfLife, wholeIntervals, wholePower } from './decay.ts';
+import { Decay, wholeIntervals } from './decay.ts';
 import { MinimumCut } from './min-cut.ts';
 import { CHANNELS_MAX, type Frame, type GatePacket, Q15_ONE } from './packets.ts';
 import { RunningMedian } from './running-median.ts';
@@ -29,17 +29,20 @@ export const defaultCoherenceSettings: CoherenceSettings = Object.freeze({
   halfLife: 30,
   shrinkage: 0.1,
   edgeThresholdQ15: 6554,
-  stillness: 0.05,
+  stillness: 0.02,
 });
 
 /** Normalised values are clipped here, so that one wild reading does not own the correlation for an hour. */
 const Z_CLIP = 6;
-/** The reference is the median of so many of the last lambdas in normal state, ... */
+/**
+ * The reference is the median of so many of the last lambdas in normal state, one per half-life: closer ones are
+ * nearly the same sample, and a reference that moves as fast as lambda could never tell that lambda fell. ...
+ */
 export const REFERENCE_SAMPLES = 60;
-/** ... and means something from so many on. */
-export const REFERENCE_SAMPLES_MIN = 16;
-/** A state other than normal that lasts for so many samples is the new normal. */
-export const ABNORMAL_SAMPLES_MAX = 60;
+/** ... It means something from so many on. */
+export const REFERENCE_SAMPLES_MIN = 8;
+/** A state other than normal that lasts for so many samples, a half-life each, is the new normal. */
+export const ABNORMAL_SAMPLES_MAX = 30;
 
 /** An empty gate packet, to be refilled by `Coherence.measure`. */
 export function makeGatePacket(): GatePacket {
@@ -56,9 +59,11 @@ export function makeGatePacket(): GatePacket {
 
 /** Follows the correlations of the channels. All memory is taken by the constructor. */
 export class Coherence {
-  readonly #channels: readonly Channel[];
+  readonly #count: number;
+  readonly #center: Float64Array;
+  readonly #scale: Float64Array;
   readonly #settings: CoherenceSettings;
-  readonly #decay: number;
+  readonly #decay: Decay;
   /** Weight of past ticks from which the correlations mean something: that of two half-lives. */
   readonly #weightReady: number;
   /** Last known normalised value, its weighted mean and, row-major, the weighted covariance. */
@@ -79,15 +84,19 @@ export class Coherence {
   #unspent = 0;
   #previousQ15 = Q15_ONE;
   #abnormal = 0;
+  /** Intervals since the last sample of the reference. */
+  #sinceSample = 0;
 
   /** 0 to 64 channels. */
   constructor(channels: readonly Channel[], settings: CoherenceSettings = defaultCoherenceSettings) {
     const count = channels.length;
     assert(count <= CHANNELS_MAX, 'the channels fit');
-    this.#channels = channels;
+    this.#count = count;
+    this.#center = Float64Array.from(channels, (channel) => channel.center);
+    this.#scale = Float64Array.from(channels, (channel) => channel.scale);
     this.#settings = settings;
-    this.#decay = decayOfHalfLife(settings.halfLife);
-    this.#weightReady = 0.75 / (1 - this.#decay);
+    this.#decay = new Decay(settings.halfLife);
+    this.#weightReady = 0.75 / (1 - this.#decay.factor);
     this.#values = new Float64Array(count);
     this.#means = new Float64Array(count);
     this.#covariance = new Float64Array(count * count);
@@ -111,6 +120,7 @@ export class Coherence {
     this.#unspent = 0;
     this.#previousQ15 = Q15_ONE;
     this.#abnormal = 0;
+    this.#sinceSample = 0;
   }
 
   /**
@@ -118,12 +128,14 @@ export class Coherence {
    * Weighted mean and covariance by West's update (1979), O(channels^2).
    */
   observe(frame: Frame, elapsedIntervals: number): void {
-    const count = this.#channels.length;
+    const count = this.#count;
     assert(frame.values.length === count, 'a frame has one value per channel');
     this.#unspent += elapsedIntervals;
     const intervals = wholeIntervals(this.#unspent);
     this.#unspent -= intervals;
-    this.#weight = this.#weight * wholePower(this.#decay, intervals) + 1;
+    this.#sinceSample += intervals;
+    this.#decay.forget(intervals);
+    this.#weight = this.#weight * this.#decay.left[0]! + 1;
     const share = 1 / this.#weight;
     this.#deviate(frame.values);
     for (let row = 0; row < count; row++) {
@@ -138,25 +150,23 @@ export class Coherence {
 
   #deviate(values: Float64Array): void {
     for (let channel = 0; channel < values.length; channel++) {
-      const value = values[channel]!;
-      if (Number.isFinite(value)) this.#takeValue(channel, value);
+      if (Number.isFinite(values[channel]!)) this.#takeValue(channel, values);
       this.#deviation[channel] = this.#values[channel]! - this.#means[channel]!;
     }
   }
 
-  #takeValue(channel: number, value: number): void {
-    const { center, scale } = this.#channels[channel]!;
-    const z = Math.max(-Z_CLIP, Math.min(Z_CLIP, (value - center) / scale));
-    this.#values[channel] = z;
+  #takeValue(channel: number, values: Float64Array): void {
+    const z = (values[channel]! - this.#center[channel]!) / this.#scale[channel]!;
+    this.#values[channel] = Math.max(-Z_CLIP, Math.min(Z_CLIP, z));
     if (this.#known[channel]) return;
     this.#known[channel] = 1;
-    this.#means[channel] = z; // it did not jump here from the centre
+    this.#means[channel] = this.#values[channel]!; // it did not jump here from the centre
   }
 
   /**
    * Computes lambda of the ticks so far into `packet`: the minimum cut over (nodes - 1), so that 1 means that all move
    * as one. Nodes are the channels that are not still. With fewer than two, nothing can come apart: lambda is 1 and
-   * not ready. Otherwise it is ready once two half-lives were seen and the reference has 16 samples.
+   * not ready. Otherwise it is ready once two half-lives were seen and the reference has 8 samples.
    *
    * `normal`: whether the last decision trusted the channels; only such samples make the reference, unless the
    * state lasts.
@@ -178,7 +188,7 @@ export class Coherence {
   }
 
   #buildGraph(): void {
-    const count = this.#channels.length;
+    const count = this.#count;
     this.#nodeCount = 0;
     for (let channel = 0; channel < count; channel++) {
       if (this.#isStill(channel)) continue;
@@ -193,13 +203,13 @@ export class Coherence {
   }
 
   #isStill(channel: number): boolean {
-    const variance = this.#covariance[channel * this.#channels.length + channel]!;
+    const variance = this.#covariance[channel * this.#count + channel]!;
     return variance === 0 || variance < this.#settings.stillness ** 2;
   }
 
   /** Shrunk |correlation| of two channels that move, row < column. */
   #correlationQ15(row: number, column: number): number {
-    const count = this.#channels.length;
+    const count = this.#count;
     const variances = this.#covariance[row * count + row]! * this.#covariance[column * count + column]!;
     const correlation = Math.abs(this.#covariance[row * count + column]!) / Math.sqrt(variances);
     return Math.round(Math.min(correlation, 1) * (1 - this.#settings.shrinkage) * Q15_ONE);
@@ -212,7 +222,7 @@ export class Coherence {
   }
 
   #measureCut(packet: GatePacket): void {
-    const weight = this.#cut.find(this.#weights, this.#nodeCount, this.#channels.length);
+    const weight = this.#cut.find(this.#weights, this.#nodeCount, this.#count);
     packet.lambdaQ15 = Math.round(weight / (this.#nodeCount - 1));
     packet.boundaryEdges = this.#crossEdges();
     packet.boundaryConcentrationQ15 = this.#concentration(weight);
@@ -226,7 +236,7 @@ export class Coherence {
     for (let node = 0; node < this.#nodeCount; node++) {
       for (let other = 0; other < node; other++) {
         if (side[node] === side[other]) continue;
-        const weight = this.#weights[node * this.#channels.length + other]!;
+        const weight = this.#weights[node * this.#count + other]!;
         if (weight > this.#settings.edgeThresholdQ15) edges++;
         this.#crossing[node]! += weight;
         this.#crossing[other]! += weight;
@@ -255,7 +265,7 @@ export class Coherence {
     for (let node = 0; node < this.#nodeCount; node++) {
       label[node] = node;
       for (let other = 0; other < node; other++) {
-        const edge = this.#weights[node * this.#channels.length + other]! > this.#settings.edgeThresholdQ15;
+        const edge = this.#weights[node * this.#count + other]! > this.#settings.edgeThresholdQ15;
         if (!edge || label[node] === label[other]) continue;
         components--;
         this.#relabel(label[node]!, label[other]!, node);
@@ -269,6 +279,8 @@ export class Coherence {
   }
 
   #updateReference(lambdaQ15: number, normal: boolean): void {
+    if (this.#sinceSample < this.#settings.halfLife) return;
+    this.#sinceSample = 0;
     this.#abnormal = normal ? 0 : this.#abnormal + 1;
     if (normal || this.#abnormal > ABNORMAL_SAMPLES_MAX) this.#reference.push(lambdaQ15);
   }

@@ -27,7 +27,8 @@ export function elapsedBucket(intervals: number): number {
 
 /** Turns the ticks that become tokens into features. Call it once per token, and for nothing else. */
 export class FeatureEncoder {
-  readonly #channels: readonly Channel[];
+  readonly #center: Float64Array;
+  readonly #scale: Float64Array;
   /** Normalised value at the previous token, Q10, wide. */
   readonly #last: Int32Array;
   /** 0 until a channel's first value. */
@@ -35,7 +36,8 @@ export class FeatureEncoder {
   readonly #sinceFired: Float64Array;
 
   constructor(channels: readonly Channel[]) {
-    this.#channels = channels;
+    this.#center = Float64Array.from(channels, (channel) => channel.center);
+    this.#scale = Float64Array.from(channels, (channel) => channel.scale);
     this.#last = new Int32Array(channels.length);
     this.#known = new Uint8Array(channels.length);
     this.#sinceFired = new Float64Array(channels.length);
@@ -58,36 +60,38 @@ export class FeatureEncoder {
    * `elapsedIntervals`: time since the previous token, >= 0, 0 at the first.
    */
   encode(frame: Frame, packet: SpikePacket, elapsedIntervals: number, out: Int16Array): void {
-    const count = this.#channels.length;
+    const count = this.#center.length;
     assert(frame.values.length === count, 'a frame has one value per channel');
     assert(out.length >= featureCount(count), 'the features fit');
     assert(elapsedIntervals >= 0, 'time never runs backwards');
     for (let channel = 0; channel < count; channel++) {
-      this.#encodeChannel(channel, frame.values[channel]!, packet.firedMask[channel]!, elapsedIntervals, out);
+      this.#sinceFired[channel]! += elapsedIntervals;
+      this.#encodeChannel(channel, frame.values, packet.firedMask[channel]!, out);
     }
     const buckets = FEATURES_PER_CHANNEL * count;
     out.fill(0, buckets, buckets + ELAPSED_BUCKETS);
     out[buckets + elapsedBucket(elapsedIntervals)] = FEATURE_ONE;
   }
 
-  #encodeChannel(channel: number, value: number, fired: number, elapsed: number, out: Int16Array): void {
+  // Values are passed in their array: a double that is passed by itself is allocated.
+  #encodeChannel(channel: number, values: Float64Array, fired: number, out: Int16Array): void {
     const at = FEATURES_PER_CHANNEL * channel;
     const last = this.#last[channel]!;
-    const known = Number.isFinite(value);
-    const wide = known ? this.#normalise(channel, value) : last;
+    const known = Number.isFinite(values[channel]!);
+    const wide = known ? this.#normalise(channel, values) : last;
     out[at] = clamp(wide, FEATURE_MAX);
     out[at + 1] = this.#known[channel] ? clamp(wide - last, FEATURE_MAX) : 0;
     out[at + 2] = fired ? FEATURE_ONE : 0;
-    this.#sinceFired[channel]! += elapsed;
     out[at + 3] = AGE_STEP * elapsedBucket(this.#sinceFired[channel]!);
     if (fired) this.#sinceFired[channel] = 0;
     this.#last[channel] = wide;
     if (known) this.#known[channel] = 1;
   }
 
-  #normalise(channel: number, value: number): number {
-    const { center, scale } = this.#channels[channel]!;
-    return clamp(Math.round(((value - center) / scale) * FEATURE_ONE), WIDE_MAX);
+  /** z in Q10, not yet clamped to a feature. */
+  #normalise(channel: number, values: Float64Array): number {
+    const z = (values[channel]! - this.#center[channel]!) / this.#scale[channel]!;
+    return clamp(Math.round(z * FEATURE_ONE), WIDE_MAX);
   }
 }
 

@@ -73,8 +73,10 @@ export const prototypePolicy: Policy = Object.freeze({
 /**
  * Every token is computed in full; writes are frozen only when the channels have come apart.
  *
- * A healthy room's lambda falls below 0.8 of its reference at a third of all tokens, so that the textbook 0.8 would
- * freeze writes most of the time; below 0.1 it falls at 3 tokens in 1000.
+ * Lambda of a healthy room wanders: measured over 8143 minutes of the occupancy recording (training file, deltas of
+ * 0.1 interquartile range, 775 tokens), it lies below 0.8 of its reference at 39 % of the tokens, so that entering at
+ * 0.8 would freeze 78 % of them. Entering at 0.1 freezes 10 tokens, in two episodes. The price: with five channels,
+ * one loose sensor among four coupled ones often stays above 0.1.
  */
 export const steadyPolicy: Policy = Object.freeze({
   name: 'steady',
@@ -90,7 +92,7 @@ export const steadyPolicy: Policy = Object.freeze({
   partitionsMax: NEVER,
   spikeRateMaxQ15: NEVER,
   leaveQ15: share(8 / 9),
-  relaxSamples: 16,
+  relaxSamples: 4,
   dwellTicks: 10,
 });
 

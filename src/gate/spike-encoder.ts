@@ -5,7 +5,7 @@
  */
 import { assert } from '../engine/limits.ts';
 import type { Channel, SpikeSettings } from '../engine/model.ts';
-import { decayOfHalfLife, wholeIntervals, wholePower } from './decay.ts';
+import { Decay, wholeIntervals } from './decay.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
 
 /** Half-life, in intervals, of the moving average behind `rateQ15`. */
@@ -58,9 +58,9 @@ export class SpikeEncoder {
   /** What the model last saw of each channel, NaN before its first value. */
   readonly #reference: Float64Array;
   readonly #sinceFired: Float64Array;
-  readonly #rateDecay = decayOfHalfLife(RATE_HALF_LIFE);
-  /** Boxed numbers would be allocated anew on each write; array elements are not. [since token, rate]. */
-  readonly #state = new Float64Array(2);
+  readonly #rateDecay = new Decay(RATE_HALF_LIFE);
+  #sinceToken = 0;
+  #rate = 0;
 
   /** 1..64 channels; throws RangeError if the settings do not fit them. */
   constructor(channels: readonly Channel[], settings: SpikeSettings) {
@@ -83,7 +83,8 @@ export class SpikeEncoder {
   reset(): void {
     this.#reference.fill(Number.NaN);
     this.#sinceFired.fill(Number.POSITIVE_INFINITY);
-    this.#state.fill(0);
+    this.#sinceToken = 0;
+    this.#rate = 0;
   }
 
   /**
@@ -100,56 +101,57 @@ export class SpikeEncoder {
     assert(frame.values.length === this.#channels, 'a frame has one value per channel');
     assert(packet.firedMask.length === this.#channels, 'a spike packet has one flag per channel');
     assert(elapsedIntervals >= 0, 'time never runs backwards');
-    this.#state[0]! += elapsedIntervals;
+    this.#sinceToken += elapsedIntervals;
     packet.firedCount = 0;
     packet.noveltyQ15 = 0;
     packet.topCount = 0;
     for (let channel = 0; channel < this.#channels; channel++) {
       this.#sinceFired[channel]! += elapsedIntervals;
-      this.#encodeChannel(channel, frame.values[channel]!, packet);
+      this.#encodeChannel(channel, frame.values, packet);
     }
     packet.fired = packet.firedCount > 0;
-    packet.rateQ15 = this.#updateRate(packet.firedCount / this.#channels, elapsedIntervals);
+    this.#updateRate(elapsedIntervals, packet);
     if (packet.fired) this.#remember(frame.values);
   }
 
-  #encodeChannel(channel: number, value: number, packet: SpikePacket): void {
+  // Values are passed in their array: a double that is passed by itself is allocated.
+  #encodeChannel(channel: number, values: Float64Array, packet: SpikePacket): void {
     packet.firedMask[channel] = 0;
-    if (!Number.isFinite(value)) return;
-    const novelty = this.#noveltyQ15(channel, value);
+    if (!Number.isFinite(values[channel]!)) return;
+    const novelty = this.#noveltyQ15(channel, values);
     if (novelty > packet.noveltyQ15) packet.noveltyQ15 = novelty;
-    if (!this.#fires(channel, value)) return;
+    if (!this.#fires(channel, values)) return;
     packet.firedMask[channel] = 1;
     packet.firedCount++;
     this.#sinceFired[channel] = 0;
     insertTop(packet, channel, novelty);
   }
 
-  #fires(channel: number, value: number): boolean {
+  #fires(channel: number, values: Float64Array): boolean {
     const reference = this.#reference[channel]!;
     if (Number.isNaN(reference)) return true;
     if (this.#sinceFired[channel]! < this.#refractory[channel]!) return false;
-    return (
-      Math.abs(value - reference) >= this.#delta[channel]! || this.#state[0]! >= this.#heartbeat[channel]!
-    );
+    const hasMoved = Math.abs(values[channel]! - reference) >= this.#delta[channel]!;
+    return hasMoved || this.#sinceToken >= this.#heartbeat[channel]!;
   }
 
   /** What was expected is the reference; before a channel's first value, its centre. */
-  #noveltyQ15(channel: number, value: number): number {
+  #noveltyQ15(channel: number, values: Float64Array): number {
     const reference = this.#reference[channel]!;
     const expected = Number.isNaN(reference) ? this.#center[channel]! : reference;
-    return Math.min(Math.round(Math.abs(value - expected) * this.#noveltyScale[channel]!), Q15_ONE);
+    const distance = Math.abs(values[channel]! - expected);
+    return Math.min(Math.round(distance * this.#noveltyScale[channel]!), Q15_ONE);
   }
 
-  #updateRate(firedFraction: number, elapsedIntervals: number): number {
-    const keep = wholePower(this.#rateDecay, Math.max(1, wholeIntervals(elapsedIntervals)));
-    const rate = this.#state[1]! * keep + firedFraction * (1 - keep);
-    this.#state[1] = rate;
-    return Math.round(rate * Q15_ONE);
+  #updateRate(elapsedIntervals: number, packet: SpikePacket): void {
+    this.#rateDecay.forget(Math.max(1, wholeIntervals(elapsedIntervals)));
+    const keep = this.#rateDecay.left[0]!;
+    this.#rate = this.#rate * keep + (packet.firedCount / this.#channels) * (1 - keep);
+    packet.rateQ15 = Math.round(this.#rate * Q15_ONE);
   }
 
   #remember(values: Float64Array): void {
-    this.#state[0] = 0;
+    this.#sinceToken = 0;
     for (let channel = 0; channel < this.#channels; channel++) {
       if (Number.isFinite(values[channel]!)) this.#reference[channel] = values[channel]!;
     }

@@ -8,11 +8,16 @@ const RANGE = 700;
 const HALVINGS = 12;
 const TERMS = 12;
 
-/** Relative error below 1e-12 for |x| <= 700, beyond which x is clamped. NaN stays NaN. */
-export function exponential(x: number): number {
-  const small = Math.max(-RANGE, Math.min(RANGE, x)) / 2 ** HALVINGS;
-  let sum = 1;
-  for (let term = TERMS; term > 0; term--) sum = 1 + (small / term) * sum;
-  for (let halving = 0; halving < HALVINGS; halving++) sum *= sum;
-  return sum;
+/**
+ * Replaces each x of `values` by e^x. Relative error below 1e-12 for |x| <= 700, beyond which x is clamped; NaN stays
+ * NaN. In place: a returned double would be allocated.
+ */
+export function exponentiate(values: Float64Array): void {
+  for (let index = 0; index < values.length; index++) {
+    const small = Math.max(-RANGE, Math.min(RANGE, values[index]!)) / 2 ** HALVINGS;
+    let power = 1;
+    for (let term = TERMS; term > 0; term--) power = 1 + (small / term) * power;
+    for (let halving = 0; halving < HALVINGS; halving++) power *= power;
+    values[index] = power;
+  }
 }

@@ -1,7 +1,7 @@
 /** What the model's logits mean, held until the next token: never zeros, never a guess presented as a reading. */
 import { assert, LOGIT_ONE } from '../engine/limits.ts';
-import type { Channel, ModelMeaning } from '../engine/model.ts';
-import { exponential } from './exponential.ts';
+import type { ModelMeaning } from '../engine/model.ts';
+import { exponentiate } from './exponential.ts';
 
 /** The log of a predicted scale is clamped to this on both sides, before it becomes a scale. */
 export const LOG_SCALE_MAX = 16;
@@ -12,6 +12,10 @@ export class Output {
   readonly kind: 'classify' | 'anomaly' | 'forecast';
   /** Whether there was a token yet; until then every other field says nothing. */
   hasValue = false;
+  /** classify: the class; anomaly: the channel with the largest term of the score, -1 without one; forecast: -1. */
+  topIndex = -1;
+  /** classify: probability of the class; anomaly: the score; forecast: 0, as before the first token. */
+  confidence = 0;
   /** Whether this tick was skipped, so that the output is that of an earlier token. */
   isHeld = false;
   /** Intervals since the token that the output comes from; 0 at a token. */
@@ -29,8 +33,6 @@ export class Output {
   score = Number.NaN;
   /** anomaly: whether `score` reaches the model's threshold. */
   anomaly = false;
-  /** anomaly: the channel with the largest term of `score`; -1 if there is none. */
-  channelIndex = -1;
 
   /**
    * forecast: [channels x horizon], channel-major, physical units: the ticks after the token.
@@ -39,9 +41,10 @@ export class Output {
   readonly values: Float64Array;
 
   readonly #meaning: ModelMeaning;
-  /** anomaly: predicted mean and log scale per channel, normalised. */
+  /** anomaly: predicted mean, log scale and 1 / scale per channel, normalised. */
   readonly #means: Float64Array;
   readonly #logScales: Float64Array;
+  readonly #inverseScales: Float64Array;
 
   constructor(meaning: ModelMeaning) {
     const { task, channels } = meaning;
@@ -50,7 +53,8 @@ export class Output {
     this.kind = task.kind;
     this.probabilities = new Float64Array(task.kind === 'classify' ? task.classes.length : 0);
     this.#means = new Float64Array(task.kind === 'anomaly' ? count : 0);
-    this.#logScales = new Float64Array(task.kind === 'anomaly' ? count : 0);
+    this.#logScales = new Float64Array(this.#means.length);
+    this.#inverseScales = new Float64Array(this.#means.length);
     const horizon = task.kind === 'forecast' ? task.horizon : task.kind === 'anomaly' ? 1 : 0;
     this.values = new Float64Array(horizon * count);
   }
@@ -58,13 +62,14 @@ export class Output {
   /** As before the first token. */
   reset(): void {
     this.hasValue = false;
+    this.topIndex = -1;
+    this.confidence = 0;
     this.isHeld = false;
     this.ageIntervals = 0;
     this.classIndex = -1;
     this.probabilities.fill(0);
     this.score = Number.NaN;
     this.anomaly = false;
-    this.channelIndex = -1;
     this.values.fill(0);
   }
 
@@ -84,85 +89,73 @@ export class Output {
     this.ageIntervals = 0;
   }
 
-  /** classify: the class; anomaly: the most surprising channel; forecast: -1. */
-  get topIndex(): number {
-    return this.kind === 'classify' ? this.classIndex : this.channelIndex;
-  }
-
-  /** classify: probability of the class; anomaly: the score; forecast: 0. */
-  get confidence(): number {
-    if (this.kind === 'anomaly') return this.score;
-    return this.kind === 'classify' && this.hasValue ? this.probabilities[this.classIndex]! : 0;
-  }
-
   #classify(logits: Int32Array): void {
     const { probabilities } = this;
     assert(logits.length === probabilities.length, 'one logit per class');
     let top = 0;
     for (let index = 1; index < logits.length; index++) if (logits[index]! > logits[top]!) top = index;
-    let total = 0;
     for (let index = 0; index < logits.length; index++) {
-      const weight = exponential((logits[index]! - logits[top]!) / LOGIT_ONE);
-      probabilities[index] = weight;
-      total += weight;
+      probabilities[index] = (logits[index]! - logits[top]!) / LOGIT_ONE;
     }
+    exponentiate(probabilities);
+    let total = 0;
+    for (let index = 0; index < probabilities.length; index++) total += probabilities[index]!;
     for (let index = 0; index < probabilities.length; index++) probabilities[index]! /= total;
     this.classIndex = top;
+    this.topIndex = top;
+    this.confidence = probabilities[top]!;
   }
 
   #predict(logits: Int32Array, values: Float64Array): void {
-    const { channels } = this.#meaning;
-    const count = channels.length;
+    const count = this.#means.length;
     assert(logits.length === 2 * count, 'a mean and a log scale per channel');
     if (this.hasValue) this.#judge(values);
+    this.confidence = this.score;
     for (let channel = 0; channel < count; channel++) {
-      this.#means[channel] = logits[channel]! / LOGIT_ONE;
       const logScale = logits[count + channel]! / LOGIT_ONE;
       this.#logScales[channel] = Math.max(-LOG_SCALE_MAX, Math.min(LOG_SCALE_MAX, logScale));
-      this.values[channel] = denormalise(channels[channel]!, this.#means[channel]!);
+      this.#inverseScales[channel] = -this.#logScales[channel]!;
+      this.#means[channel] = logits[channel]! / LOGIT_ONE;
+      const { center, scale } = this.#meaning.channels[channel]!;
+      this.values[channel] = center + scale * this.#means[channel]!;
     }
+    exponentiate(this.#inverseScales);
   }
 
-  /** Scores what came against the prediction. With no value known there is nothing to score: the last one stays. */
+  /**
+   * Scores what came by the Laplace density of the prediction. With no value known there is nothing to score: the
+   * last score stays.
+   */
   #judge(values: Float64Array): void {
-    const { task } = this.#meaning;
     let sum = 0;
     let known = 0;
     let worst = Number.NEGATIVE_INFINITY;
-    let worstChannel = -1;
     for (let channel = 0; channel < values.length; channel++) {
       if (!Number.isFinite(values[channel]!)) continue;
-      const surprise = this.#surprise(channel, values[channel]!);
+      const { center, scale } = this.#meaning.channels[channel]!;
+      const distance = Math.abs((values[channel]! - center) / scale - this.#means[channel]!);
+      const surprise = distance * this.#inverseScales[channel]! + this.#logScales[channel]! + LOG_TWO;
       known++;
       sum += surprise;
       if (surprise <= worst) continue;
       worst = surprise;
-      worstChannel = channel;
+      this.topIndex = channel;
     }
-    if (known === 0) return;
-    this.score = sum / known;
-    this.channelIndex = worstChannel;
-    this.anomaly = task.kind === 'anomaly' && this.score >= task.threshold;
+    if (known > 0) this.#setScore(sum / known);
   }
 
-  /** Negative log of the Laplace density with the predicted mean and scale, in nats. */
-  #surprise(channel: number, value: number): number {
-    const { center, scale } = this.#meaning.channels[channel]!;
-    const distance = Math.abs((value - center) / scale - this.#means[channel]!);
-    const logScale = this.#logScales[channel]!;
-    return distance * exponential(-logScale) + logScale + LOG_TWO;
+  #setScore(score: number): void {
+    const { task } = this.#meaning;
+    this.score = score;
+    this.anomaly = task.kind === 'anomaly' && score >= task.threshold;
   }
 
   #forecast(logits: Int32Array): void {
     const { channels, task } = this.#meaning;
     assert(task.kind === 'forecast' && logits.length === this.values.length, 'one logit per forecast value');
     for (let index = 0; index < logits.length; index++) {
-      const channel = channels[Math.floor(index / task.horizon)]!;
-      this.values[index] = denormalise(channel, logits[index]! / LOGIT_ONE);
+      const { center, scale } = channels[Math.floor(index / task.horizon)]!;
+      this.values[index] = center + (scale * logits[index]!) / LOGIT_ONE;
     }
   }
-}
-
-function denormalise(channel: Channel, normalised: number): number {
-  return channel.center + channel.scale * normalised;
 }

@@ -203,7 +203,7 @@ export class Pipeline {
     witness.macs = engine.stats.macs;
     witness.kvReads = engine.stats.kvReads;
     witness.kvWrites = engine.stats.kvWrites;
-    witness.logitsHash = hashLogits(engine.logits);
+    witness.logitsHash = hashLogits(engine.logits) >>> 0;
     witness.topIndex = this.output.topIndex;
     witness.score = this.output.confidence;
   }

@@ -163,7 +163,7 @@ function componentsByFlooding(graph: number[][], threshold: number): number {
 
 describe('Coherence', () => {
   it('is near 1 - shrinkage when all move as one', () => {
-    const packet = measureAll(new Coherence(channelsOf(5)), driven(1, 5, 200, 0));
+    const packet = measureAll(new Coherence(channelsOf(5)), driven(1, 5, 300, 0));
     expect(packet.lambdaQ15 / Q15_ONE).toBeCloseTo(0.9, 4);
     expect(packet).toMatchObject({ ready: true, partitionCount: 1, boundaryEdges: 4 });
   });
@@ -226,24 +226,26 @@ describe('Coherence', () => {
     });
   });
 
-  it('is ready after two half-lives and 16 samples of reference, not sooner', () => {
+  it('is ready after two half-lives and 8 samples of the reference, a half-life apart', () => {
     const coherence = new Coherence(channelsOf(3));
     const packet = makeGatePacket();
-    const ready = driven(1, 3, 200, 0.5).map((values, tick) => {
+    const ready = driven(1, 3, 400, 0.5).map((values, tick) => {
       coherence.observe(frameOf(values), tick === 0 ? 0 : 1);
       coherence.measure(true, packet);
       return packet.ready;
     });
-    expect(ready.indexOf(true)).toBe(2 * halfLife - 1 + 15);
+    expect(ready.indexOf(true)).toBe(2 * halfLife - 1 + 7 * halfLife);
     expect(ready.lastIndexOf(false)).toBe(ready.indexOf(true) - 1);
   });
 
   it('takes its reference from normal samples, and gives in to a state that lasts', () => {
     const coherence = new Coherence(channelsOf(4));
-    const reference = measureAll(coherence, driven(1, 4, 300, 0.2)).lambdaReferenceQ15;
-    const loud = driven(2, 4, 300, 3);
-    expect(measureAll(coherence, loud.slice(0, 60), false).lambdaReferenceQ15).toBe(reference);
-    expect(measureAll(coherence, loud.slice(60), false).lambdaReferenceQ15).toBeLessThan(0.5 * reference);
+    const reference = measureAll(coherence, driven(1, 4, 600, 0.2)).lambdaReferenceQ15;
+    const loud = driven(2, 4, 60 * halfLife, 3);
+    const patience = 30 * halfLife;
+    expect(measureAll(coherence, loud.slice(0, patience), false).lambdaReferenceQ15).toBe(reference);
+    const given = measureAll(coherence, loud.slice(patience), false);
+    expect(given.lambdaReferenceQ15).toBeLessThan(0.5 * reference);
   });
 
   it('remembers the previous sample, and nothing after reset', () => {
