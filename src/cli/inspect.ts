@@ -6,6 +6,8 @@ import type { Model, ModelMeaning, Task } from '../engine/model.ts';
 import { tensorList } from '../engine/model-file.ts';
 import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
 import { readModel } from './files.ts';
+import { alignColumns } from './terminal/columns.ts';
+import { grouped } from './terminal/text.ts';
 
 export const command: Command = {
   name: 'inspect',
@@ -166,22 +168,4 @@ function count(number: number, noun: string): string {
 
 function short(value: number): string {
   return String(Number(value.toPrecision(6)));
-}
-
-function grouped(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ' ');
-}
-
-/** Pads the cells of each column to one width: numbers to the right, the last column not at all if it is text. */
-export function alignColumns(rows: readonly (readonly string[])[]): string[] {
-  const columns = Math.max(0, ...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, at) =>
-    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, at) => (/^[\d .+-]+$/.test(cell) ? cell.padStart(widths[at]!) : cell.padEnd(widths[at]!)))
-      .join('  ')
-      .trimEnd(),
-  );
 }

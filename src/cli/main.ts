@@ -3,7 +3,12 @@ import { isMainThread, workerData } from 'node:worker_threads';
 import { type CommandTable, dispatch } from './dispatch.ts';
 
 const commands: CommandTable = {
+  run: () => import('./run.ts'),
+  demo: () => import('./demo.ts'),
+  eval: () => import('./eval.ts'),
   inspect: () => import('./inspect.ts'),
+  validate: () => import('./validate.ts'),
+  replay: () => import('./replay.ts'),
 };
 
 /** `dormouse eval ... | head` is no failure: whoever reads has seen enough. */

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
-import { alignColumns, command, describe as describeModel, inspect } from '../../src/cli/inspect.ts';
+import { command, describe as describeModel, inspect } from '../../src/cli/inspect.ts';
+import { alignColumns } from '../../src/cli/terminal/columns.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
@@ -41,7 +42,7 @@ describe('inspect', () => {
     expect(text).toMatch(/\n {2}total +(\d+ )?65 536\n|\n {2}total +65 536\n/);
     expect(text).toMatch(/\n {2}3 skip +0 +0 +0 +0 +0\n/);
     expect(text).toMatch(/\n {2}layers\.1\.feed_forward\.down\.weight +I8 +\[16, 32\]\n/);
-    expect(lines.at(-1)).toBe('  made  at random, for tests');
+    expect(lines.at(-1)).toBe(`  made  ${tinyModel().meaning.provenance.made}`);
   });
 });
 

@@ -1,6 +1,5 @@
 /** Gathers what the live view shows: told of every tick that is played and of every tick that the gateway decides. */
 
-import type { LedgerTotals } from '../../energy/ledger.ts';
 import type { ModelMeaning, Task } from '../../engine/model.ts';
 import { Q15_ONE } from '../../gate/packets.ts';
 import type { Witness } from '../../gate/witness.ts';
@@ -10,6 +9,8 @@ import type { LiveView, TruthView } from './view.ts';
 
 export interface MonitorOptions {
   readonly meaning: ModelMeaning;
+  /** Names of the played channels, in the order of PlayedTick.values. */
+  readonly played: readonly string[];
   readonly columns: number;
   readonly ticksPerColumn: number;
 }
@@ -37,7 +38,10 @@ export class Monitor {
   macsDense = 0;
   readonly #options: MonitorOptions;
   readonly #history: History;
+  /** Place of each of the model's channels among the played ones. */
+  readonly #places: readonly number[];
   #played: PlayedTick[] = [];
+  #firstMs = Number.NaN;
   #current: PlayedTick | undefined;
   #lambda = { ready: false, value: Number.NaN, reference: Number.NaN, trust: 'allow', reason: 'none' };
   #output = { index: -1, score: Number.NaN };
@@ -45,6 +49,7 @@ export class Monitor {
   constructor(options: MonitorOptions) {
     this.#options = options;
     const series = channelSeries + 2 * options.meaning.channels.length;
+    this.#places = options.meaning.channels.map(({ name }) => options.played.indexOf(name));
     this.#history = new History(options.columns, options.ticksPerColumn, series);
   }
 
@@ -53,8 +58,19 @@ export class Monitor {
     return this.ticks - this.tiers[3];
   }
 
+  /** Ticks that were played and not yet decided. */
+  get undecided(): number {
+    return this.#played.length;
+  }
+
+  /** Time that passed in the readings that were decided. */
+  get playedMs(): number {
+    return this.#current === undefined ? 0 : this.#current.timeMs - this.#firstMs;
+  }
+
   /** A tick on its way to the gateway. */
   played(tick: PlayedTick): void {
+    if (Number.isNaN(this.#firstMs)) this.#firstMs = tick.timeMs;
     this.#played.push(tick);
     if (this.#played.length > playedMax) this.#played.shift();
   }
@@ -110,11 +126,15 @@ export class Monitor {
   }
 
   #addChannels(witness: Witness): void {
-    const { channels } = this.#options.meaning;
-    for (let channel = 0; channel < channels.length; channel++) {
-      this.#history.add(channelSeries + 2 * channel, this.#current?.values[channel] ?? Number.NaN);
+    for (let channel = 0; channel < witness.channels; channel++) {
+      this.#history.add(channelSeries + 2 * channel, this.#value(channel));
       if (witness.fired(channel)) this.#history.add(channelSeries + 2 * channel + 1, 1);
     }
+  }
+
+  /** The played value of a channel of the model. */
+  #value(channel: number): number {
+    return this.#current?.values[this.#places[channel]!] ?? Number.NaN;
   }
 
   view(frame: Frame): LiveView {
@@ -128,7 +148,7 @@ export class Monitor {
       channels: meaning.channels.map(({ name, unit }, channel) => ({
         name,
         unit,
-        value: this.#current?.values[channel] ?? Number.NaN,
+        value: this.#value(channel),
         trace: history.means(channelSeries + 2 * channel),
         fired: history.means(channelSeries + 2 * channel + 1).map((share) => share || 0),
       })),
@@ -161,12 +181,6 @@ export class Monitor {
       accuracy: this.right / this.scored,
     };
   }
-}
-
-/** What the ledger says, as the view shows it. */
-export function energyOf(totals: LedgerTotals, source: string, target: string): LiveView['energy'] {
-  const { energyJ, energyAboveIdleJ, savedEstimateJ } = totals;
-  return { source, target, totalJ: energyJ, aboveIdleJ: energyAboveIdleJ, savedEstimateJ };
 }
 
 /** From 0 to 1, for the trace: any class but the first; how near to an anomaly. */

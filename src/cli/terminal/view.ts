@@ -53,6 +53,7 @@ export interface EnergyView {
   readonly savedEstimateJ: number;
 }
 
+/** Traces and tiers have one length, oldest column first; of too many the newest are shown. */
 export interface LiveView {
   /** What plays, and through what. */
   readonly title: string;
@@ -100,9 +101,27 @@ export function renderView(
   { columns, rows }: { columns: number; rows: number },
   color: boolean,
 ): string[] {
-  const full = assemble(view, columns, true);
-  const lines = full.length <= rows ? full : assemble(view, columns, false);
+  const shown = newest(view, traceColumns(columns));
+  const full = assemble(shown, columns, true);
+  const lines = full.length <= rows ? full : assemble(shown, columns, false);
   return lines.slice(0, rows).map((line) => renderLine(line, columns, color).trimEnd());
+}
+
+/** The view with traces of at most `columns`, the newest. */
+function newest(view: LiveView, columns: number): LiveView {
+  const cut = (trace: readonly number[]) => trace.slice(-columns);
+  return {
+    ...view,
+    channels: view.channels.map((channel) => ({
+      ...channel,
+      trace: cut(channel.trace),
+      fired: cut(channel.fired),
+    })),
+    tiers: view.tiers.slice(-columns),
+    lambda: { ...view.lambda, trace: cut(view.lambda.trace) },
+    output: { ...view.output, trace: cut(view.output.trace) },
+    truth: view.truth && { ...view.truth, trace: cut(view.truth.trace) },
+  };
 }
 
 function assemble(view: LiveView, columns: number, roomy: boolean): Line[] {
@@ -152,13 +171,14 @@ function channelLines(channel: ChannelView, roomy: boolean): Line[] {
   return [[head, ...joinSpans(spans)]];
 }
 
-/** The deepest tier of each column; a point where every tick was skipped. */
+/** How many of a column's ticks ran the engine, in the colour of the deepest tier; a point where none did. */
 function tierLine({ tiers, ticks, tokens }: LiveView): Line {
   const spans = tiers.map((counts): Span => {
     const deepest = counts.findIndex((count) => count > 0);
     if (deepest < 0) return { text: ' ' };
-    const tier = deepest as Tier;
-    return { text: tier === 3 ? '·' : String(tier), style: tierStyles[tier] };
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    const text = deepest === 3 ? '·' : shareBars([1 - counts[3]! / all]);
+    return { text, style: tierStyles[deepest as Tier] };
   });
   return [row('tier', `skips ${percent(1 - tokens / ticks)}`), ...joinSpans(spans)];
 }

@@ -60,7 +60,7 @@ describe('renderView', () => {
       humidity_ratio 0.00421 kg/kg    ▁▁▁▁▁▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁▁▂▂▃▄▅▅▆▇▇
         spikes                        ▃      ▃      ▃      ▃      ▃      ▃      ▃
 
-      tier    skips 81.2 %            2·········2·········201101101101101101102·······
+      tier    skips 81.2 %            ▁·········▁·········▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁·······
       lambda  0.42 of 0.45            ▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁▁▂▂▃▄▅▅▆▇▇█████
       says    occupied 98 %                                ███████████████████
       truth   occupied                                     ███████████████████
@@ -83,7 +83,7 @@ describe('renderView', () => {
       light              431 lux      ██▇▇▆▅▄▃▃▂▁▁▁▁▁▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁
       co2              1 204 ppm      ▅▄▃▃▂▁▁▁▁▁▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁▁▂▂▃▄
       humidity_ratio 0.00421 kg/kg    ▁▁▁▁▁▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁▁▂▂▃▄▅▅▆▇▇
-      tier    skips 81.2 %            2·········2·········201101101101101101102·······
+      tier    skips 81.2 %            ▁·········▁·········▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁▁▂▁·······
       lambda  0.42 of 0.45            ▁▁▁▂▃▃▄▅▆▆▇███████▇▇▆▅▅▄▃▂▂▁▁▁▁▁▁▁▂▂▃▄▅▅▆▇▇█████
       says    occupied 98 %                                ███████████████████
       truth   occupied                                     ███████████████████
@@ -113,7 +113,7 @@ describe('renderView', () => {
   it('uses escape codes only when colour is wanted', () => {
     const size = { columns: 80, rows: 24 };
     expect(renderView(makeView(), size, false).join('')).not.toContain('\x1b');
-    expect(renderView(makeView(), size, true).join('')).toContain('\x1b[35m0');
+    expect(renderView(makeView(), size, true).join('')).toContain('\x1b[35m▂');
   });
 
   it('says what is not known instead of drawing a number', () => {
