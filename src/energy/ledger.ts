@@ -54,6 +54,8 @@ export interface LedgerOptions {
   readonly wallClockMs?: () => number;
 }
 
+/** Shorter intervals without a tick stay open. */
+const emptyIntervalMinMs = 1000;
 /** Places in the counters of one interval. */
 const macsAt = 4;
 const macsDenseAt = 5;
@@ -141,10 +143,17 @@ export class Ledger implements TickObserver {
   closeInterval(): void {
     if (this.#pending.length >= (this.#options.pendingMax ?? 1440)) return;
     const end = this.#mark();
+    if (!this.#isWorthRecording(end)) return;
     if (this.#options.file !== undefined) this.#pending.push(encodeRecord(this.#record(end)));
     for (let i = 0; i < countersLength; i++) this.#closed[i]! += this.#counters[i]!;
     this.#counters.fill(0);
     this.#interval = end;
+  }
+
+  /** Two flushes in a row, as when a gateway stops, make one record. */
+  #isWorthRecording({ monotonicMs }: IntervalStart): boolean {
+    const ticks = this.#counters[0]! + this.#counters[1]! + this.#counters[2]! + this.#counters[3]!;
+    return ticks > 0 || monotonicMs - this.#interval.monotonicMs >= emptyIntervalMinMs;
   }
 
   /** Closes the interval and writes all that waits. Never rejects: a refusal is counted and the records stay. */

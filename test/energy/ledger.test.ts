@@ -100,6 +100,7 @@ describe('Ledger', () => {
       },
     };
     const { disk, ledger } = make({ meter });
+    ledger.onTick(tick(3));
     await ledger.flush();
     expect(disk.records[0]).toMatchObject({ energyJ: null, energyAboveIdleJ: null, source: 'hwmon' });
   });
@@ -116,7 +117,7 @@ describe('Ledger', () => {
       expect([ledger.writeFailures, ledger.lastFailure, ledger.pending]).toEqual([3, refusal, 3]);
       disk.refusal = undefined;
       await ledger.flush();
-      expect(disk.records.map(({ ticks }) => ticks)).toEqual([1, 2, 3, 0]);
+      expect(disk.records.map(({ ticks }) => ticks)).toEqual([1, 2, 3]);
       expect(ledger.pending).toBe(0);
     },
   );
@@ -141,17 +142,38 @@ describe('Ledger', () => {
     try {
       const { disk, ledger } = make({ intervalMs: 1000, batch: 4 });
       ledger.start();
-      ledger.onTick(tick(3));
-      await vi.advanceTimersByTimeAsync(3500);
+      const pass = async (seconds: number) => {
+        for (let second = 0; second < seconds; second++) {
+          ledger.onTick(tick(3));
+          await vi.advanceTimersByTimeAsync(1000);
+        }
+      };
+      await pass(3);
       expect([disk.writes, ledger.pending]).toEqual([0, 3]);
-      await vi.advanceTimersByTimeAsync(1000);
+      await pass(1);
       expect([disk.writes, ledger.pending]).toEqual([1, 0]);
+      ledger.onTick(tick(3));
       await ledger.stop();
       expect([disk.writes, disk.records.length]).toEqual([2, 5]);
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it('makes one record of two flushes in a row, but records a silent minute', async () => {
+    const { now, disk, ledger } = make();
+    ledger.onTick(tick(3));
+    await ledger.flush();
+    now.wall += 5;
+    await ledger.flush();
+    expect(disk.records.map(({ ticks }) => ticks)).toEqual([1]);
+    now.wall += 60_000;
+    await ledger.flush();
+    expect(disk.records.map(({ ticks, wallMs }) => [ticks, wallMs])).toEqual([
+      [1, 0],
+      [0, 60_005],
+    ]);
   });
 
   it('only sums when it has no file', async () => {
