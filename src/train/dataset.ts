@@ -7,6 +7,9 @@ export interface Dataset {
   readonly train: readonly Series[];
   readonly validation: readonly Series[];
   readonly channels: readonly Channel[];
+  /** Per channel, normalised: the level at which it rests, and how far that wanders through the training rows. */
+  readonly restingLevel: readonly number[];
+  readonly levelDrift: readonly number[];
   readonly intervalMs: number;
   readonly task: Task;
   /** The thresholds that the model ships with. */
@@ -46,10 +49,17 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
       : splitLast(all, settings.validationShare);
   const columns = recording.channels.map((_, channel) => column(train, channel, recording.channels.length));
   const count = recording.channels.length;
+  const channels = recording.channels.map((channel, index) => ({
+    ...channel,
+    ...normaliser(columns[index]!),
+  }));
+  const rows = channels.map((channel, index) => normalised(train, channel, index, count));
   return {
     train,
     validation,
-    channels: recording.channels.map((channel, index) => ({ ...channel, ...normaliser(columns[index]!) })),
+    channels,
+    restingLevel: rows.map(restingLevel),
+    levelDrift: rows.map(levelDrift),
     intervalMs: recording.intervalMs,
     task: taskOf(recording),
     spikes: {
@@ -104,6 +114,48 @@ function normaliser(sorted: Float64Array): { center: number; scale: number } {
   const variance = sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sorted.length;
   const deviation = Math.sqrt(variance);
   return { center: significant(mean), scale: deviation > 0 ? significant(deviation) : 1 };
+}
+
+const DRIFT_BLOCKS = 6;
+const LEVEL_BIN = 0.25;
+
+/** All values of one channel in reading order, normalised, NaN where unknown. */
+function normalised(
+  series: readonly Series[],
+  { center, scale }: Channel,
+  index: number,
+  channels: number,
+): number[] {
+  return series.flatMap((one) =>
+    Array.from({ length: one.rows }, (_, row) => (one.values[row * channels + index]! - center) / scale),
+  );
+}
+
+/**
+ * Standard deviation of the resting level over contiguous blocks of the rows. A level that wanders from block to
+ * block will be elsewhere again when the model is used.
+ */
+export function levelDrift(values: readonly number[]): number {
+  const size = Math.ceil(values.length / DRIFT_BLOCKS);
+  const levels: number[] = [];
+  for (let start = 0; start < values.length; start += size) {
+    levels.push(restingLevel(values.slice(start, start + size)));
+  }
+  const mean = levels.reduce((sum, level) => sum + level, 0) / levels.length;
+  return Math.sqrt(levels.reduce((sum, level) => sum + (level - mean) ** 2, 0) / levels.length);
+}
+
+/** The middle of the fullest bin, a quarter of a standard deviation wide. */
+export function restingLevel(values: readonly number[]): number {
+  const counts = new Map<number, number>();
+  let fullest = 0;
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    const bin = Math.floor(value / LEVEL_BIN);
+    counts.set(bin, (counts.get(bin) ?? 0) + 1);
+    if (counts.get(bin)! > (counts.get(fullest) ?? 0)) fullest = bin;
+  }
+  return (fullest + 0.5) * LEVEL_BIN;
 }
 
 /** Interquartile range; of a channel that rests for most of the time, the standard deviation. */

@@ -13,8 +13,10 @@ export interface SampleSettings {
   readonly holdMax: number;
   /** Probability that the last layer is left out for a sequence. */
   readonly layerDropout: number;
-  /** Standard deviations by which a channel's level is shifted for a whole sequence. */
+  /** A channel's level is shifted for a whole sequence, by a normal number times this times its level drift. */
   readonly levelJitter: number;
+  /** A channel's excursions from its resting level grow for a whole sequence by e to this times a normal number. */
+  readonly gainJitter: number;
   /** Probability that a channel is blank for a whole sequence. */
   readonly channelDropout: number;
 }
@@ -34,12 +36,12 @@ export function sampleBatch(
     const { start, count, end } = drawWindow(pool, shape.length, random);
     const first = sequence * shape.length;
     copyFeatures(workspace, pool, first, start, count, shape.length);
-    const shifts = augment(workspace, pool, first, count, settings, random);
+    const distortions = augment(workspace, pool, first, count, settings, random);
     total += fillTargets(
       workspace,
       pool,
       { first, start, count, end, length: shape.length },
-      shifts,
+      distortions,
       settings,
     );
   }
@@ -88,7 +90,13 @@ function copyFeatures(
   view.set(pool.features.subarray(start * width, (start + count) * width));
 }
 
-/** Shifts levels and blanks channels; returns the shifts in standard deviations. */
+/** What happened to a channel for a sequence: z becomes gain z + shift. */
+interface Distortion {
+  readonly gain: number;
+  readonly shift: number;
+}
+
+/** Distorts and blanks channels; returns what was done to each, so that targets can follow. */
 function augment(
   workspace: Workspace,
   pool: TokenPool,
@@ -96,21 +104,32 @@ function augment(
   count: number,
   settings: SampleSettings,
   random: Random,
-): Float64Array {
-  const shifts = new Float64Array(pool.channels);
+): Distortion[] {
   const view = featureView(workspace, first, count, pool.featureCount);
-  for (let channel = 0; channel < pool.channels; channel++) {
-    const shift = settings.levelJitter * random.normal();
+  return pool.levelDrift.map((drift, channel) => {
+    const gain = Math.exp(settings.gainJitter * random.normal());
+    const moved = settings.levelJitter * drift * random.normal();
+    const shift = moved + (1 - gain) * pool.restingLevel[channel]!;
     const blank = random.uniform() < settings.channelDropout;
-    shifts[channel] = shift;
     for (let at = FEATURES_PER_CHANNEL * channel; at < view.length; at += pool.featureCount) {
-      const level = view[at]! + Math.round(shift * FEATURE_ONE);
-      view[at] = blank ? 0 : Math.max(-FEATURE_MAX, Math.min(FEATURE_MAX, level));
-      if (blank) view[at + 1] = view[at + 2] = 0;
+      if (blank) view.fill(0, at, at + 3);
+      else distort(view, at, gain, shift);
     }
-  }
-  return shifts;
+    return { gain, shift };
+  });
 }
+
+/** Value and change, as the feature encoder would have made them. */
+function distort(view: Int16Array, at: number, gain: number, shift: number): void {
+  view[at] = clampFeature(gain * view[at]! + shift * FEATURE_ONE);
+  view[at + 1] = clampFeature(gain * view[at + 1]!);
+}
+
+function clampFeature(value: number): number {
+  return Math.max(-FEATURE_MAX, Math.min(FEATURE_MAX, Math.round(value)));
+}
+
+const UNDISTORTED: Distortion = { gain: 1, shift: 0 };
 
 interface Placement extends Window {
   readonly first: number;
@@ -121,7 +140,7 @@ function fillTargets(
   workspace: Workspace,
   pool: TokenPool,
   { first, start, count, end, length }: Placement,
-  shifts: Float64Array,
+  distortions: readonly Distortion[],
   settings: SampleSettings,
 ): number {
   const size = workspace.targetSize;
@@ -131,7 +150,7 @@ function fillTargets(
   for (let token = 0; token < count; token++) {
     const tick = pool.ticks[start + token]!;
     const row = targets.subarray(token * size, (token + 1) * size);
-    if (!writeTarget(workspace, pool, tick, end, shifts, row)) continue;
+    if (!writeTarget(workspace, pool, tick, end, distortions, row)) continue;
     weights[token] = Math.min(settings.holdMax, pool.hold[start + token]!);
     total += weights[token]!;
   }
@@ -144,7 +163,7 @@ export function writeTarget(
   pool: TokenPool,
   tick: number,
   end: number,
-  shifts: Float64Array | null,
+  distortions: readonly Distortion[] | null,
   row: Float32Array,
 ): boolean {
   if (workspace.kind === 'classify') {
@@ -154,9 +173,10 @@ export function writeTarget(
   const horizon = workspace.kind === 'anomaly' ? 1 : row.length / pool.channels;
   const ticks = Math.min(horizon, end - tick - 1);
   for (let channel = 0; channel < pool.channels; channel++) {
+    const { gain, shift } = distortions?.[channel] ?? UNDISTORTED;
     for (let ahead = 0; ahead < ticks; ahead++) {
       const value = pool.values[(tick + 1 + ahead) * pool.channels + channel]!;
-      row[channel * horizon + ahead] = value + (shifts?.[channel] ?? 0);
+      row[channel * horizon + ahead] = gain * value + shift;
     }
   }
   return ticks > 0;

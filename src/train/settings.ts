@@ -21,6 +21,7 @@ export interface TrainingSettings {
   readonly exitScale: number;
   readonly layerDropout: number;
   readonly levelJitter: number;
+  readonly gainJitter: number;
   readonly channelDropout: number;
   readonly holdMax: number;
   readonly optimiser: OptimiserSettings;
@@ -45,7 +46,8 @@ export const defaultSettings: TrainingSettings = {
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,
-  levelJitter: 0.1,
+  levelJitter: 1,
+  gainJitter: 0.2,
   channelDropout: 0.1,
   holdMax: 1,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },

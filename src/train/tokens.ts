@@ -54,6 +54,9 @@ export function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings
 export interface TokenPool {
   readonly featureCount: number;
   readonly channels: number;
+  /** [channels], see Dataset. */
+  readonly restingLevel: readonly number[];
+  readonly levelDrift: readonly number[];
   /** [tokens, featureCount]. */
   readonly features: Int16Array;
   /** [tokens]: tick in the arrays below. */
@@ -114,6 +117,8 @@ function joinStreams(
   const pool: TokenPool = {
     featureCount: width,
     channels,
+    restingLevel: dataset.restingLevel,
+    levelDrift: dataset.levelDrift,
     features: new Int16Array(new SharedArrayBuffer(2 * tokens * width)),
     ticks: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     hold: new Int32Array(new SharedArrayBuffer(4 * tokens)),
