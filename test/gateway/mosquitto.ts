@@ -53,6 +53,8 @@ export class Mosquitto {
       'autosave_interval 1',
       'max_queued_messages 0',
       'log_dest none',
+      // Started as root it would become another user, who may not write here.
+      ...(process.getuid?.() === 0 ? ['user root'] : []),
     ];
     writeFileSync(this.#config, `${lines.join('\n')}\n`);
   }
