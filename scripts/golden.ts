@@ -11,10 +11,16 @@ const FULL_STEPS = 100_000;
 
 if (process.argv.includes('--write')) {
   const vectors = [SHORT_STEPS, FULL_STEPS].map((steps) => ({ steps, sha256: goldenHash(steps, 'truth') }));
-  writeFileSync('test/vectors/golden.json', `${JSON.stringify({ generator: 'scripts/golden.ts --write', vectors }, null, 2)}\n`);
+  writeFileSync(
+    'test/vectors/golden.json',
+    `${JSON.stringify({ generator: 'scripts/golden.ts --write', vectors }, null, 2)}\n`,
+  );
 } else {
   const steps = Number(process.argv[2] ?? SHORT_STEPS);
   const wasm = kernelNames.filter((name) => name !== 'truth');
-  const hashes = wasm.map((kernel) => ({ kernel, sha256: isTrusted(kernel) ? goldenHash(steps, kernel) : null }));
+  const hashes = wasm.map((kernel) => ({
+    kernel,
+    sha256: isTrusted(kernel) ? goldenHash(steps, kernel) : null,
+  }));
   process.stdout.write(`${JSON.stringify({ node: process.version, arch: process.arch, steps, hashes })}\n`);
 }

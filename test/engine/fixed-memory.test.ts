@@ -23,7 +23,7 @@ test.skipIf(collect === undefined)(
     const bytesBefore = engine.memory.buffer.byteLength;
     run(100_000);
     expect(
-      allocatedPerStep(() => run(20_000), 20_000),
+      allocatedPerStep(() => run(200_000), 200_000),
       'bytes allocated per step, collected or not',
     ).toBeLessThan(1);
     collect!();
