@@ -5,11 +5,11 @@
 
 /** e^x overflows a double above this and is zero to it below the negative. */
 const RANGE = 700;
-const HALVINGS = 12;
-const TERMS = 12;
+const HALVINGS = 10;
+const TERMS = 16;
 
 /**
- * Replaces each x of `values` by e^x. Relative error below 1e-12 for |x| <= 700, beyond which x is clamped; NaN stays
+ * Replaces each x of `values` by e^x. Relative error below 5e-13 for |x| <= 700, beyond which x is clamped; NaN stays
  * NaN. In place: a returned double would be allocated.
  */
 export function exponentiate(values: Float64Array): void {

@@ -12,7 +12,7 @@ describe('exponentiate', () => {
   it('is e^x, to 12 digits', () => {
     fc.assert(
       fc.property(fc.double({ min: -700, max: 700, noNaN: true }), (x) => {
-        expect(Math.abs(exponential(x) / Math.exp(x) - 1)).toBeLessThan(1e-12);
+        expect(Math.abs(exponential(x) / Math.exp(x) - 1)).toBeLessThan(5e-13);
       }),
       { seed: 20260101 },
     );
@@ -29,9 +29,9 @@ describe('exponentiate', () => {
   it('keeps its bits: golden values', () => {
     expect([1, -1, 10, -0.001].map(exponential)).toMatchInlineSnapshot(`
       [
-        2.718281828457443,
-        0.3678794411714939,
-        22026.465794817093,
+        2.718281828458697,
+        0.36787944117145366,
+        22026.46579480716,
         0.9990004998334132,
       ]
     `);

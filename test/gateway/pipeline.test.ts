@@ -58,7 +58,7 @@ describe('Pipeline', () => {
     expect(first).toMatchObject({ firedCount: 2, layers: 2, elapsedIntervals: 0 });
     const output = {
       classIndex: pipeline.output.classIndex,
-      probabilities: [...pipeline.output.probabilities],
+      probabilities: Float64Array.from(pipeline.output.probabilities),
     };
     for (let tick = 1; tick <= 5; tick++) {
       const witness = next(pipeline, [20.4, 40.4]);
@@ -325,6 +325,6 @@ describe('Pipeline, in steady state', () => {
     });
     expect(bytes).toBeLessThan(1);
     expect(pipeline.counters.frames).toBe(100_000);
-    expect(pipeline.counters.skips).toBe(options.gating === false ? 0 : expect.any(Number));
+    expect(pipeline.counters.skips > 10_000).toBe(options.gating !== false);
   });
 });
