@@ -9,6 +9,7 @@ const commands: CommandTable = {
   inspect: () => import('./inspect.ts'),
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
+  bench: () => import('./bench.ts'),
 };
 
 /** `dormouse eval ... | head` is no failure: whoever reads has seen enough. */

@@ -46,7 +46,9 @@ describe('the program', () => {
   it('lists every command, and each explains itself', () => {
     const { stdout } = run(['--help']);
     const names = [...stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, name]) => name!);
-    expect(names).toEqual(expect.arrayContaining(['run', 'demo', 'eval', 'inspect', 'validate', 'replay']));
+    expect(names).toEqual(
+      expect.arrayContaining(['run', 'demo', 'eval', 'inspect', 'validate', 'replay', 'bench']),
+    );
     for (const name of names) {
       const { status, stdout: usage } = run([name, '--help']);
       expect([status, usage.split('\n')[0]]).toEqual([0, expect.stringContaining(`dormouse ${name}`)]);
