@@ -62,7 +62,7 @@ function outputOf(output: Output, { task, channels }: ModelMeaning): JsonObject 
     return {
       anomaly: output.anomaly,
       score: Number.isFinite(output.score) ? output.score : null,
-      channel: channels[output.channelIndex]?.name ?? null,
+      channel: channels[output.topIndex]?.name ?? null,
       predicted: Object.fromEntries(channels.map(({ name }, i) => [name, output.values[i]!])),
     };
   }

@@ -124,7 +124,7 @@ export class Collector {
     this.client.on('error', () => {});
     this.client.on('message', (topic, payload, { retain }) => {
       this.messages.push({ topic, payload: payload.toString(), retain });
-      if (!topic.endsWith('/state') || retain) return;
+      if (!topic.endsWith('/state')) return;
       const result = JSON.parse(payload.toString()) as Result;
       this.results.set(result.sequence, result);
     });

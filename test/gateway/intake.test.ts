@@ -1,0 +1,109 @@
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { Intake } from '../../src/gateway/intake.ts';
+import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { Fixture } from './fixture.ts';
+
+const fixture = new Fixture();
+afterAll(() => fixture.remove());
+
+let acknowledged: number;
+let ticks: number[];
+beforeEach(() => {
+  acknowledged = 0;
+  ticks = [];
+});
+
+function makeIntake(overrides: Record<string, unknown> = {}) {
+  const { config } = loadGatewayConfig(fixture.writeConfig('mqtt://127.0.0.1:1', overrides));
+  return new Intake({
+    config,
+    channels: 2,
+    clock: { nowMs: () => 0 },
+    onFrame: ({ timeMs }) => void ticks.push(timeMs),
+    onProblem: () => {},
+    onUnrouted: () => {},
+  });
+}
+
+function receive(intake: Intake, timeMs: number, retained = false) {
+  const payload = Buffer.from(JSON.stringify({ time: timeMs, temperature: 1, humidity: 2 }));
+  intake.receive('room/climate', payload, retained, () => void acknowledged++);
+}
+
+const allOfIt = Number.POSITIVE_INFINITY;
+const small = { limits: { ringMessages: 8, inFlight: 1 } };
+
+test('a message is acknowledged when it is copied, before it is worked on', () => {
+  const intake = makeIntake();
+  receive(intake, 1000);
+  expect([acknowledged, ticks]).toEqual([1, []]);
+  expect(intake.drain(allOfIt)).toBe(true);
+  expect(ticks).toEqual([1000]);
+});
+
+describe('when the ring is half full', () => {
+  test('the next acknowledgement waits until there is room again', () => {
+    const intake = makeIntake(small);
+    for (let i = 1; i <= 4; i++) receive(intake, i * 1000);
+    expect(acknowledged).toBe(3);
+    intake.drain(allOfIt);
+    expect(acknowledged).toBe(4);
+    expect(intake.ring.dropped).toBe(0);
+  });
+
+  test('a sender that does not wait loses its oldest, counted', () => {
+    const intake = makeIntake(small);
+    for (let i = 1; i <= 12; i++) receive(intake, i * 1000);
+    intake.drain(allOfIt);
+    expect(ticks).toEqual([5, 6, 7, 8, 9, 10, 11, 12].map((i) => i * 1000));
+    expect(intake.ring.dropped).toBe(4);
+  });
+});
+
+test('draining stops when its time is over, and goes on later', () => {
+  const intake = makeIntake();
+  for (let i = 1; i <= 3; i++) receive(intake, i * 1000);
+  expect(intake.drain(0)).toBe(false);
+  expect(ticks).toEqual([1000]);
+  expect(intake.drain(allOfIt)).toBe(true);
+  expect(ticks).toEqual([1000, 2000, 3000]);
+});
+
+test('a payload that is too large never enters the ring', () => {
+  const intake = makeIntake();
+  intake.receive('room/climate', Buffer.alloc(10_000_000), false, () => void acknowledged++);
+  expect(intake.ring.count).toBe(0);
+  expect(intake.decoder.counts.tooLarge).toBe(1);
+  expect(acknowledged).toBe(1);
+});
+
+test('a topic that nobody wants is counted and disturbs nobody', () => {
+  const intake = makeIntake();
+  intake.receive('other', Buffer.from('1'), false, () => {});
+  receive(intake, 1000);
+  intake.drain(allOfIt);
+  expect(intake.unrouted).toBe(1);
+  expect(ticks).toEqual([1000]);
+});
+
+test('one message may serve two filters', () => {
+  const intake = makeIntake({
+    source: undefined,
+    frame: {},
+    channels: {
+      temperature: { topic: 'room/+', value: '$.temperature' },
+      humidity: { topic: 'room/climate', value: '$.humidity' },
+    },
+  });
+  receive(intake, 1000);
+  intake.drain(allOfIt);
+  expect(ticks).toHaveLength(2);
+});
+
+test('retained messages are state, not events', () => {
+  const intake = makeIntake();
+  receive(intake, 1000, true);
+  intake.drain(allOfIt);
+  expect(intake.retained).toBe(1);
+  expect(ticks).toEqual([]);
+});
