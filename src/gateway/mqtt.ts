@@ -61,6 +61,8 @@ export class MqttConnection {
   #ready = false;
   #stopping = false;
   #reason = '';
+  /** The next attempt is not a repetition, so it need not wait. */
+  #retryAtOnce = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #stableTimer: NodeJS.Timeout | undefined;
 
@@ -169,8 +171,10 @@ export class MqttConnection {
 
   #tryOlderVersion(): void {
     const { version } = this.#options.mqtt;
-    if (version === 'auto' && this.#version === 5) this.#version = 4;
-    else this.#fail(new Error(`the broker does not speak MQTT ${this.#version === 5 ? '5' : '3.1.1'}`));
+    if (version === 'auto' && this.#version === 5) {
+      this.#version = 4;
+      this.#retryAtOnce = true;
+    } else this.#fail(new Error(`the broker does not speak MQTT ${this.#version === 5 ? '5' : '3.1.1'}`));
   }
 
   #onServerDisconnect(reasonCode: number | undefined): void {
@@ -185,7 +189,8 @@ export class MqttConnection {
     if (client !== this.#client) return;
     this.#detach();
     if (this.#stopping) return;
-    const retryMs = this.#backoff.nextMs();
+    const retryMs = this.#retryAtOnce ? 0 : this.#backoff.nextMs();
+    this.#retryAtOnce = false;
     this.#retryTimer = setTimeout(() => this.#connect(), retryMs);
     this.#options.events.onLost(this.#reason, retryMs);
   }

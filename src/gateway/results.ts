@@ -19,12 +19,11 @@ export class PublishRule {
   wants(witness: Witness, output: Output): boolean {
     if (this.#publish === 'all') return true;
     if (this.#publish === 'tokens') return !witness.held;
-    // A forecast has no state to change but its values, so each new one is a change.
-    if (output.kind === 'forecast' && !witness.held) return true;
     const state = `${output.classIndex} ${output.anomaly} ${witness.trust}`;
-    if (state === this.#last) return false;
+    // A forecast has no state but its values, so each new one is a change.
+    const isNew = state !== this.#last || (output.kind === 'forecast' && !witness.held);
     this.#last = state;
-    return true;
+    return isNew;
   }
 }
 

@@ -1,0 +1,146 @@
+import { writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { Aedes } from 'aedes';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { UsageError } from '../../src/cli/command.ts';
+import { command } from '../../src/cli/replay.ts';
+import { Fixture } from '../gateway/fixture.ts';
+import { freePort } from '../gateway/mosquitto.ts';
+
+const fixture = new Fixture();
+const received: { topic: string; payload: string }[] = [];
+let server: Server;
+let aedes: Aedes;
+let url: string;
+
+beforeAll(async () => {
+  fixture.writeRecording(50);
+  aedes = await Aedes.createBroker();
+  aedes.on('publish', (packet, client) => {
+    if (client !== null) received.push({ topic: packet.topic, payload: packet.payload.toString() });
+  });
+  server = createServer(aedes.handle);
+  const port = await freePort();
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  url = `mqtt://127.0.0.1:${port}`;
+});
+afterAll(async () => {
+  await new Promise<void>((resolve) => aedes.close(() => resolve()));
+  server.close();
+  fixture.remove();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  received.length = 0;
+});
+
+async function replay(...args: string[]) {
+  let stdout = '';
+  vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += text;
+    return true;
+  });
+  const code = await command.run(args);
+  return { code, stdout };
+}
+
+describe('a CSV', () => {
+  test('each row becomes one JSON object with its time; missing values are null', async () => {
+    const args = [fixture.path('walk.csv'), '--broker', url, '--topic', 'room', '--max', '--json'];
+    const { code, stdout } = await replay(...args);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      messages: 50,
+      acknowledged: 50,
+      resent: 0,
+      refused: 0,
+      connects: 1,
+    });
+    const { timeMs, values } = fixture.series();
+    const orNull = (value: number) => (Number.isNaN(value) ? null : value);
+    expect(received.map(({ topic, payload }) => [topic, JSON.parse(payload)])).toEqual(
+      [...timeMs].map((time, row) => [
+        'room',
+        { time, temperature: orNull(values[2 * row]!), humidity: orNull(values[2 * row + 1]!) },
+      ]),
+    );
+    expect(received.some(({ payload }) => payload.includes('null'))).toBe(true);
+  });
+
+  test('keeps its time: at 100 times the speed, 49 s take no less than 0.49 s', async () => {
+    const { stdout } = await replay(
+      ...[fixture.path('walk.csv'), '--broker', url, '--topic', 'room', '--rate', '100', '--json'],
+    );
+    expect(JSON.parse(stdout).seconds).toBeGreaterThanOrEqual(0.49);
+  });
+
+  test('the report for people says the same', async () => {
+    const { stdout } = await replay(fixture.path('walk.csv'), '--broker', url, '--topic', 'room', '--max');
+    expect(stdout).toMatch(
+      /^50 messages in .* s \(\d+\/s\): 50 acknowledged, 0 sent again, 0 refused, one connection\n$/,
+    );
+  });
+});
+
+describe('raw messages', () => {
+  const lines = [
+    { t: 1, topic: 'a/b', payload: 'ON' },
+    { t: 2, topic: 'c', payload: '{"x":1}' },
+  ];
+
+  test('are published as they were; an unfinished last line is left out', async () => {
+    const text = lines.map((line) => JSON.stringify(line)).join('\n');
+    writeFileSync(fixture.path('raw.ndjson'), `${text}\n{"t":3,"topic":"d","pay`);
+    const { code } = await replay(fixture.path('raw.ndjson'), '--broker', url, '--max');
+    expect(code).toBe(0);
+    expect(received).toEqual(lines.map(({ topic, payload }) => ({ topic, payload })));
+  });
+
+  test('go to another topic if one is given', async () => {
+    writeFileSync(fixture.path('raw.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await replay(fixture.path('raw.ndjson'), '--broker', url, '--max', '--topic', 'other');
+    expect(received.map(({ topic }) => topic)).toEqual(['other', 'other']);
+  });
+});
+
+describe('what is wrong', () => {
+  const csv = () => fixture.path('walk.csv');
+  test.each<[string, () => string[], RegExp]>([
+    ['no file', () => ['--broker', url], /expected one FILE, got 0/],
+    ['no broker', () => [csv(), '--topic', 'a'], /--broker URL is missing/],
+    ['no topic for a CSV', () => [csv(), '--broker', url], /--topic TOPIC is missing/],
+    [
+      'a broker that is no URL',
+      () => [csv(), '--broker', 'here', '--topic', 'a'],
+      /broker\.url: expected a URL/,
+    ],
+    [
+      'a wildcard',
+      () => [csv(), '--broker', url, '--topic', 'a/#'],
+      /--topic: expected a topic without wildcards/,
+    ],
+    ['a directory', () => [fixture.directory, '--broker', url, '--topic', 'a'], /is a directory/],
+    [
+      'both speeds',
+      () => [csv(), '--broker', url, '--topic', 'a', '--max', '--rate', '2'],
+      /exclude each other/,
+    ],
+    [
+      'a rate of 0',
+      () => [csv(), '--broker', url, '--topic', 'a', '--rate', '0'],
+      /--rate: expected a number/,
+    ],
+    ['an unknown option', () => [csv(), '--brocker', url], /--brocker/],
+  ])('%s is a usage error', async (_, args, message) => {
+    const error = await command.run(args()).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as Error).message).toMatch(message);
+  });
+
+  test('a broker that is not there: one sentence after the time that was given', async () => {
+    const gone = `mqtt://127.0.0.1:${await freePort()}`;
+    const args = [fixture.path('walk.csv'), '--broker', gone, '--topic', 'a', '--give-up', '0.2'];
+    await expect(replay(...args)).rejects.toThrow(/^no connection to mqtt:.* for 0 s: /);
+  });
+});
