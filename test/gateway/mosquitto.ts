@@ -1,4 +1,4 @@
-/** A real Mosquitto on loopback for tests: persistent, so that it may be killed and come back. */
+/** A real Mosquitto on loopback for tests, which may be killed, frozen and started again. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, createServer } from 'node:net';
@@ -38,7 +38,7 @@ export class Mosquitto {
   readonly #config: string;
   #process: ChildProcess | undefined;
 
-  private constructor(program: string, port: number) {
+  private constructor(program: string, port: number, persistent: boolean) {
     this.#program = program;
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), 'dormouse-mosquitto-'));
@@ -46,11 +46,7 @@ export class Mosquitto {
     const lines = [
       `listener ${port} 127.0.0.1`,
       'allow_anonymous true',
-      'persistence true',
-      `persistence_location ${this.directory}/`,
-      // Saves after every change, so that what it acknowledged it still has when it was killed.
-      'autosave_on_changes true',
-      'autosave_interval 1',
+      ...(persistent ? persistence(this.directory) : ['persistence false']),
       'max_queued_messages 0',
       'log_dest none',
       // Started as root it would become another user, who may not write here.
@@ -59,8 +55,9 @@ export class Mosquitto {
     writeFileSync(this.#config, `${lines.join('\n')}\n`);
   }
 
-  static async start(program: string): Promise<Mosquitto> {
-    const broker = new Mosquitto(program, await freePort());
+  /** A persistent one comes back with its sessions and messages after it was killed, but syncs for each message. */
+  static async start(program: string, options: { persistent?: boolean } = {}): Promise<Mosquitto> {
+    const broker = new Mosquitto(program, await freePort(), options.persistent ?? false);
     await broker.start();
     return broker;
   }
@@ -107,4 +104,14 @@ export class Mosquitto {
       socket.once('error', () => resolve(false));
     });
   }
+}
+
+/** Saves after every change, so that what it acknowledged it still has when it was killed. */
+function persistence(directory: string): string[] {
+  return [
+    'persistence true',
+    `persistence_location ${directory}/`,
+    'autosave_on_changes true',
+    'autosave_interval 1',
+  ];
 }
