@@ -2,9 +2,7 @@
  * Trivial detectors, fitted on each file's own calibration rows. None sees a row number or a time: on the usual
  * benchmarks a rule on the row number alone would win, and tell nothing.
  */
-import { cholesky, eigenSymmetric, squaredDistance } from './linear-algebra.ts';
-import type { Metric } from './metrics.ts';
-import { type AlarmScores, calibrate, type Protocol, scoreAlarms, type TestSeries } from './protocols.ts';
+import { cholesky, eigenSymmetric, squaredDistance } from '../statistics/linear-algebra.ts';
 import {
   addRidge,
   covariance,
@@ -13,7 +11,9 @@ import {
   knownMeans,
   quantile,
   standardise,
-} from './statistics.ts';
+} from '../statistics/statistics.ts';
+import type { Metric } from './metrics.ts';
+import { type AlarmScores, calibrate, type Protocol, scoreAlarms, type TestSeries } from './protocols.ts';
 
 /** EWMA chart of z-scores, Hotelling's T2, PCA with T2 and Q, and an alarm at every row. */
 export function anomalyRivals(protocol: Protocol): Record<string, Metric> {

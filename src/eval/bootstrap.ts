@@ -1,6 +1,6 @@
 /** How sure a retention is: paired block bootstrap (Kuensch 1989), since neighbouring ticks are not independent. */
 import { assert } from '../engine/limits.ts';
-import { quantile } from './statistics.ts';
+import { quantile } from '../statistics/statistics.ts';
 
 /** A run's quality in pieces: any selection of blocks has one. */
 export interface BlockedQuality {

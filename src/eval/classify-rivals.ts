@@ -1,9 +1,9 @@
 /** Trivial classifiers, fitted on the train rows alone. They see one row at a time: no row number, time or past. */
 
-import { cholesky, solveCholesky } from './linear-algebra.ts';
+import { fitDiscriminant } from '../statistics/discriminant.ts';
+import { fillForward, knownMeans, standardise } from '../statistics/statistics.ts';
 import type { Metric } from './metrics.ts';
 import { concatenate, type Protocol, scoreClasses } from './protocols.ts';
-import { addRidge, covariance, fillForward, knownMeans, standardise } from './statistics.ts';
 
 /** Rows with their classes. */
 interface Sample {
@@ -27,7 +27,7 @@ export function classifyRivals(protocol: Protocol): Record<string, Metric> {
   return {
     majority: score(() => majority),
     bestThreshold: score(fitStump(sample)),
-    linearDiscriminant: score(fitDiscriminant(protocol, sample)),
+    linearDiscriminant: score(discriminantRival(protocol, sample)),
   };
 }
 
@@ -109,41 +109,13 @@ function stumpAt(channel: number, threshold: number, below: Float64Array, above:
 const ridge = 1e-6;
 
 /** Fisher's linear discriminant on all channels, closed form, with the train rows' class shares. */
-function fitDiscriminant(protocol: Protocol, sample: Sample): Classifier {
-  const { channels, classes, labels } = sample;
-  const table = standardise(sample.values, protocol.standardiser);
-  const counts = classCounts(sample);
-  const means = classMeans(table, sample, counts);
-  const within = table.map(
-    (x, i) => x - means[labels[Math.floor(i / channels)]! * channels + (i % channels)]!,
-  );
-  const lower = cholesky(addRidge(covariance(within, channels), channels, ridge), channels);
-  const weights = means.slice();
-  const biases = new Float64Array(classes);
-  for (let c = 0; c < classes; c++) {
-    const weight = weights.subarray(c * channels, (c + 1) * channels);
-    solveCholesky(lower, channels, weight);
-    biases[c] = Math.log(counts[c]! / labels.length);
-    for (let i = 0; i < channels; i++) biases[c]! -= (weight[i]! * means[c * channels + i]!) / 2;
-  }
-  return (values, row) => {
-    const z = standardise(values.subarray(row * channels, (row + 1) * channels), protocol.standardiser);
+function discriminantRival(protocol: Protocol, { values, labels, channels, classes }: Sample): Classifier {
+  const table = standardise(values, protocol.standardiser);
+  const { weights, biases } = fitDiscriminant(table, labels, channels, classes, ridge);
+  return (rows, row) => {
+    const z = standardise(rows.subarray(row * channels, (row + 1) * channels), protocol.standardiser);
     return largestAt(
       biases.map((bias, c) => z.reduce((sum, x, i) => sum + weights[c * channels + i]! * x, bias)),
     );
   };
-}
-
-/** [classes x channels]. */
-function classMeans(
-  table: Float64Array,
-  { labels, channels, classes }: Sample,
-  counts: Float64Array,
-): Float64Array {
-  const means = new Float64Array(classes * channels);
-  for (let i = 0; i < table.length; i++) {
-    const label = labels[Math.floor(i / channels)]!;
-    means[label * channels + (i % channels)]! += table[i]! / counts[label]!;
-  }
-  return means;
 }

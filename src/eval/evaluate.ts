@@ -6,6 +6,7 @@ import type { Witness } from '../gate/witness.ts';
 import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
+import { median } from '../statistics/statistics.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
 import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
 import { classifyRivals } from './classify-rivals.ts';
@@ -14,7 +15,6 @@ import type { Metric } from './metrics.ts';
 import { loadProtocol, type Protocol } from './protocols.ts';
 import { makeRecorder, type ScoringRecorder } from './recorders.ts';
 import { type Recorder, type RunCounts, type RunOptions, runTests } from './runs.ts';
-import { median } from './statistics.ts';
 
 export interface Evaluation {
   readonly task: Recording['task'];

@@ -1,8 +1,8 @@
 /** Trivial forecasters: the last value repeated, and a linear map of the last values in closed form. */
-import { cholesky, solveCholesky } from './linear-algebra.ts';
+import { cholesky, solveCholesky } from '../statistics/linear-algebra.ts';
+import { addRidge, fillForward, knownMeans, standardise } from '../statistics/statistics.ts';
 import type { Metric } from './metrics.ts';
 import { ForecastScore, type Protocol, scoredSpan } from './protocols.ts';
-import { addRidge, fillForward, knownMeans, standardise } from './statistics.ts';
 
 /** Rows that the linear map looks back on. */
 export const lookBack = 336;

@@ -7,8 +7,8 @@ import {
   type Series,
   sliceSeries,
 } from '../recording/recording.ts';
+import { fillForward, fitStandardiser, knownMeans, type Standardiser } from '../statistics/statistics.ts';
 import { alarmMetric, averagePrecision, Confusion, ForecastError, type Metric } from './metrics.ts';
-import { fillForward, fitStandardiser, knownMeans, type Standardiser } from './statistics.ts';
 
 /** One file that is tested. */
 export interface TestSeries {

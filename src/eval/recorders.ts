@@ -1,4 +1,6 @@
 /** From outputs, row by row, to a metric: one recorder per task. */
+
+import { median } from '../statistics/statistics.ts';
 import { type BlockedQuality, makeBlocks } from './bootstrap.ts';
 import { type Metric, UNANSWERED } from './metrics.ts';
 import {
@@ -11,7 +13,6 @@ import {
   scoredSpan,
 } from './protocols.ts';
 import type { Recorder } from './runs.ts';
-import { median } from './statistics.ts';
 
 /** What recorders read of a pipeline's output; which fields mean something depends on the task. */
 export interface OutputFields {

@@ -3,9 +3,9 @@ import { Engine } from '../../src/engine/engine.ts';
 import type { ModelMeaning } from '../../src/engine/model.ts';
 import { EvaluationError, evaluateProtocol, matchRecording, retention } from '../../src/eval/evaluate.ts';
 import type { Protocol } from '../../src/eval/protocols.ts';
-import { fitStandardiser } from '../../src/eval/statistics.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import type { Recording, Series } from '../../src/recording/recording.ts';
+import { fitStandardiser } from '../../src/statistics/statistics.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { makeNormal, makeRecording, makeSeries } from './helpers.ts';
 

@@ -3,8 +3,8 @@ import { anomalyRivals } from '../../src/eval/anomaly-rivals.ts';
 import { classifyRivals } from '../../src/eval/classify-rivals.ts';
 import { forecastRivals } from '../../src/eval/forecast-rivals.ts';
 import { loadProtocol, type Protocol, scoredSpan } from '../../src/eval/protocols.ts';
-import { fitStandardiser } from '../../src/eval/statistics.ts';
 import { openRecording, type Recording, type Series, selectChannels } from '../../src/recording/recording.ts';
+import { fitStandardiser } from '../../src/statistics/statistics.ts';
 import { makeNormal, makeRecording, makeSeries, realRecording } from './helpers.ts';
 
 function makeProtocol(changes: Partial<Recording>, train: Series[], tests: Protocol['tests']): Protocol {

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Tier } from '../../src/engine/config.ts';
 import type { Protocol } from '../../src/eval/protocols.ts';
 import { runTests, type Ticker } from '../../src/eval/runs.ts';
-import { fitStandardiser } from '../../src/eval/statistics.ts';
 import type { Recording } from '../../src/recording/recording.ts';
+import { fitStandardiser } from '../../src/statistics/statistics.ts';
 import { makeRecording, makeSeries } from './helpers.ts';
 
 /** Notes what it is shown; tiers take turns. */

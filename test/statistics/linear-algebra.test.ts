@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cholesky, eigenSymmetric, solveCholesky, squaredDistance } from '../../src/eval/linear-algebra.ts';
+import {
+  cholesky,
+  eigenSymmetric,
+  solveCholesky,
+  squaredDistance,
+} from '../../src/statistics/linear-algebra.ts';
 
 /** B B' + I, which is positive definite. */
 function positiveDefinite(entries: readonly number[], n: number): Float64Array {

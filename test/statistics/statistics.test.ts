@@ -7,7 +7,7 @@ import {
   median,
   quantile,
   standardise,
-} from '../../src/eval/statistics.ts';
+} from '../../src/statistics/statistics.ts';
 
 describe('statistics', () => {
   it('standardises each column', () => {
