@@ -17,6 +17,7 @@ export class Optimiser {
   readonly parameters: Float32Array;
   readonly #layout: ParameterLayout;
   readonly #settings: OptimiserSettings;
+  readonly #held: ReadonlySet<string>;
   readonly #kernels: TrainingKernels;
   readonly #gradient: Float32Array;
   readonly #incoming: Float32Array;
@@ -26,7 +27,14 @@ export class Optimiser {
   #power1 = 1;
   #power2 = 1;
 
-  constructor(layout: ParameterLayout, initial: Float32Array, settings: OptimiserSettings) {
+  /** Parameters named in `held` stay at their `initial` values. */
+  constructor(
+    layout: ParameterLayout,
+    initial: Float32Array,
+    settings: OptimiserSettings,
+    held: ReadonlySet<string> = new Set(),
+  ) {
+    this.#held = held;
     this.#layout = layout;
     this.#settings = settings;
     const regions = new Regions();
@@ -67,7 +75,8 @@ export class Optimiser {
     const { beta1, beta2, weightDecay } = this.#settings;
     const correction2 = Math.sqrt(1 - this.#power2);
     const rate = (learningRate * correction2) / (1 - this.#power1);
-    for (const { offset, rows, columns, decay } of this.#layout.slices) {
+    for (const { name, offset, rows, columns, decay } of this.#layout.slices) {
+      if (this.#held.has(name)) continue;
       const at = (array: Float32Array) => array.byteOffset + 4 * offset;
       this.#kernels.adamW(
         at(this.parameters),

@@ -9,16 +9,28 @@ import { floats, type Workspace } from './workspace.ts';
 
 export interface SampleSettings {
   readonly seed: number;
-  /** Largest weight of a token by the ticks that its output is held; 1: all tokens weigh the same. */
+  /**
+   * A token weighs as many ticks as its output is held, at most so many, over the mean of its stream: what counts
+   * is every tick, and tokens crowd where much happens. 1: all tokens of a stream weigh the same.
+   */
   readonly holdMax: number;
   /** Probability that the last layer is left out for a sequence. */
   readonly layerDropout: number;
-  /** A channel's level is shifted for a whole sequence, by a normal number times this times its level drift. */
+  /**
+   * A channel's level is shifted for a whole sequence: by a normal number times `levelJitter` times its own level
+   * drift, and by one times `levelNoise` standard deviations whatever the channel.
+   */
   readonly levelJitter: number;
+  readonly levelNoise: number;
   /** A channel's excursions from its resting level grow for a whole sequence by e to this times a normal number. */
   readonly gainJitter: number;
   /** Probability that a channel is blank for a whole sequence. */
   readonly channelDropout: number;
+  /**
+   * Probability that fired flags, ages and elapsed times of a whole sequence come from another one. They say how a
+   * stream was encoded, and what that happened to coincide with in a few days of training is seldom true later.
+   */
+  readonly eventShuffle: number;
 }
 
 /** Writes features, targets, weights and kept layers of `shape`; returns the sum of the weights. */
@@ -33,17 +45,11 @@ export function sampleBatch(
   const random = new Random(settings.seed, 3, step, shard);
   let total = 0;
   for (let sequence = 0; sequence < shape.sequences; sequence++) {
-    const { start, count, end } = drawWindow(pool, shape.length, random);
+    const window = drawWindow(pool, shape.length, random);
     const first = sequence * shape.length;
-    copyFeatures(workspace, pool, first, start, count, shape.length);
-    const distortions = augment(workspace, pool, first, count, settings, random);
-    total += fillTargets(
-      workspace,
-      pool,
-      { first, start, count, end, length: shape.length },
-      distortions,
-      settings,
-    );
+    copyFeatures(workspace, pool, first, window.start, window.count, shape.length);
+    const distortions = augment(workspace, pool, first, window.count, settings, random);
+    total += fillTargets(workspace, pool, { ...window, first, length: shape.length }, distortions, settings);
   }
   drawKeptLayers(workspace, shape.sequences, settings.layerDropout, random);
   return total;
@@ -55,6 +61,8 @@ interface Window {
   readonly count: number;
   /** The tick after the last of its series. */
   readonly end: number;
+  /** Ticks per token in its stream. */
+  readonly meanHold: number;
 }
 
 /** Any variant, then any window of it: a stream that is too short for one is taken whole. */
@@ -69,7 +77,9 @@ function drawWindow(pool: TokenPool, length: number, random: Random): Window {
   const from = pool.streamStarts[stream]!;
   const count = Math.min(length, pool.streamStarts[stream + 1]! - from);
   const start = Math.min(drawn, pool.streamStarts[stream + 1]! - count);
-  return { start, count, end: pool.streamEnds[stream]! };
+  const end = pool.streamEnds[stream]!;
+  const meanHold = (end - pool.ticks[from]!) / (pool.streamStarts[stream + 1]! - from);
+  return { start, count, end, meanHold };
 }
 
 function featureView(workspace: Workspace, first: number, count: number, width: number): Int16Array {
@@ -106,9 +116,10 @@ function augment(
   random: Random,
 ): Distortion[] {
   const view = featureView(workspace, first, count, pool.featureCount);
+  if (random.uniform() < settings.eventShuffle) copyEvents(view, pool, drawWindow(pool, count, random).start);
   return pool.levelDrift.map((drift, channel) => {
     const gain = Math.exp(settings.gainJitter * random.normal());
-    const moved = settings.levelJitter * drift * random.normal();
+    const moved = settings.levelJitter * drift * random.normal() + settings.levelNoise * random.normal();
     const shift = moved + (1 - gain) * pool.restingLevel[channel]!;
     const blank = random.uniform() < settings.channelDropout;
     for (let at = FEATURES_PER_CHANNEL * channel; at < view.length; at += pool.featureCount) {
@@ -117,6 +128,21 @@ function augment(
     }
     return { gain, shift };
   });
+}
+
+/** Fired flags, ages and elapsed times of the tokens from `start` on; a short stream runs into the next. */
+function copyEvents(view: Int16Array, pool: TokenPool, start: number): void {
+  const width = pool.featureCount;
+  const buckets = FEATURES_PER_CHANNEL * pool.channels;
+  const last = pool.features.length / width - 1;
+  for (let token = 0; token * width < view.length; token++) {
+    const from = Math.min(start + token, last) * width;
+    for (let at = 2; at < buckets; at += FEATURES_PER_CHANNEL) {
+      view[token * width + at] = pool.features[from + at]!;
+      view[token * width + at + 1] = pool.features[from + at + 1]!;
+    }
+    view.set(pool.features.subarray(from + buckets, from + width), token * width + buckets);
+  }
 }
 
 /** Value and change, as the feature encoder would have made them. */
@@ -139,10 +165,11 @@ interface Placement extends Window {
 function fillTargets(
   workspace: Workspace,
   pool: TokenPool,
-  { first, start, count, end, length }: Placement,
+  { first, start, count, end, length, meanHold }: Placement,
   distortions: readonly Distortion[],
   settings: SampleSettings,
 ): number {
+  const { holdMax } = settings;
   const size = workspace.targetSize;
   const weights = floats(workspace, workspace.weights + 4 * first, length).fill(0);
   const targets = floats(workspace, workspace.targets + 4 * first * size, length * size).fill(Number.NaN);
@@ -151,7 +178,7 @@ function fillTargets(
     const tick = pool.ticks[start + token]!;
     const row = targets.subarray(token * size, (token + 1) * size);
     if (!writeTarget(workspace, pool, tick, end, distortions, row)) continue;
-    weights[token] = Math.min(settings.holdMax, pool.hold[start + token]!);
+    weights[token] = holdMax === 1 ? 1 : Math.min(holdMax, pool.hold[start + token]!) / meanHold;
     total += weights[token]!;
   }
   return total;

@@ -17,12 +17,19 @@ export interface TrainingSettings {
   readonly warmUpShare: number;
   /** The last share of the steps runs with the engine's integer rules. */
   readonly quantisedShare: number;
+  /**
+   * Above 0, a classifier's linear path is the closed-form discriminant of the training rows with this ridge, and
+   * stays it. 0: it starts at zero and learns.
+   */
+  readonly linearRidge: number;
   readonly labelSmoothing: number;
   readonly exitScale: number;
   readonly layerDropout: number;
   readonly levelJitter: number;
+  readonly levelNoise: number;
   readonly gainJitter: number;
   readonly channelDropout: number;
+  readonly eventShuffle: number;
   readonly holdMax: number;
   readonly optimiser: OptimiserSettings;
   readonly pool: Omit<PoolSettings, 'seed'>;
@@ -43,12 +50,15 @@ export const defaultSettings: TrainingSettings = {
   floorShare: 0.02,
   warmUpShare: 0.05,
   quantisedShare: 0.25,
+  linearRidge: 0.01,
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,
   levelJitter: 1,
+  levelNoise: 0,
   gainJitter: 0.2,
   channelDropout: 0.1,
+  eventShuffle: 0,
   holdMax: 1,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
   pool: { variants: 48, denseShare: 0.4, spread: 3, maxBytes: 2 ** 27 },

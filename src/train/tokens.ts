@@ -18,7 +18,7 @@ export interface EncodeSettings {
   readonly channels: readonly Channel[];
   readonly intervalMs: number;
   readonly spikes: SpikeSettings;
-  /** Every tick becomes a token, fired or not. */
+  /** Every tick becomes a token and every known channel fires, as in a pipeline without gating. */
   readonly dense: boolean;
 }
 
@@ -27,7 +27,7 @@ export function encodeSeries(series: Series, settings: EncodeSettings): TokenStr
   const { channels, intervalMs, spikes, dense } = settings;
   const count = channels.length;
   const width = featureCount(count);
-  const spikeEncoder = new SpikeEncoder(channels, spikes);
+  const spikeEncoder = new SpikeEncoder(channels, dense ? alwaysFire(count) : spikes);
   const featureEncoder = new FeatureEncoder(channels);
   const packet = makeSpikePacket(count);
   const features = new Int16Array(series.rows * width);
@@ -43,6 +43,11 @@ export function encodeSeries(series: Series, settings: EncodeSettings): TokenStr
     rows[tokens++] = row;
   }
   return { features: features.slice(0, tokens * width), rows: rows.slice(0, tokens) };
+}
+
+function alwaysFire(channels: number): SpikeSettings {
+  const zeros: number[] = Array(channels).fill(0);
+  return { delta: zeros, heartbeat: zeros, refractory: zeros };
 }
 
 /** Thresholds `scale` times as wide. */

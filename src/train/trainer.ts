@@ -5,6 +5,7 @@ import { calibrate } from './calibrate.ts';
 import type { Dataset } from './dataset.ts';
 import { enginePredictor, floatPredictor, type Validation, Validator, validationScore } from './evaluate.ts';
 import { initialParameters } from './layout.ts';
+import { heldByLinearStart, startLinear } from './linear-start.ts';
 import { learningRate, Optimiser } from './optimiser.ts';
 import { quantise, type Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
@@ -85,7 +86,14 @@ class Run {
     this.#report = report;
     const { workspace } = team.runner;
     const initial = initialParameters(job.config, workspace.layout, job.settings.seed);
-    this.#optimiser = new Optimiser(workspace.layout, initial, job.settings.optimiser);
+    const { linearRidge, optimiser } = job.settings;
+    const linearStart = dataset.task.kind === 'classify' && linearRidge > 0;
+    if (linearStart) {
+      const { train, channels } = dataset;
+      startLinear(initial, workspace.layout, train, channels, job.config.outputs, linearRidge);
+    }
+    const held = linearStart ? heldByLinearStart : new Set<string>();
+    this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
     this.#validator = new Validator(dataset, dataset.validation, workspace);
   }
 

@@ -1,0 +1,175 @@
+/** `dormouse train`: from a recording to an int8 model. */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { type PresetName, presetConfig, presetNames, type TransformerConfig } from '../engine/config.ts';
+import { saveModel } from '../engine/model-file.ts';
+import { featureCount } from '../gate/features.ts';
+import { openRecording, type Recording } from '../recording/recording.ts';
+import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
+import { describeValidation, Progress } from '../train/progress.ts';
+import { provenanceOf } from '../train/provenance.ts';
+import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
+import { type TrainingResult, train } from '../train/trainer.ts';
+import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+
+export const command: Command = {
+  name: 'train',
+  summary: 'train a model on a recording and quantise it to int8',
+  usage: `Usage: dormouse train RECORDING -o MODEL [options]
+
+Trains a transformer on the training rows of RECORDING (a directory with a recording.json) as the gateway's own
+encoders see them, under many thresholds; the last part of the steps runs with the engine's integer rules. The
+checkpoint that does best on the validation rows (the recording's own, or the last quarter of the training rows,
+which then are not trained on) becomes MODEL. Test rows are never read. The same command gives the same file,
+whatever the number of threads.
+
+  -o, --output FILE         where the model goes (required)
+  --preset NAME             ${presetNames.join(' or ')} (default micro)
+  --seed N                  (default ${defaultSettings.seed})
+  --steps N                 optimiser steps of ${batchTokens(defaultSettings)} tokens (default ${defaultSettings.steps})
+  --threads N               (default: all cores)
+  --learning-rate X         at its peak (default ${defaultSettings.learningRate})
+  --weight-decay X          (default ${defaultSettings.optimiser.weightDecay})
+  --label-smoothing X       (default ${defaultSettings.labelSmoothing})
+  --channel-dropout X       share of sequences in which a channel is blank (default ${defaultSettings.channelDropout})
+  --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
+  --level-noise X           shift every channel's level by X standard deviations (default ${defaultSettings.levelNoise})
+  --gain-jitter X           stretch a channel's excursions by e to the X (default ${defaultSettings.gainJitter})
+  --delta X                 a channel fires when it moved X interquartile ranges (default ${defaultSettings.dataset.deltaShare})
+  --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
+  --quiet                   no progress on stderr
+  --json                    print the result as one JSON object`,
+  async run(args) {
+    const options = readArguments(args);
+    const recording = openRecording(options.recordingPath);
+    const dataset = loadDataset(recording, options.settings.dataset);
+    const config = configOf(recording, options.preset);
+    const progress = options.quiet ? null : new Progress(progressTarget(), () => performance.now());
+    const result = await train(dataset, config, options.settings, options.threads, (report) =>
+      progress?.update(report),
+    ).finally(() => progress?.close());
+    const provenance = provenanceOf(recording, options.settings, result, args);
+    const bytes = saveModel({ ...result.model, meaning: { ...result.model.meaning, provenance } });
+    writeFileSync(options.output, bytes);
+    process.stdout.write(options.json ? jsonOf(options, result, bytes) : textOf(options, result, bytes));
+    return 0;
+  },
+};
+
+interface Arguments {
+  readonly recordingPath: string;
+  readonly output: string;
+  readonly preset: PresetName;
+  readonly threads: number;
+  readonly quiet: boolean;
+  readonly json: boolean;
+  readonly settings: TrainingSettings;
+}
+
+function batchTokens({ shards, shardSequences, sequence }: TrainingSettings): number {
+  return shards * shardSequences * sequence;
+}
+
+const numbers = [
+  'learning-rate',
+  'weight-decay',
+  'label-smoothing',
+  'channel-dropout',
+  'level-jitter',
+  'level-noise',
+  'gain-jitter',
+  'delta',
+] as const;
+const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat'] as const;
+
+function readArguments(args: string[]): Arguments {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseOptions({
+    args,
+    options: {
+      output: { type: 'string', short: 'o' },
+      preset: text,
+      quiet: { type: 'boolean' },
+      json: { type: 'boolean' },
+      ...(Object.fromEntries([...numbers, ...wholeNumbers].map((name) => [name, text])) as Record<
+        (typeof numbers)[number] | (typeof wholeNumbers)[number],
+        typeof text
+      >),
+    },
+    allowPositionals: true,
+  });
+  const [recordingPath, ...surplus] = positionals;
+  if (recordingPath === undefined) throw new UsageError('expected a recording');
+  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
+  if (values.output === undefined) throw new UsageError('expected --output FILE');
+  return {
+    recordingPath,
+    output: values.output,
+    preset: requirePreset(values.preset ?? 'micro'),
+    threads: wholeNumberOption('threads', values.threads, availableParallelism(), 1, 256),
+    quiet: values.quiet ?? false,
+    json: values.json ?? false,
+    settings: settingsOf(values),
+  };
+}
+
+function settingsOf(
+  values: Partial<Record<(typeof numbers)[number] | (typeof wholeNumbers)[number], string>>,
+): TrainingSettings {
+  const defaults = defaultSettings;
+  const number = (name: (typeof numbers)[number], fallback: number, min: number, max: number) =>
+    numberOption(name, values[name], fallback, min, max);
+  const whole = (name: (typeof wholeNumbers)[number], fallback: number, min: number, max: number) =>
+    wholeNumberOption(name, values[name], fallback, min, max);
+  return {
+    ...defaults,
+    seed: whole('seed', defaults.seed, 0, Number.MAX_SAFE_INTEGER),
+    steps: whole('steps', defaults.steps, 2, 1e7),
+    learningRate: number('learning-rate', defaults.learningRate, 1e-8, 1),
+    labelSmoothing: number('label-smoothing', defaults.labelSmoothing, 0, 0.9),
+    channelDropout: number('channel-dropout', defaults.channelDropout, 0, 0.9),
+    levelJitter: number('level-jitter', defaults.levelJitter, 0, 10),
+    levelNoise: number('level-noise', defaults.levelNoise, 0, 10),
+    gainJitter: number('gain-jitter', defaults.gainJitter, 0, 3),
+    optimiser: {
+      ...defaults.optimiser,
+      weightDecay: number('weight-decay', defaults.optimiser.weightDecay, 0, 100),
+    },
+    dataset: {
+      ...defaults.dataset,
+      deltaShare: number('delta', defaults.dataset.deltaShare, 0, 100),
+      heartbeatIntervals: whole('heartbeat', defaults.dataset.heartbeatIntervals, 1, 1e9),
+    },
+  };
+}
+
+function requirePreset(name: string): PresetName {
+  const preset = presetNames.find((known) => known === name);
+  if (preset === undefined)
+    throw new UsageError(`--preset: expected ${presetNames.join(' or ')}, got '${name}'`);
+  return preset;
+}
+
+function configOf(recording: Recording, preset: PresetName): TransformerConfig {
+  const channels = recording.channels.length;
+  return presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
+}
+
+function progressTarget() {
+  return {
+    interactive: process.stderr.isTTY === true,
+    write: (text: string) => void process.stderr.write(text),
+  };
+}
+
+function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
+  const exits = result.exits.map(
+    (exit, layer) => `  after layer ${layer + 1}: ${describeValidation(exit)}\n`,
+  );
+  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}`;
+}
+
+function jsonOf({ output, settings }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
+  const { validation, exits, bestStep } = result;
+  return `${JSON.stringify({ output, bytes: bytes.length, seed: settings.seed, bestStep, validation, exits })}\n`;
+}

@@ -1,0 +1,60 @@
+/** What a model file says of where it comes from: enough to make it again, and nothing about the machine. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Json } from '../engine/model.ts';
+import type { Recording, RowRange } from '../recording/recording.ts';
+import { version } from '../version.ts';
+import type { StreamScore } from './evaluate.ts';
+import type { TrainingSettings } from './settings.ts';
+import type { TrainingResult } from './trainer.ts';
+
+/** `args`: the command's arguments as given; of a path only the last part is kept. */
+export function provenanceOf(
+  recording: Recording,
+  settings: TrainingSettings,
+  result: TrainingResult,
+  args: readonly string[],
+): Record<string, Json> {
+  return {
+    recording: recording.name,
+    source: recording.source,
+    trainingFiles: hashes(recording, [...recording.train, ...recording.validation]),
+    seed: settings.seed,
+    command: ['dormouse train', ...args.map(withoutFolder)].join(' '),
+    dormouse: version,
+    validation: {
+      rows:
+        recording.validation.length > 0
+          ? 'as the recording says'
+          : `last ${settings.dataset.validationShare} of train`,
+      step: result.bestStep,
+      dense: figures(result.validation.dense),
+      gated: figures(result.validation.gated),
+    },
+  };
+}
+
+function withoutFolder(argument: string): string {
+  return /[/\\]/.test(argument) ? basename(argument) : argument;
+}
+
+/** SHA-256 of each file once. */
+function hashes(recording: Recording, ranges: readonly RowRange[]): Record<string, string> {
+  const files = [...new Set(ranges.map(({ file }) => file))];
+  return Object.fromEntries(
+    files.map((file) => {
+      const bytes = readFileSync(join(recording.directory, file));
+      return [file, createHash('sha256').update(bytes).digest('hex')];
+    }),
+  );
+}
+
+function figures({ accuracy, loss, tokenShare }: StreamScore): Json {
+  const rounded = (value: number) => Number(value.toFixed(4));
+  return {
+    ...(accuracy === null ? {} : { accuracy: rounded(accuracy) }),
+    loss: rounded(loss),
+    tokenShare: rounded(tokenShare),
+  };
+}
