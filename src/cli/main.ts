@@ -5,6 +5,7 @@ import { type CommandTable, dispatch } from './dispatch.ts';
 const commands: CommandTable = {
   run: () => import('./run.ts'),
   demo: () => import('./demo.ts'),
+  train: () => import('./train.ts'),
   eval: () => import('./eval.ts'),
   inspect: () => import('./inspect.ts'),
   validate: () => import('./validate.ts'),

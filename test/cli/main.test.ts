@@ -47,7 +47,7 @@ describe('the program', () => {
     const { stdout } = run(['--help']);
     const names = [...stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, name]) => name!);
     expect(names).toEqual(
-      expect.arrayContaining(['run', 'demo', 'eval', 'inspect', 'validate', 'replay', 'bench']),
+      expect.arrayContaining(['run', 'demo', 'eval', 'inspect', 'validate', 'replay', 'bench', 'train']),
     );
     for (const name of names) {
       const { status, stdout: usage } = run([name, '--help']);
