@@ -10,7 +10,6 @@ const commands: CommandTable = {
   inspect: () => import('./inspect.ts'),
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
-  train: () => import('./train.ts'),
   bench: () => import('./bench.ts'),
 };
 
