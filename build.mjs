@@ -18,9 +18,22 @@ const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).ver
 
 /** Each AssemblyScript program and the module that carries its bytes. */
 const kernels = [
-  { name: 'exact', source: 'src/engine/kernels/assembly/exact.ts', into: 'src/engine/kernels/generated/exact.ts' },
-  { name: 'relaxed', source: 'src/engine/kernels/assembly/relaxed.ts', into: 'src/engine/kernels/generated/relaxed.ts', enable: 'relaxed-simd' },
-  { name: 'training', source: 'src/train/kernels/assembly/training.ts', into: 'src/train/kernels/generated/training.ts' },
+  {
+    name: 'exact',
+    source: 'src/engine/kernels/assembly/exact.ts',
+    into: 'src/engine/kernels/generated/exact.ts',
+  },
+  {
+    name: 'relaxed',
+    source: 'src/engine/kernels/assembly/relaxed.ts',
+    into: 'src/engine/kernels/generated/relaxed.ts',
+    enable: 'relaxed-simd',
+  },
+  {
+    name: 'training',
+    source: 'src/train/kernels/assembly/training.ts',
+    into: 'src/train/kernels/generated/training.ts',
+  },
 ];
 
 function compileKernel({ name, source, into, enable }) {
@@ -28,8 +41,21 @@ function compileKernel({ name, source, into, enable }) {
   const wasmPath = join(root, 'build', `${name}.wasm`);
   mkdirSync(dirname(wasmPath), { recursive: true });
   const asc = join(root, 'node_modules/assemblyscript/bin/asc.js');
-  const flags = ['--runtime', 'stub', '--use', 'abort=', '--importMemory', '--enable', 'simd', '--noAssert',
-    '--optimizeLevel', '3', '--shrinkLevel', '0', '--converge'];
+  const flags = [
+    '--runtime',
+    'stub',
+    '--use',
+    'abort=',
+    '--importMemory',
+    '--enable',
+    'simd',
+    '--noAssert',
+    '--optimizeLevel',
+    '3',
+    '--shrinkLevel',
+    '0',
+    '--converge',
+  ];
   if (enable) flags.push('--enable', enable);
   execFileSync(process.execPath, [asc, source, '-o', wasmPath, ...flags], { cwd: root, stdio: 'inherit' });
   writeModule(join(root, into), readFileSync(wasmPath));
@@ -37,8 +63,9 @@ function compileKernel({ name, source, into, enable }) {
 
 function writeModule(path, bytes) {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const text = `// Written by build.mjs from AssemblyScript; do not edit. sha256 ${sha256}\n`
-    + `export const wasmBase64 =\n  '${bytes.toString('base64')}';\n`;
+  const text =
+    `// Written by build.mjs from AssemblyScript; do not edit. sha256 ${sha256}\n` +
+    `export const wasmBase64 =\n  '${bytes.toString('base64')}';\n`;
   mkdirSync(dirname(path), { recursive: true });
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
   writeFileSync(path, text);
@@ -57,7 +84,9 @@ async function bundle(entry, outfile, options = {}) {
     legalComments: 'none',
     define: { DORMOUSE_VERSION: JSON.stringify(version) },
     // Some dependencies are CommonJS and call require('node:...').
-    banner: { js: "import { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);",
+    },
     ...options,
   });
 }
@@ -66,7 +95,9 @@ for (const kernel of kernels) compileKernel(kernel);
 if (!process.argv.includes('--kernels')) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   await bundle('src/cli/main.ts', 'dormouse.mjs', {
-    banner: { js: "#!/usr/bin/env node\nimport { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);" },
+    banner: {
+      js: "#!/usr/bin/env node\nimport { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);",
+    },
   });
   await bundle('src/index.ts', 'index.mjs');
   await bundle('src/engine/index.ts', 'engine.mjs', { platform: 'neutral', banner: {} });

@@ -1,6 +1,7 @@
 /** Dormouse as a library: the engine, the gate, the pipeline of one tick, recordings and the energy ledger. */
-export * from './engine/index.ts';
+
 export { Ledger } from './energy/ledger.ts';
+export * from './engine/index.ts';
 export { FeatureEncoder, featureCount } from './gate/features.ts';
 export type { Frame, GateDecision, GatePacket, GateReason, SpikePacket, Trust } from './gate/packets.ts';
 export { type Policy, type PolicyName, policyNames } from './gate/policy.ts';

@@ -13,7 +13,14 @@ const STREAMS = 3;
 const TICKS = 64;
 
 const odd: Partial<TransformerConfig> = {
-  features: 36, outputs: 5, sequence: 11, hidden: 57, heads: 3, layers: 3, window: 6, feedForward: 101,
+  features: 36,
+  outputs: 5,
+  sequence: 11,
+  hidden: 57,
+  heads: 3,
+  layers: 3,
+  window: 6,
+  feedForward: 101,
   tiers: [
     { layers: 3, sequence: 11, window: 6 },
     { layers: 2, sequence: 5, window: 3 },

@@ -4,7 +4,8 @@ import type { BenchResult, Effort } from './harness.ts';
 import { scaling } from './scaling.ts';
 import { streams } from './streams.ts';
 import { tables } from './tables.ts';
+import { training } from './training.ts';
 
-export type Suite = (effort: Effort, kernels?: KernelName) => BenchResult[];
+export type Suite = (effort: Effort, kernels?: KernelName) => BenchResult[] | Promise<BenchResult[]>;
 
-export const suites: Readonly<Record<string, Suite>> = Object.freeze({ tables, scaling, streams });
+export const suites: Readonly<Record<string, Suite>> = Object.freeze({ tables, scaling, streams, training });

@@ -40,7 +40,7 @@ async function run(args: string[]): Promise<number> {
     }
   }
   for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
-    const results = suites[name]!(values.quick ? QUICK : FULL, kernels);
+    const results = await suites[name]!(values.quick ? QUICK : FULL, kernels);
     process.stdout.write(
       values.json ? results.map((line) => `${JSON.stringify(line)}\n`).join('') : table(name, results),
     );

@@ -6,8 +6,7 @@ import { loadModel } from '../engine/model-file.ts';
 /** Reads and checks a model file. Throws an Error whose message names the file. */
 export function readModel(path: string): Model {
   try {
-    // A plain array: a Buffer's slice is a view, not a copy.
-    return loadModel(new Uint8Array(readFileSync(path)));
+    return loadModel(readFileSync(path));
   } catch (error) {
     throw new Error(`${path}: ${reason(error as NodeJS.ErrnoException)}`, { cause: error });
   }

@@ -1,6 +1,7 @@
 /** `dormouse run`: the gateway, until it is told to stop. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { TickObserver } from '../energy/ledger.ts';
 import { Ledger, measureCpuNsPerMac } from '../energy/ledger.ts';
 import { LedgerFile } from '../energy/ledger-file.ts';
 import { findTarget, targets } from '../energy/target.ts';
@@ -10,7 +11,6 @@ import type { GatewayConfig, LedgerConfig } from '../gateway/config.ts';
 import { ownTopics } from '../gateway/config.ts';
 import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
 import { type Log, makeLog } from '../gateway/log.ts';
-import type { TickObserver } from '../gateway/observer.ts';
 import { Gateway } from '../gateway/service.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { version } from '../version.ts';

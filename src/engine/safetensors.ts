@@ -74,7 +74,8 @@ export function readTensors(bytes: Uint8Array): TensorFile {
   requireTiling(entries, bytes.length - dataStart);
   const tensors = new Map<string, Tensor>();
   for (const { name, dtype, shape, from, to } of entries) {
-    const copy = bytes.slice(dataStart + from, dataStart + to);
+    // Not bytes.slice: that of Node's Buffer does not copy.
+    const copy = Uint8Array.prototype.slice.call(bytes, dataStart + from, dataStart + to);
     tensors.set(name, { dtype, shape, data: new arrays[dtype](copy.buffer) });
   }
   return { tensors, metadata: header.metadata };

@@ -94,7 +94,7 @@ function readModel(root: Section, directory: string): Model | undefined {
   if (name === '') return undefined;
   try {
     // A plain array: a Buffer's slice is a view, not a copy.
-    return loadModel(new Uint8Array(readFileSync(resolve(directory, name))));
+    return loadModel(readFileSync(resolve(directory, name)));
   } catch (error) {
     root.add('model', 'a model file', `${describe(name)}: ${(error as Error).message}`);
     return undefined;

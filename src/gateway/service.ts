@@ -1,4 +1,6 @@
 /** The gateway: MQTT in, ticks through the pipeline, results out. */
+
+import type { TickObserver } from '../energy/ledger.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
@@ -9,7 +11,6 @@ import { Intake } from './intake.ts';
 import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
 import { MqttConnection } from './mqtt.ts';
-import type { TickObserver } from './observer.ts';
 import { Outbox } from './outbox.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';

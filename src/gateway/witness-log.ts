@@ -1,9 +1,9 @@
 /** The log of witnesses: what was seen, decided, done and produced at every tick, kept across power cuts. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TickObserver } from '../energy/ledger.ts';
 import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
 import type { WitnessLogConfig } from './config.ts';
-import type { TickObserver } from './observer.ts';
 import { readRecordFile } from './record-file.ts';
 import { logFileName, logFileNumbers, RecordLog } from './record-log.ts';
 

@@ -62,6 +62,10 @@ describe('a model file', () => {
     expect(saveModel(model)).toEqual(bytes);
   });
 
+  test("is read from Node's Buffer as from any bytes", () => {
+    expect(loadModel(Buffer.from(bytes))).toEqual(tinyModel());
+  });
+
   test('is plain safetensors with aligned tensors', () => {
     const { header } = split(bytes);
     expect(readTensors(bytes).tensors.size).toBe(Object.keys(header).length - 1);

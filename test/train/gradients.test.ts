@@ -44,7 +44,9 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number): Problem {
   const config = configOf(outputsOf[kind], hidden, heads);
   const workspace = makeWorkspace(config, kind, { sequences: shape.sequences, rows });
   const random = new Random(seed);
-  const parameters = initialParameters(config, workspace.layout, seed).map((value) => value + 0.2 * random.normal());
+  const parameters = initialParameters(config, workspace.layout, seed).map(
+    (value) => value + 0.2 * random.normal(),
+  );
   floats(workspace, workspace.parameters, parameters.length).set(parameters);
   const features = new Int16Array(workspace.memory.buffer, workspace.features, rows * config.features);
   features.forEach((_, index) => {
@@ -71,7 +73,12 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number): Problem {
     weights: Float64Array.from(weights),
     keep,
   };
-  return { workspace, parameters: Float64Array.from(parameters), batch, settings: { kind, labelSmoothing: 0.1 } };
+  return {
+    workspace,
+    parameters: Float64Array.from(parameters),
+    batch,
+    settings: { kind, labelSmoothing: 0.1 },
+  };
 }
 
 const kinds = ['classify', 'anomaly', 'forecast'] as const;

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import type { Model } from '../../src/engine/model.ts';
+import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { calibrate } from '../../src/train/calibrate.ts';
 import { integerForward, loadQuantised } from '../../src/train/integer-network.ts';
 import { initialParameters } from '../../src/train/layout.ts';
@@ -17,7 +17,16 @@ const shape = { sequences: 2, length: 24 };
 const rows = shape.sequences * shape.length;
 
 function configOf(sizes: Partial<TransformerConfig>): TransformerConfig {
-  const config = { features: 20, outputs: 3, sequence: 24, hidden: 32, heads: 4, layers: 2, window: 5, feedForward: 64 };
+  const config = {
+    features: 20,
+    outputs: 3,
+    sequence: 24,
+    hidden: 32,
+    heads: 4,
+    layers: 2,
+    window: 5,
+    feedForward: 64,
+  };
   const all = { ...config, ...sizes };
   const tier = { layers: all.layers, sequence: all.sequence, window: all.window };
   return validateConfig({ ...all, tiers: [tier, tier, tier] });
@@ -41,7 +50,8 @@ function train(config: TransformerConfig, spread: number) {
   for (const slice of layout.slices) {
     for (let i = 0; i < slice.rows * slice.columns; i++) {
       const rowScale = 1 + spread * ((i / slice.columns) % 1);
-      parameters[slice.offset + i] = rowScale * (parameters[slice.offset + i]! + 0.1 * spread * random.normal());
+      parameters[slice.offset + i] =
+        rowScale * (parameters[slice.offset + i]! + 0.1 * spread * random.normal());
     }
   }
   const features = new Int16Array(workspace.memory.buffer, workspace.features, rows * config.features);
@@ -73,7 +83,11 @@ describe.each(cases)('%s', (_, sizes) => {
   ])('equals the engine on %s', (_case, spread, size) => {
     const { workspace, features, fill, scales, quantised } = train(config, spread);
     const saved = saveModel({ config, weights: quantised.weights, meaning: meaningOf(config) });
-    const engine = new Engine(loadModel(saved), { streams: shape.sequences, rows: shape.length, kernels: 'truth' });
+    const engine = new Engine(loadModel(saved), {
+      streams: shape.sequences,
+      rows: shape.length,
+      kernels: 'truth',
+    });
     loadQuantised(workspace, quantised, scales);
     fill(size);
     integerForward(workspace, shape, scales);

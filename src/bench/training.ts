@@ -1,0 +1,20 @@
+/** Tokens per second of the trainer: whole steps of the micro preset on one thread. */
+import { measureThroughput } from '../train/throughput.ts';
+import { type BenchResult, type Effort, result } from './harness.ts';
+
+const TOKENS = 1000;
+
+export async function training(effort: Effort): Promise<BenchResult[]> {
+  const steps = effort.rounds <= 3 ? 3 : 12;
+  const { floatTokensPerSecond, quantisedTokensPerSecond } = await measureThroughput(steps, () =>
+    performance.now(),
+  );
+  const line = (name: string, tokensPerSecond: number) => {
+    const us = (TOKENS / tokensPerSecond) * 1e6;
+    const timing = { medianUs: us, p99Us: us, p999Us: us, samples: steps };
+    return result('training', `micro, ${TOKENS} tokens, ${name}`, 'training', timing, {
+      tokensPerSecondPerCore: Math.round(tokensPerSecond),
+    });
+  };
+  return [line('float32', floatTokensPerSecond), line('integer rules', quantisedTokensPerSecond)];
+}
