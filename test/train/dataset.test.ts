@@ -1,0 +1,51 @@
+/** The split and what is learned of the channels. */
+import { describe, expect, it } from 'vitest';
+import { levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
+import { exitWeights, layerDropout } from '../../src/train/losses.ts';
+import { learningRate } from '../../src/train/optimiser.ts';
+import { smallSeries } from './small-dataset.ts';
+
+describe('splitLast', () => {
+  it('sets the last rows aside, cutting one series', () => {
+    const series = [smallSeries(10, 1), smallSeries(20, 2), smallSeries(10, 3)];
+    const { train, validation } = splitLast(series, 0.5);
+    expect(train.map(({ rows }) => rows)).toEqual([10, 10]);
+    expect(validation.map(({ rows }) => rows)).toEqual([10, 10]);
+    expect(validation[0]!.values[0]).toBe(series[1]!.values[20]);
+    expect(train.at(-1)!.timeMs.at(-1)).toBeLessThan(validation[0]!.timeMs[0]!);
+  });
+
+  it('keeps every row once', () => {
+    for (const share of [0.1, 0.25, 0.33, 0.9]) {
+      const { train, validation } = splitLast([smallSeries(13, 1), smallSeries(7, 2)], share);
+      expect([...train, ...validation].reduce((sum, { rows }) => sum + rows, 0)).toBe(20);
+      expect(validation.reduce((sum, { rows }) => sum + rows, 0)).toBe(Math.floor(20 * share));
+    }
+  });
+});
+
+describe('levelDrift', () => {
+  it('is nothing for a channel that returns to its level, and its wandering for one that does not', () => {
+    const returning = Array.from({ length: 600 }, (_, row) => (row % 100 > 70 ? 3 : 0));
+    const wandering = Array.from({ length: 600 }, (_, row) => Math.floor(row / 100));
+    expect(levelDrift(returning)).toBe(0);
+    expect(levelDrift(wandering)).toBeCloseTo(Math.sqrt(35 / 12), 5);
+    expect(restingLevel(returning)).toBeCloseTo(0.125, 9);
+  });
+});
+
+it('warms up, peaks and ends at its floor', () => {
+  const at = (step: number) => learningRate(step, 100, 10, 1, 0.1);
+  expect(at(0)).toBeCloseTo(0.1, 9);
+  expect(at(9)).toBe(1);
+  expect(at(100)).toBeCloseTo(0.1, 9);
+  for (let step = 10; step < 100; step++) expect(at(step + 1)).toBeLessThan(at(step));
+});
+
+it('drops no first layer, and the last most', () => {
+  const dropped = [0, 1, 2, 3].map((layer) => layerDropout(layer, 4, 0.2));
+  expect(dropped[0]).toBe(0);
+  expect(dropped[3]).toBeCloseTo(0.2, 12);
+  expect(layerDropout(0, 1, 0.2)).toBe(0);
+  expect(exitWeights(2, 1)[0]!).toBeGreaterThan(0);
+});
