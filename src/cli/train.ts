@@ -35,6 +35,8 @@ whatever the number of threads.
   --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
   --level-noise X           shift every channel's level by X standard deviations (default ${defaultSettings.levelNoise})
   --gain-jitter X           stretch a channel's excursions by e to the X (default ${defaultSettings.gainJitter})
+  --event-shuffle X         share of sequences whose fired flags and times are another's (default ${defaultSettings.eventShuffle})
+  --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
   --delta X                 a channel fires when it moved X interquartile ranges (default ${defaultSettings.dataset.deltaShare})
   --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
   --quiet                   no progress on stderr
@@ -78,9 +80,10 @@ const numbers = [
   'level-jitter',
   'level-noise',
   'gain-jitter',
+  'event-shuffle',
   'delta',
 ] as const;
-const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat'] as const;
+const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat', 'hold-max'] as const;
 
 function readArguments(args: string[]): Arguments {
   const text = { type: 'string' } as const;
@@ -131,6 +134,8 @@ function settingsOf(
     levelJitter: number('level-jitter', defaults.levelJitter, 0, 10),
     levelNoise: number('level-noise', defaults.levelNoise, 0, 10),
     gainJitter: number('gain-jitter', defaults.gainJitter, 0, 3),
+    eventShuffle: number('event-shuffle', defaults.eventShuffle, 0, 1),
+    holdMax: whole('hold-max', defaults.holdMax, 1, 1e9),
     optimiser: {
       ...defaults.optimiser,
       weightDecay: number('weight-decay', defaults.optimiser.weightDecay, 0, 100),

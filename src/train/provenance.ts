@@ -9,7 +9,7 @@ import type { StreamScore } from './evaluate.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { TrainingResult } from './trainer.ts';
 
-/** `args`: the command's arguments as given; of a path only the last part is kept. */
+/** `args`: the command's arguments as given; of a path only the last part is kept, and of what cannot matter nothing. */
 export function provenanceOf(
   recording: Recording,
   settings: TrainingSettings,
@@ -21,7 +21,7 @@ export function provenanceOf(
     source: recording.source,
     trainingFiles: hashes(recording, [...recording.train, ...recording.validation]),
     seed: settings.seed,
-    command: ['dormouse train', ...args.map(withoutFolder)].join(' '),
+    command: ['dormouse train', ...whatMatters(args).map(withoutFolder)].join(' '),
     dormouse: version,
     validation: {
       rows:
@@ -33,6 +33,14 @@ export function provenanceOf(
       gated: figures(result.validation.gated),
     },
   };
+}
+
+/** How many threads, and what was shown meanwhile, does not change the model. */
+function whatMatters(args: readonly string[]): readonly string[] {
+  return args.filter((argument, index) => {
+    if (args[index - 1] === '--threads') return false;
+    return !['--threads', '--quiet', '--json'].includes(argument) && !argument.startsWith('--threads=');
+  });
 }
 
 function withoutFolder(argument: string): string {

@@ -1,0 +1,94 @@
+/** `dormouse train` as a program: the file it makes, and its refusals. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadModel } from '../../src/engine/model-file.ts';
+import { smallSeries } from '../train/small-dataset.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'dormouse-train-'));
+const program = join(directory, 'dormouse.mjs');
+const recording = join(directory, 'recording');
+
+const description = {
+  name: 'small',
+  task: 'classify',
+  classes: ['below', 'above'],
+  time: 'time',
+  label: 'label',
+  channels: { level: '', wave: '' },
+  train: ['train.csv'],
+  test: ['absent.csv'],
+  intervalS: 1,
+  source: 'made up',
+};
+
+function writeRecording(): void {
+  mkdirSync(recording);
+  const { rows, timeMs, values, labels } = smallSeries(300, 1);
+  const lines = Array.from(
+    { length: rows },
+    (_, row) => `${timeMs[row]! / 1000},${values[2 * row]},${values[2 * row + 1]},${labels![row]}`,
+  );
+  writeFileSync(join(recording, 'recording.json'), JSON.stringify(description));
+  writeFileSync(join(recording, 'train.csv'), `time,level,wave,label\n${lines.join('\n')}\n`);
+}
+
+beforeAll(async () => {
+  // The whole program, as shipped: a training thread starts from the program's own file.
+  await build({
+    entryPoints: [join(root, 'src/cli/main.ts')],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    banner: { js: "import { createRequire as r_ } from 'node:module'; const require = r_(import.meta.url);" },
+  });
+  writeRecording();
+});
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function dormouse(...args: string[]) {
+  return promisify(execFile)(process.execPath, [program, 'train', ...args], { cwd: directory });
+}
+
+it('makes the same file with one thread and with two, and says where it comes from', async () => {
+  const common = ['--steps', '3', '--seed', '5', '-o', 'model.safetensors'];
+  await dormouse(recording, ...common, '--threads', '1', '--quiet');
+  const one = readFileSync(join(directory, 'model.safetensors'));
+  const { stdout, stderr } = await dormouse(recording, ...common, '--threads', '2', '--json');
+  const two = readFileSync(join(directory, 'model.safetensors'));
+  expect(two.equals(one)).toBe(true);
+  expect(stderr).toContain('3/3 int8');
+  expect(JSON.parse(stdout)).toMatchObject({ output: 'model.safetensors', bytes: one.length, seed: 5 });
+  const { provenance } = loadModel(new Uint8Array(one)).meaning;
+  expect(provenance.command).toBe('dormouse train recording --steps 3 --seed 5 -o model.safetensors');
+  expect(provenance.seed).toBe(5);
+  expect(JSON.stringify(provenance)).not.toContain(directory);
+  expect(provenance.trainingFiles).toEqual({ 'train.csv': expect.stringMatching(/^[0-9a-f]{64}$/) });
+}, 60_000);
+
+it.each([
+  [[], 'expected a recording'],
+  [[recording], 'expected --output FILE'],
+  [[recording, '-o', 'x', '--preset', 'huge'], "--preset: expected micro or baseline, got 'huge'"],
+  [[recording, '-o', 'x', '--steps', '2.5'], "--steps: expected a whole number, got '2.5'"],
+  [[recording, '-o', 'x', '--channel-dropout', '2'], '--channel-dropout: expected a number from 0 to 0.9'],
+])('refuses %j', async (args, message) => {
+  await expect(dormouse(...args)).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(message),
+  });
+});
+
+it('fails with one sentence when there is no recording', async () => {
+  const failure = { code: 1, stderr: expect.stringMatching(/^dormouse train: .*found nothing there\n$/) };
+  await expect(dormouse(join(directory, 'nowhere'), '-o', 'x', '--quiet')).rejects.toMatchObject(failure);
+});
