@@ -1,5 +1,5 @@
 /** `dormouse demo`: a gateway at work, to be watched. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brokerUrlProblem } from '../gateway/config-sections.ts';
@@ -8,6 +8,7 @@ import { DemoSession } from './demo-session.ts';
 import { readModel } from './files.ts';
 import { startBroker } from './simulation/broker.ts';
 import { type Playback, playRecording, simulatedRoom } from './simulation/playback.ts';
+import { pictureOf } from './terminal/picture.ts';
 import { Screen, wantsColor } from './terminal/screen.ts';
 import { renderSummary } from './terminal/summary.ts';
 import { renderPlain, renderView } from './terminal/view.ts';
@@ -26,12 +27,14 @@ Starts a broker on loopback, publishes a simulated office room through it, runs 
 occupancy model on what comes, and shows what it sees, decides and saves. Ends by itself; Ctrl-C ends it sooner.
 
   --recording CSV   play a recording (a CSV file beside its recording.json, or that directory) instead
-  --broker URL      use this broker, such as mqtt://host:1883, instead of starting one; topics are demo/...
+  --broker URL      use this broker, such as mqtt://host:1883, instead of starting one; topics are demo-.../room
+                    in and dormouse/demo-.../... out
   --seconds N       how long to play (default ${defaultSeconds})
   --speed X         how many times faster than life (default: ${defaultTicksPerSecond} ticks a second)
   --seed N          another room, other people, other weather (default 1)
   --model FILE      another model; its channels must be those that are played
   --plain           a line a second instead of the live view, as when the output is no terminal
+  --picture FILE    at the end, write the live view as an SVG picture
 
 NO_COLOR=1 leaves the colours out.`,
   async run(args) {
@@ -51,6 +54,8 @@ NO_COLOR=1 leaves the colours out.`,
       const mqttVersion = broker === undefined ? 'auto' : '3.1.1';
       const session = new DemoSession({ modelPath, playback, url, mqttVersion, ticksPerSecond });
       await play(session, options.seconds, options.plain || process.stdout.isTTY !== true);
+      if (options.picture !== undefined)
+        writeFileSync(options.picture, pictureOf(lastView(session, options.seconds), pictureSize.columns));
     } finally {
       await broker?.close();
     }
@@ -66,6 +71,7 @@ export interface DemoOptions {
   readonly seed: number;
   readonly model: string | undefined;
   readonly plain: boolean;
+  readonly picture: string | undefined;
 }
 
 /** Throws UsageError. */
@@ -81,6 +87,7 @@ export function parseDemoOptions(args: string[]): DemoOptions {
       seed: text,
       model: text,
       plain: { type: 'boolean' },
+      picture: text,
     },
   });
   const problem = values.broker === undefined ? undefined : brokerUrlProblem(values.broker);
@@ -94,7 +101,14 @@ export function parseDemoOptions(args: string[]): DemoOptions {
     seed: wholeNumberOption('seed', values.seed, 1, 0, 2 ** 32 - 1),
     model: values.model,
     plain: values.plain === true,
+    picture: values.picture,
   };
+}
+
+const pictureSize = { columns: 96, rows: 26 };
+
+function lastView(session: DemoSession, seconds: number): string[] {
+  return renderView(session.view(seconds), pictureSize, true);
 }
 
 function ticksPerSecondOf(speed: number | undefined, intervalMs: number): number {

@@ -22,6 +22,8 @@ export interface TrainingSettings {
    * stays it. 0: it starts at zero and learns.
    */
   readonly linearRidge: number;
+  /** Decay per step of the moving average of the parameters that becomes the model; 0: the last parameters do. */
+  readonly averageDecay: number;
   readonly labelSmoothing: number;
   readonly exitScale: number;
   readonly layerDropout: number;
@@ -51,6 +53,7 @@ export const defaultSettings: TrainingSettings = {
   warmUpShare: 0.05,
   quantisedShare: 0.25,
   linearRidge: 0.01,
+  averageDecay: 0,
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,
