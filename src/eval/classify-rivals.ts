@@ -111,7 +111,13 @@ const ridge = 1e-6;
 /** Fisher's linear discriminant on all channels, closed form, with the train rows' class shares. */
 function discriminantRival(protocol: Protocol, { values, labels, channels, classes }: Sample): Classifier {
   const table = standardise(values, protocol.standardiser);
-  const { weights, biases } = fitDiscriminant(table, labels, channels, classes, ridge);
+  const { weights, biases } = fitDiscriminant(
+    table,
+    labels,
+    channels,
+    classes,
+    new Float64Array(channels).fill(ridge),
+  );
   return (rows, row) => {
     const z = standardise(rows.subarray(row * channels, (row + 1) * channels), protocol.standardiser);
     return largestAt(

@@ -1,6 +1,6 @@
 /** Fisher's linear discriminant, in closed form. */
 import { cholesky, solveCholesky } from './linear-algebra.ts';
-import { addRidge, covariance } from './statistics.ts';
+import { covariance } from './statistics.ts';
 
 /** score[class] = bias[class] + weights[class] . x; the differences of scores are log odds. */
 export interface Discriminant {
@@ -12,20 +12,23 @@ export interface Discriminant {
 
 /**
  * Fits classes with one covariance and the rows' own class shares.
- * `table` [rows x columns] without NaN; `labels` [rows], every class at least once; `ridge` is added to the variances.
+ * `table` [rows x columns] without NaN; `labels` [rows], every class at least once; `ridge` [columns] is added to the
+ * variances: so much more the columns are expected to wander than they do here.
  */
 export function fitDiscriminant(
   table: Float64Array,
   labels: ArrayLike<number>,
   columns: number,
   classes: number,
-  ridge: number,
+  ridge: ArrayLike<number>,
 ): Discriminant {
   const counts = new Float64Array(classes);
   for (let row = 0; row < labels.length; row++) counts[labels[row]!]!++;
   const means = classMeans(table, labels, columns, counts);
   const within = table.map((x, i) => x - means[labels[Math.floor(i / columns)]! * columns + (i % columns)]!);
-  const lower = cholesky(addRidge(covariance(within, columns), columns, ridge), columns);
+  const withRidge = covariance(within, columns);
+  for (let i = 0; i < columns; i++) withRidge[i * columns + i]! += ridge[i]!;
+  const lower = cholesky(withRidge, columns);
   const weights = means.slice();
   const biases = new Float64Array(classes);
   for (let c = 0; c < classes; c++) {

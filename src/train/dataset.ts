@@ -59,7 +59,7 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
     validation,
     channels,
     restingLevel: rows.map(restingLevel),
-    levelDrift: rows.map(levelDrift),
+    levelDrift: rows.map((values) => levelDrift(values, driftBlockRows(values.length, recording.intervalMs))),
     intervalMs: recording.intervalMs,
     task: taskOf(recording),
     spikes: {
@@ -117,6 +117,8 @@ function normaliser(sorted: Float64Array): { center: number; scale: number } {
 }
 
 const DRIFT_BLOCKS = 6;
+const DRIFT_DAYS_MIN = 3;
+const DAY_MS = 86_400_000;
 const LEVEL_BIN = 0.25;
 
 /** All values of one channel in reading order, normalised, NaN where unknown. */
@@ -132,17 +134,22 @@ function normalised(
 }
 
 /**
- * Standard deviation of the resting level over contiguous blocks of the rows. A level that wanders from block to
- * block will be elsewhere again when the model is used.
+ * Standard deviation of the resting level from block to block of `blockRows` rows. A level that wanders will be
+ * elsewhere again when the model is used.
  */
-export function levelDrift(values: readonly number[]): number {
-  const size = Math.ceil(values.length / DRIFT_BLOCKS);
+export function levelDrift(values: readonly number[], blockRows: number): number {
   const levels: number[] = [];
-  for (let start = 0; start < values.length; start += size) {
-    levels.push(restingLevel(values.slice(start, start + size)));
+  for (let start = 0; start === 0 || start + blockRows / 2 <= values.length; start += blockRows) {
+    levels.push(restingLevel(values.slice(start, start + blockRows)));
   }
   const mean = levels.reduce((sum, level) => sum + level, 0) / levels.length;
   return Math.sqrt(levels.reduce((sum, level) => sum + (level - mean) ** 2, 0) / levels.length);
+}
+
+/** A day, so that a daily rhythm counts as no drift; of a recording of less than three days, a sixth. */
+function driftBlockRows(rows: number, intervalMs: number): number {
+  const day = Math.round(DAY_MS / intervalMs);
+  return rows >= DRIFT_DAYS_MIN * day ? day : Math.ceil(rows / DRIFT_BLOCKS);
 }
 
 /** The middle of the fullest bin, a quarter of a standard deviation wide. */

@@ -30,17 +30,20 @@ function labelledRows(
   return { table: Float64Array.from(rows), labels };
 }
 
-/** Writes the start into `parameters` [layout.count]. `ridge`: added to the variances of the normalised channels. */
+/**
+ * Writes the start into `parameters` [layout.count]. `wander` [channels]: the variances that augmentation adds to the
+ * normalised channels, so that the line trusts each as far as the transformer will be taught to.
+ */
 export function startLinear(
   parameters: Float32Array,
   layout: ParameterLayout,
   series: readonly Series[],
   channels: readonly Channel[],
   classes: number,
-  ridge: number,
+  wander: readonly number[],
 ): void {
   const { table, labels } = labelledRows(series, channels);
-  const discriminant = centred(fitDiscriminant(table, labels, channels.length, classes, ridge));
+  const discriminant = centred(fitDiscriminant(table, labels, channels.length, classes, wander));
   const { offset, columns } = layout.linear;
   for (let c = 0; c < classes; c++) {
     parameters[layout.head.bias.offset + c] = discriminant.biases[c]!;

@@ -17,11 +17,8 @@ export interface TrainingSettings {
   readonly warmUpShare: number;
   /** The last share of the steps runs with the engine's integer rules. */
   readonly quantisedShare: number;
-  /**
-   * Above 0, a classifier's linear path is the closed-form discriminant of the training rows with this ridge, and
-   * stays it. 0: it starts at zero and learns.
-   */
-  readonly linearRidge: number;
+  /** A classifier's linear path is the closed-form discriminant of the training rows, and stays it. */
+  readonly linearStart: boolean;
   /** Decay per step of the moving average of the parameters that becomes the model; 0: the last parameters do. */
   readonly averageDecay: number;
   readonly labelSmoothing: number;
@@ -44,7 +41,7 @@ export interface TrainingSettings {
 
 export const defaultSettings: TrainingSettings = {
   seed: 1,
-  steps: 600,
+  steps: 120,
   sequence: 32,
   shards: 8,
   shardSequences: 8,
@@ -52,20 +49,20 @@ export const defaultSettings: TrainingSettings = {
   floorShare: 0.02,
   warmUpShare: 0.05,
   quantisedShare: 0.25,
-  linearRidge: 0.01,
+  linearStart: true,
   averageDecay: 0,
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,
-  levelJitter: 1,
-  levelNoise: 0,
-  gainJitter: 0.2,
+  levelJitter: 2,
+  levelNoise: 0.2,
+  gainJitter: 0,
   channelDropout: 0.1,
-  eventShuffle: 0,
-  holdMax: 1,
+  eventShuffle: 0.7,
+  holdMax: 60,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
   pool: { variants: 48, denseShare: 0.4, spread: 3, maxBytes: 2 ** 27 },
   dataset: { validationShare: 0.25, deltaShare: 0.1, heartbeatIntervals: 60, refractoryIntervals: 0 },
-  evaluateEvery: 25,
+  evaluateEvery: 10,
   patience: 12,
 };

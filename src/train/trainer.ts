@@ -45,6 +45,8 @@ interface Checkpoint {
   readonly parameters: Float32Array;
 }
 
+/** Keeps channels that copy each other from making the discriminant singular. */
+const LEAST_WANDER = 1e-6;
 const CALIBRATION_BATCHES = 8;
 /** An anomaly's threshold: this quantile of the scores on validation rows. */
 const THRESHOLD_QUANTILE = 0.995;
@@ -88,11 +90,12 @@ class Run {
     this.#report = report;
     const { workspace } = team.runner;
     const initial = initialParameters(job.config, workspace.layout, job.settings.seed);
-    const { linearRidge, optimiser } = job.settings;
-    const linearStart = dataset.task.kind === 'classify' && linearRidge > 0;
+    const { levelJitter, levelNoise, optimiser } = job.settings;
+    const linearStart = dataset.task.kind === 'classify' && job.settings.linearStart;
     if (linearStart) {
-      const { train, channels } = dataset;
-      startLinear(initial, workspace.layout, train, channels, job.config.outputs, linearRidge);
+      const { train, channels, levelDrift } = dataset;
+      const wander = levelDrift.map((drift) => LEAST_WANDER + (levelJitter * drift) ** 2 + levelNoise ** 2);
+      startLinear(initial, workspace.layout, train, channels, job.config.outputs, wander);
     }
     const held = linearStart ? heldByLinearStart : new Set<string>();
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);

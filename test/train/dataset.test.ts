@@ -28,8 +28,8 @@ describe('levelDrift', () => {
   it('is nothing for a channel that returns to its level, and its wandering for one that does not', () => {
     const returning = Array.from({ length: 600 }, (_, row) => (row % 100 > 70 ? 3 : 0));
     const wandering = Array.from({ length: 600 }, (_, row) => Math.floor(row / 100));
-    expect(levelDrift(returning)).toBe(0);
-    expect(levelDrift(wandering)).toBeCloseTo(Math.sqrt(35 / 12), 5);
+    expect(levelDrift(returning, 100)).toBe(0);
+    expect(levelDrift(wandering, 100)).toBeCloseTo(Math.sqrt(35 / 12), 5);
     expect(restingLevel(returning)).toBeCloseTo(0.125, 9);
   });
 });

@@ -21,7 +21,7 @@ async function run(task: Parameters<typeof smallDataset>[0], settings: TrainingS
 
 describe('train', () => {
   it('learns a class, in int8, at every exit, dense and gated', async () => {
-    const { result, reports } = await run(classify, { ...smallSettings, linearRidge: 0 });
+    const { result, reports } = await run(classify, { ...smallSettings, linearStart: false });
     expect(reports.length).toBe(60);
     expect(reports[0]!.quantised).toBe(false);
     expect(reports.at(-1)!.quantised).toBe(true);
