@@ -54,12 +54,16 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
     ...normaliser(columns[index]!),
   }));
   const rows = channels.map((channel, index) => normalised(train, channel, index, count));
+  const labels = recording.task === 'classify' ? train.flatMap((one) => [...(one.labels ?? [])]) : null;
   return {
     train,
     validation,
     channels,
     restingLevel: rows.map(restingLevel),
-    levelDrift: rows.map((values) => levelDrift(values, driftBlockRows(values.length, recording.intervalMs))),
+    levelDrift: rows.map((values) => {
+      const blockRows = driftBlockRows(values.length, recording.intervalMs);
+      return labels === null ? levelDrift(values, blockRows) : classDrift(values, labels, blockRows);
+    }),
     intervalMs: recording.intervalMs,
     task: taskOf(recording),
     spikes: {
@@ -142,8 +146,38 @@ export function levelDrift(values: readonly number[], blockRows: number): number
   for (let start = 0; start === 0 || start + blockRows / 2 <= values.length; start += blockRows) {
     levels.push(restingLevel(values.slice(start, start + blockRows)));
   }
-  const mean = levels.reduce((sum, level) => sum + level, 0) / levels.length;
-  return Math.sqrt(levels.reduce((sum, level) => sum + (level - mean) ** 2, 0) / levels.length);
+  return deviationOf(levels);
+}
+
+/**
+ * The same for a classifier, which knows more: how far the mean of a channel wanders from block to block while the
+ * class is the same. The largest over the classes; what goes with the class is no drift.
+ */
+export function classDrift(values: readonly number[], labels: readonly number[], blockRows: number): number {
+  const cells = new Map<number, Map<number, { sum: number; count: number }>>();
+  for (const [row, value] of values.entries()) {
+    const label = labels[row] ?? -1;
+    if (label < 0 || Number.isNaN(value)) continue;
+    const blocks = cells.get(label) ?? new Map<number, { sum: number; count: number }>();
+    cells.set(label, blocks);
+    const block = Math.floor(row / blockRows);
+    const cell = blocks.get(block) ?? { sum: 0, count: 0 };
+    blocks.set(block, { sum: cell.sum + value, count: cell.count + 1 });
+  }
+  const drifts = [...cells.values()].map((blocks) =>
+    deviationOf(
+      [...blocks.values()]
+        .filter(({ count }) => count >= blockRows / 24)
+        .map(({ sum, count }) => sum / count),
+    ),
+  );
+  return Math.max(0, ...drifts);
+}
+
+/** Population deviation; 0 of nothing. */
+function deviationOf(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length));
 }
 
 /** A day, so that a daily rhythm counts as no drift; of a recording of less than three days, a sixth. */
