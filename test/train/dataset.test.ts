@@ -1,6 +1,6 @@
 /** The split and what is learned of the channels. */
 import { describe, expect, it } from 'vitest';
-import { levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
+import { classDrift, levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
 import { exitWeights, layerDropout } from '../../src/train/losses.ts';
 import { learningRate } from '../../src/train/optimiser.ts';
 import { smallSeries } from './small-dataset.ts';
@@ -31,6 +31,32 @@ describe('levelDrift', () => {
     expect(levelDrift(returning, 100)).toBe(0);
     expect(levelDrift(wandering, 100)).toBeCloseTo(Math.sqrt(35 / 12), 5);
     expect(restingLevel(returning)).toBeCloseTo(0.125, 9);
+  });
+});
+
+describe('classDrift', () => {
+  const rows = Array.from({ length: 600 }, (_, row) => row);
+  const labels = rows.map((row) => (row % 100 < 50 ? 0 : 1));
+
+  it('is nothing for a channel that moves with the class alone', () => {
+    expect(
+      classDrift(
+        labels.map((label) => 5 * label),
+        labels,
+        100,
+      ),
+    ).toBeCloseTo(0, 9);
+  });
+
+  it('is what one class wanders while the other does not', () => {
+    const values = rows.map((row) => (labels[row] === 1 ? Math.floor(row / 100) : 0));
+    expect(classDrift(values, labels, 100)).toBeCloseTo(Math.sqrt(35 / 12), 9);
+  });
+
+  it('leaves out unknown values and rows without a class', () => {
+    const values = rows.map((row) => (row % 7 === 0 ? Number.NaN : row % 5 === 0 ? 1000 : 2));
+    const some = labels.map((label, row) => (row % 5 === 0 ? -1 : label));
+    expect(classDrift(values, some, 100)).toBeCloseTo(0, 9);
   });
 });
 
