@@ -27,8 +27,8 @@ describe('train', () => {
     expect(reports.at(-1)!.quantised).toBe(true);
     expect(result.exits.length).toBe(2);
     for (const { dense, gated } of result.exits) {
-      expect(dense.accuracy).toBeGreaterThan(0.95);
-      expect(gated.accuracy).toBeGreaterThan(0.95);
+      expect(dense.accuracy).toBeGreaterThan(0.9);
+      expect(gated.accuracy).toBeGreaterThan(0.9);
       expect(gated.tokenShare).toBeLessThan(0.5);
     }
   });
