@@ -65,6 +65,10 @@ export const smallSettings: TrainingSettings = {
   shards: 4,
   shardSequences: 4,
   learningRate: 5e-3,
+  // What suits this series, whatever suits real ones.
+  levelJitter: 0.2,
+  eventShuffle: 0,
+  holdMax: 1,
   evaluateEvery: 10,
   pool: { ...defaultSettings.pool, variants: 6 },
 };
