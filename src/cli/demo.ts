@@ -55,7 +55,10 @@ NO_COLOR=1 leaves the colours out.`,
       const session = new DemoSession({ modelPath, playback, url, mqttVersion, ticksPerSecond });
       await play(session, options.seconds, options.plain || process.stdout.isTTY !== true);
       if (options.picture !== undefined)
-        writeFileSync(options.picture, pictureOf(lastView(session, options.seconds), pictureSize.columns));
+        writeFileSync(
+          options.picture,
+          pictureOf(lastView(session, options.seconds), pictureSize.columns, pictureTitle),
+        );
     } finally {
       await broker?.close();
     }
@@ -105,6 +108,7 @@ export function parseDemoOptions(args: string[]): DemoOptions {
   };
 }
 
+const pictureTitle = 'The live view of a gateway: channels with spikes, tiers, lambda, output and truth';
 const pictureSize = { columns: 96, rows: 26 };
 
 function lastView(session: DemoSession, seconds: number): string[] {

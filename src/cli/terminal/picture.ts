@@ -16,13 +16,15 @@ const marginPx = 14;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape codes are what is looked for
 const code = /\u001b\[([\d;]*)m/;
 
-/** An SVG of `lines`, each at most `columns` characters wide, coloured by SGR codes as `renderLine` writes them. */
-export function pictureOf(lines: readonly string[], columns: number): string {
+/** An SVG of `lines`, each at most `columns` characters wide, coloured by SGR codes as `renderLine` writes them.
+ * `title`: what a reader who can't see it is told. */
+export function pictureOf(lines: readonly string[], columns: number, title: string): string {
   const width = Math.ceil(columns * columnPx + 2 * marginPx);
   const height = Math.ceil(lines.length * linePx + 2 * marginPx);
   const rows = lines.map((line, row) => pictureLine(line, marginPx + (row + 0.75) * linePx));
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" rx="8" fill="${background}"/>`,
     '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="14" xml:space="preserve">',
     ...rows,

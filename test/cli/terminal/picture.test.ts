@@ -6,6 +6,7 @@ test('draws text at its column in its colour, escaped', () => {
   const svg = pictureOf(
     [renderLine(['a<b ', { text: 'hot', style: 'red' }, ' & ', { text: 'old', style: 'dim' }], 80, true)],
     80,
+    'a view',
   );
   expect(svg).toContain('>a&lt;b </tspan>');
   expect(svg).toContain(
@@ -16,5 +17,5 @@ test('draws text at its column in its colour, escaped', () => {
 });
 
 test('is as high as there are lines', () => {
-  expect(pictureOf(['x', 'y'], 10)).toContain('width="112" height="64"');
+  expect(pictureOf(['x', 'y'], 10, 'two')).toContain('width="112" height="64"');
 });
