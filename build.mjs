@@ -57,7 +57,8 @@ function compileKernel({ name, source, into, enable }) {
     '--converge',
   ];
   if (enable) flags.push('--enable', enable);
-  execFileSync(process.execPath, [asc, source, '-o', wasmPath, ...flags], { cwd: root, stdio: 'inherit' });
+  // Its remarks on how well it optimised are of no use; if it fails, the error holds what it said.
+  execFileSync(process.execPath, [asc, source, '-o', wasmPath, ...flags], { cwd: root, stdio: 'pipe' });
   writeModule(join(root, into), readFileSync(wasmPath));
 }
 
