@@ -274,15 +274,20 @@ function checkScale(name: string, scale: number, max: number): void {
 function checkLinear(name: string, { weight, bias, multiplier }: Linear, low: number, high: number): void {
   const inputs = weight.length / bias.length;
   for (let row = 0; row < bias.length; row++) {
-    let least = bias[row]!;
-    let most = bias[row]!;
+    let sum = 0;
+    let sumOfSizes = 0;
     for (let i = row * inputs; i < (row + 1) * inputs; i++) {
       const value = weight[i]!;
-      if (value < -WEIGHT_MAX)
+      if (value < -WEIGHT_MAX) {
         throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got ${value}`);
-      least += value * (value > 0 ? low : high);
-      most += value * (value > 0 ? high : low);
+      }
+      sum += value;
+      sumOfSizes += value < 0 ? -value : value;
     }
+    const positive = (sumOfSizes + sum) / 2;
+    const negative = (sumOfSizes - sum) / 2;
+    const most = bias[row]! + positive * high - negative * low;
+    const least = bias[row]! + positive * low - negative * high;
     const bound = Math.max(-least, most);
     if (bound >= ACCUMULATOR_MAX) {
       throw new ModelError(

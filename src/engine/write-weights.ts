@@ -4,15 +4,17 @@ import type { Kernels, MatrixInput } from './kernels/contract.ts';
 import type { LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
 import type { LayerWeights, Linear, Model } from './model.ts';
 
-/** Where a true row or column stands among the padded ones. */
-type Place = (index: number) => number;
-
-const inPlace: Place = (index) => index;
-
-/** A linear layer of the file that fills a part of a matrix in memory. */
+/** A linear layer of the file that fills some rows of a matrix in memory. */
 interface Part {
   readonly linear: Linear;
-  readonly rowAt: Place;
+  /** Where a true row stands among the padded ones. */
+  readonly rowAt: (row: number) => number;
+}
+
+/** Columns that lie side by side in the file and in memory, and from one such run to the next in memory. */
+interface Run {
+  readonly columns: number;
+  readonly stride: number;
 }
 
 export function writeWeights(
@@ -34,13 +36,12 @@ export function writeWeights(
 function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config: TransformerConfig): void {
   const size = headSize(config);
   const stride = at.attention.headStride;
-  const headPlace: Place = (index) => Math.floor(index / size) * stride + (index % size);
   const parts = [layer.query, layer.key, layer.value].map((linear, part) => ({
     linear,
-    rowAt: (row: number) => part * at.attention.width + headPlace(row),
+    rowAt: (row: number) => part * at.attention.width + Math.floor(row / size) * stride + (row % size),
   }));
-  writer.matrix(at.queryKeyValue, parts, config.hidden, inPlace);
-  writer.matrix(at.output, [{ linear: layer.output, rowAt: inPlace }], config.hidden, headPlace);
+  writer.matrix(at.queryKeyValue, parts, config.hidden);
+  writer.single(at.output, layer.output, config.hidden, 'activations', { columns: size, stride });
   writer.single(at.up, layer.up, config.hidden);
   writer.bytes(at.gelu, layer.gelu);
   writer.single(at.down, layer.down, config.feedForward);
@@ -59,16 +60,16 @@ class Writer {
     this.#kernels = kernels;
   }
 
-  single(at: Matrix, linear: Linear, columns: number, input: MatrixInput = 'activations'): void {
-    this.matrix(at, [{ linear, rowAt: inPlace }], columns, inPlace, input);
+  single(at: Matrix, linear: Linear, columns: number, input?: MatrixInput, run?: Run): void {
+    this.matrix(at, [{ linear, rowAt: (row) => row }], columns, input, run);
   }
 
   matrix(
     at: Matrix,
     parts: readonly Part[],
     columns: number,
-    columnAt: Place,
     input: MatrixInput = 'activations',
+    run: Run = { columns, stride: columns },
   ): void {
     const weight = new Int8Array(at.outputs * at.inputs);
     const bias = new Int32Array(at.outputs);
@@ -78,8 +79,13 @@ class Writer {
         const to = rowAt(row);
         bias[to] = linear.bias[row]!;
         multiplier[to] = linear.multiplier[row]!;
-        for (let column = 0; column < columns; column++) {
-          weight[to * at.inputs + columnAt(column)] = linear.weight[row * columns + column]!;
+        for (
+          let first = 0, place = to * at.inputs;
+          first < columns;
+          first += run.columns, place += run.stride
+        ) {
+          const from = row * columns + first;
+          weight.set(linear.weight.subarray(from, from + run.columns), place);
         }
       }
     }

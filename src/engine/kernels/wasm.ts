@@ -61,13 +61,15 @@ export class WasmKernels implements Kernels {
   /** [outputs / 16][inputs / group][16 outputs][group inputs]. */
   pack(matrix: Matrix, weight: Int8Array, input: MatrixInput): void {
     const group = input === 'features' ? PAIR : builds[this.name].group;
-    const packed = new Int8Array(this.#memory.buffer, matrix.weight, weight.length);
+    // A group is one word: a quarter of the turns that bytes would take, in a process that is cold.
+    const Words = group === PAIR ? Int16Array : Int32Array;
+    const from = new Words(weight.buffer as ArrayBuffer, weight.byteOffset);
+    const packed = new Words(this.#memory.buffer, matrix.weight, weight.length / group);
+    const groups = matrix.inputs / group;
     let to = 0;
     for (let block = 0; block < matrix.outputs; block += BLOCK) {
-      for (let first = 0; first < matrix.inputs; first += group) {
-        for (let c = block; c < block + BLOCK; c++) {
-          for (let j = first; j < first + group; j++) packed[to++] = weight[c * matrix.inputs + j]!;
-        }
+      for (let g = 0; g < groups; g++) {
+        for (let c = block; c < block + BLOCK; c++) packed[to++] = from[c * groups + g]!;
       }
     }
   }
