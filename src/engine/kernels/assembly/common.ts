@@ -52,7 +52,7 @@ export function addResidual(at: usize, low: v128, high: v128): void {
   );
 }
 
-/** What becomes of 16 accumulators. `mode` is a constant, so only one branch is compiled into each kernel. */
+/** What becomes of 16 accumulators. */
 // @ts-ignore: decorator
 @inline
 export function finish(mode: i32, a: v128, b: v128, c: v128, d: v128, multiplier: usize, output: usize, gelu: usize): void {
@@ -106,10 +106,10 @@ export function meet(accumulator: v128, weights: v128, inputs: v128): v128 {
  * A weight matrix for int16 inputs is packed [outputs / 16][inputs / 2][16 outputs][2 inputs], so that one broadcast
  * pair of inputs meets 16 outputs and every lane of an accumulator is one output: no sums across lanes.
  *
+ * Not inlined into each kernel: `mode` costs a branch for 16 outputs, a copy costs kilobytes.
+ *
  * output[rows, outputs] = finish(bias + weight input), input int16[rows, inputs]: two rows at a time.
  */
-// @ts-ignore: decorator
-@inline
 export function linearWide(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
   inputs: usize, outputs: usize, rows: usize, outputStride: usize,

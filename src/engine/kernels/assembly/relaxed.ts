@@ -14,9 +14,7 @@ function dot(weights: usize, inputs: v128, accumulator: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load(weights), inputs, accumulator);
 }
 
-/** One row, 32 outputs at a time: eight accumulators hide the latency of the dot product. */
-// @ts-ignore: decorator
-@inline
+/** One row, 32 outputs at a time: eight accumulators hide the latency of the dot product. Not inlined, for size. */
 function linearRow(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
   inputs: usize, outputs: usize,
@@ -62,8 +60,6 @@ function linearRow(
 }
 
 /** Three rows, 16 outputs at a time: twelve accumulators, and each load of weights serves three rows. */
-// @ts-ignore: decorator
-@inline
 function linearThreeRows(
   mode: i32, input: usize, weight: usize, bias: usize, multiplier: usize, output: usize, gelu: usize,
   inputs: usize, outputs: usize, stride: usize,
