@@ -11,6 +11,7 @@ const commands: CommandTable = {
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
   bench: () => import('./bench.ts'),
+  export: () => import('./export.ts'),
 };
 
 /** `dormouse eval ... | head` is no failure: whoever reads has seen enough. */
