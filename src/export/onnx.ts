@@ -11,9 +11,9 @@ export interface OnnxOptions {
   readonly rows?: number;
   /**
    * window (default): a whole window of ticks from an empty past, `features` [rows, features] -> `logits`
-   * [rows, outputs]. step: one tick; for each layer i also `keys{i}` [heads, headSize, window - 1] and `values{i}`
-   * [heads, window - 1, headSize] of the ticks before, oldest first, and the same with `next_` as outputs. It knows
-   * no empty past: its outputs are right after layers x (window - 1) ticks.
+   * [rows, outputs]. step: one tick, and `past` [2 layers, heads, window - 1, headSize] -> `next_past`: keys, then
+   * values of each layer, oldest tick first. It knows no empty past: from whatever past, its outputs are right after
+   * layers x (window - 1) ticks.
    */
   readonly form?: 'window' | 'step';
   /** int8: weights stay integers, activations are quantised on the fly (MatMulInteger); default float32. */
@@ -29,11 +29,14 @@ const UNSEEN = -1e9;
 /** One step of the residual stream squared: the engine's root mean square is never smaller. */
 const EPSILON = 1;
 
-/** The bytes of an .onnx file. Throws RangeError if `rows` is out of range. */
+/** The bytes of an .onnx file. Throws RangeError if `rows` is out of range, or for a step of a model without a past. */
 export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array {
   const { form = 'window', precision = 'float32', saturate = true } = options;
   const rows = form === 'step' ? 1 : (options.rows ?? model.config.sequence);
   requireRows(rows, model);
+  if (form === 'step' && model.config.window < 2) {
+    throw new RangeError(`form step: expected a window of at least 2, got ${model.config.window}`);
+  }
   return new Exporter(dequantise(model), { rows, form, precision, saturate }).export();
 }
 
@@ -48,6 +51,9 @@ class Exporter {
   readonly #graph = new OnnxGraph();
   readonly #model: RealTransformer;
   readonly #options: Required<OnnxOptions>;
+  /** Of a step: keys and values of each layer, before this tick and of it. */
+  #pasts: readonly string[] = [];
+  readonly #present: string[] = [];
 
   constructor(model: RealTransformer, options: Required<OnnxOptions>) {
     this.#model = model;
@@ -56,9 +62,10 @@ class Exporter {
 
   export(): Uint8Array {
     const { config, embedding, layers, head, headGain, linear } = this.#model;
-    const { rows } = this.#options;
+    const { rows, form } = this.#options;
     const graph = this.#graph;
     const features = graph.input('features', [rows, config.features]);
+    if (form === 'step') this.#takePast();
     let x = this.#clip(this.#linear(features, embedding), RESIDUAL_MAX);
     for (const [index, layer] of layers.entries()) {
       x = this.#add(
@@ -73,6 +80,7 @@ class Exporter {
     const fromHead = this.#linear(this.#normalise(x, headGain), head);
     const logits = graph.node('Add', [fromHead, this.#linear(features, linear)]);
     graph.output('logits', logits, [rows, config.outputs]);
+    if (form === 'step') this.#returnPast();
     return graph.finish('dormouse', version);
   }
 
@@ -230,23 +238,21 @@ class Exporter {
     return biases;
   }
 
+  /** Sink, past and present; what is new waits for `#returnPast`. */
   #stepParts(all: string, { ageBias, sink }: RealLayer, index: number): AttentionParts {
     const graph = this.#graph;
     const { config } = this.#model;
     const { heads, window } = config;
     const size = headSize(config);
-    const [query, key, value] = graph.nodes('Split', [all], 3, { axis: 1 });
-    const shaped = (tensor: string, shape: number[]) =>
-      graph.node('Reshape', [tensor, graph.integers(shape)]);
-    const zeros = new Float32Array(heads * size);
-    const keys = this.#ring(`keys${index}`, [heads, size, window - 1], 2, [
-      graph.constant(zeros, [heads, size, 1]),
-      shaped(key!, [heads, size, 1]),
-    ]);
-    const values = this.#ring(`values${index}`, [heads, window - 1, size], 1, [
-      graph.constant(zeros, [heads, 1, size]),
-      shaped(value!, [heads, 1, size]),
-    ]);
+    const shape = graph.integers([1, heads, 1, size]);
+    const [query, key, value] = graph
+      .nodes('Split', [all], 3, { axis: 1 })
+      .map((part) => graph.node('Reshape', [part, shape]));
+    const nothing = graph.constant(new Float32Array(heads * size), [1, heads, 1, size]);
+    const [keys, values] = [key!, value!].map((own, which) => {
+      this.#present.push(own);
+      return graph.node('Concat', [nothing, this.#pasts[2 * index + which]!, own], { axis: 2 });
+    });
     const biases = new Float32Array(heads * (window + 1));
     for (let head = 0; head < heads; head++) {
       biases[head * (window + 1)] = sink[head]!;
@@ -255,31 +261,36 @@ class Exporter {
       }
     }
     return {
-      query: shaped(query!, [heads, 1, size]),
-      keys,
-      values,
-      biases: graph.constant(biases, [heads, 1, window + 1]),
+      query: query!,
+      keys: graph.node('Transpose', [keys!], { perm: [0, 1, 3, 2] }),
+      values: values!,
+      biases: graph.constant(biases, [1, heads, 1, window + 1]),
     };
   }
 
-  /** Sink, past and present in one tensor; what is left without the sink and the oldest is the next tick's past. */
-  #ring(name: string, shape: number[], axis: number, [sink, present]: string[]): string {
+  #pastShape(): number[] {
+    const { config } = this.#model;
+    return [2 * config.layers, config.heads, config.window - 1, headSize(config)];
+  }
+
+  #takePast(): void {
+    const shape = this.#pastShape();
+    this.#pasts = this.#graph.nodes('Split', [this.#graph.input('past', shape)], shape[0]!, { axis: 0 });
+  }
+
+  /** The past without its oldest tick, and this tick. */
+  #returnPast(): void {
     const graph = this.#graph;
-    const past = graph.input(name, shape);
-    const all = graph.node('Concat', [sink!, past, present!], { axis });
-    const next = graph.node('Slice', [
-      all,
-      graph.integers([2]),
-      graph.integers([shape[axis]! + 2]),
-      graph.integers([axis]),
-    ]);
-    graph.output(`next_${name}`, next, shape);
-    return all;
+    const shape = this.#pastShape();
+    const present = graph.node('Concat', this.#present, { axis: 0 });
+    const ranges = [[1], [shape[2]!], [2]].map((range) => graph.integers(range));
+    const recent = graph.node('Slice', ['past', ...ranges]);
+    graph.output('next_past', graph.node('Concat', [recent, present], { axis: 2 }), shape);
   }
 }
 
 interface AttentionParts {
-  /** [heads, rows, headSize]. */
+  /** [heads, rows, headSize]; of a step, each of these with a leading 1. */
   readonly query: string;
   /** [heads, headSize, seen]. */
   readonly keys: string;

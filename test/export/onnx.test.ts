@@ -122,6 +122,15 @@ describe('exported ONNX', () => {
   });
 });
 
+test('a step without a past is refused', () => {
+  const limits = { layers: 1, sequence: 8, window: 1 };
+  const model = randomModel({ config: { window: 1, tiers: [limits, limits, limits] } });
+  expect(() => exportOnnx(model, { form: 'step' })).toThrow(
+    'form step: expected a window of at least 2, got 1',
+  );
+  expect(() => exportOnnx(model)).not.toThrow();
+});
+
 describe('fitGelu', () => {
   test.each([
     [0, 1 / 32, 8, 1 / 28],
