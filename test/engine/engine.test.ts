@@ -7,6 +7,7 @@ import { isTrusted, kernelNames } from '../../src/engine/kernels/choose.ts';
 import type { KernelName } from '../../src/engine/kernels/contract.ts';
 import type { Model } from '../../src/engine/model.ts';
 import type { Plan } from '../../src/engine/plan.ts';
+import { paperLogits } from './paper.ts';
 import { randomNumbers, tinyModel } from './tiny-model.ts';
 
 const seed = 20261124;
@@ -92,6 +93,29 @@ describe('Engine', () => {
         }
       }),
       { seed, numRuns: 60 },
+    );
+  });
+
+  test('is what the integer rules say, computed without memory, rings or kernels, in any configuration', () => {
+    fc.assert(
+      fc.property(configs, fc.integer(), (config, caseSeed) => {
+        const model = modelOf(config, caseSeed);
+        const width = model.config.features;
+        const ticks = features(model, 16, caseSeed);
+        const history = Array.from({ length: 16 }, (_, tick) => [
+          ...ticks.subarray(tick * width, (tick + 1) * width),
+        ]);
+        const engine = new Engine(model);
+        for (const { write: plan } of engine.plans) {
+          engine.reset(0);
+          const expected = paperLogits(model, history, plan.layers, plan.window);
+          for (const [tick, logits] of expected.entries()) {
+            engine.step(0, ticks.subarray(tick * width), plan);
+            expect([...engine.logits]).toEqual(logits);
+          }
+        }
+      }),
+      { seed, numRuns: 40 },
     );
   });
 

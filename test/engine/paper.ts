@@ -1,0 +1,99 @@
+/**
+ * The integer rules once more, from the model's own tensors over a whole history: no memory layout, no padding, no
+ * ring, no kernels. Independent of everything that it checks but the rounding.
+ */
+import { headSize } from '../../src/engine/config.ts';
+import type { LayerWeights, Linear, Model } from '../../src/engine/model.ts';
+
+const roundEven = (value: number): number => {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
+};
+const limit = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
+
+function linear({ weight, bias, multiplier }: Linear, input: readonly number[]): number[] {
+  return Array.from(bias, (start, row) => {
+    const sum = input.reduce((total, x, column) => total + weight[row * input.length + column]! * x, start);
+    return roundEven(sum * multiplier[row]!);
+  });
+}
+
+function norm(x: readonly number[], gain: number): number[] {
+  const meanSquare = Math.floor(x.reduce((sum, value) => sum + value * value, 0) / x.length);
+  const root = Math.max(256, Math.floor(Math.sqrt(65536 * meanSquare)));
+  return x.map((value) => limit(64 + roundEven(value * ((gain * 256) / root)), 0, 127));
+}
+
+interface Projected {
+  readonly query: readonly number[];
+  readonly key: readonly number[];
+  readonly value: readonly number[];
+}
+
+function attend(
+  model: Model,
+  layer: LayerWeights,
+  rows: readonly Projected[],
+  at: number,
+  window: number,
+): number[] {
+  const { heads } = model.config;
+  const size = headSize(model.config);
+  const past = rows.slice(Math.max(0, at - window + 1), at + 1);
+  return Array.from({ length: heads }, (_, head) => {
+    const own = (values: readonly number[]) => values.slice(head * size, (head + 1) * size);
+    const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+    const scores = past.map(
+      ({ key }, i) =>
+        dot(own(rows[at]!.query), own(key)) +
+        layer.ageBias[head * model.config.window + (past.length - 1 - i)]!,
+    );
+    const top = Math.max(layer.sink[head]!, ...scores);
+    const weigh = (score: number) => {
+      const u = Math.min(roundEven((top - score) * layer.exponentScale[head]!), 4095);
+      return Math.floor(model.weights.exponentTable[u % 256]! / 2 ** Math.floor(u / 256));
+    };
+    const total = scores.reduce((sum, score) => sum + weigh(score), weigh(layer.sink[head]!));
+    const shares = scores.map((score) => roundEven(weigh(score) * (32767 / total)));
+    return Array.from({ length: size }, (_, d) => {
+      const sum = past.reduce((all, { value }, i) => all + shares[i]! * own(value)[d]!, 0);
+      return limit(64 + roundEven(sum * layer.contextScale[head]!), 0, 127);
+    });
+  }).flat();
+}
+
+/** [ticks][outputs]: the logits at every tick of a history, each of int features [features]. */
+export function paperLogits(
+  model: Model,
+  ticks: readonly (readonly number[])[],
+  layers: number,
+  window: number,
+): number[][] {
+  const { weights } = model;
+  const int16 = (value: number) => limit(value, -32767, 32767);
+  const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
+  let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
+  for (const layer of weights.layers.slice(0, layers)) {
+    const rows = stream.map((x): Projected => {
+      const normed = norm(x, layer.attentionGain);
+      const [query, key, value] = [layer.query, layer.key, layer.value].map((part) =>
+        int8(linear(part, normed)),
+      );
+      return { query: query!, key: key!, value: value! };
+    });
+    stream = stream.map((x, at) => {
+      const context = linear(layer.output, attend(model, layer, rows, at, window));
+      const middle = x.map((value, i) => int16(value + context[i]!));
+      const hidden = linear(layer.up, norm(middle, layer.feedForwardGain)).map(
+        (u) => layer.gelu[limit(u, -128, 127) + 128]!,
+      );
+      const change = linear(layer.down, hidden);
+      return middle.map((value, i) => int16(value + change[i]!));
+    });
+  }
+  return stream.map((x, at) => {
+    const path = linear(weights.linear, ticks[at]!);
+    return linear(weights.head, norm(x, weights.headGain)).map((logit, i) => logit + path[i]!);
+  });
+}
