@@ -32,6 +32,8 @@ const connectMs = 5000;
 /** How long the last ticks may take from the player to the gateway. */
 const settleMs = 1000;
 const notesMax = 20;
+/** A longer timer of Node fires at once. */
+const timerMaxMs = 2 ** 31 - 1;
 
 export class DemoSession {
   /** What the gateway warned of, to be shown when the view is gone; the first twenty. */
@@ -99,7 +101,7 @@ export class DemoSession {
 
   async #play(client: MqttClient, seconds: number): Promise<void> {
     this.#startedMs = performance.now();
-    const timer = setTimeout(() => this.end(), seconds * 1000);
+    const timer = setTimeout(() => this.end(), Math.min(seconds * 1000, timerMaxMs));
     const player = new Player({
       client,
       topic: this.#topic,

@@ -1,4 +1,5 @@
 /** From the words on the command line to one command and its exit code. */
+import { nearestName } from '../text/nearest.ts';
 import { version } from '../version.ts';
 import { type Command, UsageError } from './command.ts';
 
@@ -69,7 +70,7 @@ async function findCommand(name: string, table: CommandTable): Promise<Command> 
   const load = Object.hasOwn(table, name) ? table[name] : undefined;
   if (load !== undefined) return (await load()).command;
   if (name.startsWith('-')) throw new UsageError(`unknown option '${name}'`);
-  const near = nearest(name, Object.keys(table));
+  const near = nearestName(name, Object.keys(table));
   throw new UsageError(`unknown command '${name}'${near === undefined ? '' : `; did you mean '${near}'?`}`);
 }
 
@@ -102,29 +103,4 @@ function oneSentence(error: unknown): string {
 
 function withNewline(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
-}
-
-/** The name at most two edits away, or that begins with what was typed; undefined when none is near. */
-export function nearest(typed: string, names: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = 3;
-  for (const name of names) {
-    const distance = typed.length >= 2 && name.startsWith(typed) ? 1 : editDistance(typed, name);
-    if (distance < bestDistance && distance < name.length) [best, bestDistance] = [name, distance];
-  }
-  return best;
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

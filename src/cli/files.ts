@@ -2,19 +2,22 @@
 import { readFileSync } from 'node:fs';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
+import { fileProblem } from '../text/file-problem.ts';
 
 /** Reads and checks a model file. Throws an Error whose message names the file. */
 export function readModel(path: string): Model {
+  const bytes = readNamed(path, 'a model file');
   try {
-    return loadModel(readFileSync(path));
+    return loadModel(bytes);
   } catch (error) {
-    throw new Error(`${path}: ${reason(error as NodeJS.ErrnoException)}`, { cause: error });
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-/** Node's own messages repeat the path and name the system call. */
-function reason(error: NodeJS.ErrnoException): string {
-  if (error.code === 'ENOENT') return 'no such file';
-  if (error.code === 'EISDIR') return 'expected a file, got a directory';
-  return error.message;
+function readNamed(path: string, expected: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new Error(`${path}: expected ${expected}, got ${fileProblem(error)}`, { cause: error });
+  }
 }

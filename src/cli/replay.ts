@@ -53,8 +53,9 @@ export const command: Command = {
     if (positionals.length !== 1) throw new UsageError(`expected one FILE, got ${positionals.length}`);
     if (values.max && values.rate !== undefined) throw new UsageError('--rate and --max exclude each other');
     const rate = numberOption('rate', values.rate, 1, 0.001, 1e9);
+    const mqtt = readBroker(values);
     const report = await playMessages(openSource(positionals[0]!, values.topic), {
-      mqtt: readBroker(values),
+      mqtt,
       rate: values.max ? Number.POSITIVE_INFINITY : rate,
       inFlight: wholeNumberOption('in-flight', values['in-flight'], 20, 1, 1000),
       giveUpMs: 1000 * numberOption('give-up', values['give-up'], 60, 0.1, 1e6),
@@ -98,8 +99,9 @@ function openSource(
   const problem = topic === undefined ? undefined : topicNameProblem(topic);
   if (problem !== undefined)
     throw new UsageError(`--topic: expected a topic without wildcards, got one with ${problem}`);
-  if (statSync(path).isDirectory())
-    throw new UsageError(`${path} is a directory; expected one CSV or NDJSON file`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new Error(`${path}: expected a CSV or NDJSON file, got no such file`);
+  if (found.isDirectory()) throw new UsageError(`${path} is a directory; expected one CSV or NDJSON file`);
   if (/\.(ndjson|jsonl)$/.test(path)) return redirected(path, topic);
   if (topic === undefined) throw new UsageError('--topic TOPIC is missing');
   const recording = openRecording(path);

@@ -163,6 +163,9 @@ function introduction({ config, engine }: Gateway): string {
 
 function farewell(gateway: Gateway): string {
   const { frames, tokens, skips } = gateway.pipeline.counters;
-  const { acknowledged, count } = gateway.outbox;
-  return `stopped after ${frames} ticks (${tokens} computed, ${skips} skipped); ${acknowledged} messages published, ${count} not`;
+  const { acknowledged, count, dropped, refused } = gateway.outbox;
+  return (
+    `stopped after ${frames} ticks (${tokens} computed, ${skips} skipped); ` +
+    `${acknowledged} messages published, ${count + dropped + refused} not`
+  );
 }

@@ -1,5 +1,5 @@
 /** Checks a parsed document field by field and collects everything that is wrong with it. */
-import { nearestName } from './nearest.ts';
+import { didYouMean } from '../text/nearest.ts';
 
 /** One thing that is wrong: where it is, what was expected, what was got. */
 export interface ConfigProblem {
@@ -113,8 +113,8 @@ export class Section {
     const value = this.value(key) ?? fallback;
     const found = typeof value === 'object' ? undefined : choices.find((choice) => choice === String(value));
     if (found !== undefined) return found;
-    const near = typeof value === 'string' ? nearestName(value, choices) : undefined;
-    this.add(key, `one of ${choices.join(', ')}`, `${describe(value)}${didYouMean(near)}`);
+    const near = typeof value === 'string' ? didYouMean(value, choices) : '';
+    this.add(key, `one of ${choices.join(', ')}`, `${describe(value)}${near}`);
     return fallback;
   }
 
@@ -131,14 +131,10 @@ export class Section {
   }
 
   #unknownKey(key: string, keys: readonly string[]): void {
-    const near = nearestName(key, keys);
-    const expected = near === undefined ? `one of the keys ${keys.join(', ')}` : 'a known key';
-    this.add(key, expected, `the unknown key ${JSON.stringify(key)}${didYouMean(near)}`);
+    const near = didYouMean(key, keys);
+    const expected = near === '' ? `one of the keys ${keys.join(', ')}` : 'a known key';
+    this.add(key, expected, `the unknown key ${JSON.stringify(key)}${near}`);
   }
-}
-
-export function didYouMean(near: string | undefined): string {
-  return near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
 }
 
 /** A value as an error shows it: short, and telling its type. */

@@ -1,9 +1,9 @@
 /** The part of the config that is about channels, checked against the model's. */
 import type { Channel, SpikeSettings } from '../engine/model.ts';
-import { describe, didYouMean, type Section } from './checker.ts';
+import { didYouMean } from '../text/nearest.ts';
+import { describe, type Section } from './checker.ts';
 import type { Route, ValueRule } from './config.ts';
 import { readJsonPath } from './config-sections.ts';
-import { nearestName } from './nearest.ts';
 import { topicFilterProblem } from './topics.ts';
 
 interface Binding {
@@ -89,7 +89,7 @@ function noteUnknownChannels(section: Section, channels: readonly Channel[]): vo
   const names = channels.map(({ name }) => name);
   for (const key of Object.keys(section.fields)) {
     if (names.includes(key)) continue;
-    const near = didYouMean(nearestName(key, names));
+    const near = didYouMean(key, names);
     section.add(
       key,
       `a channel of the model (${names.join(', ')})`,

@@ -1,5 +1,6 @@
 /** Each section of the config file: its keys, types, ranges and defaults. */
 import { resolve } from 'node:path';
+import { didYouMean } from '../text/nearest.ts';
 import { describe, type NumberRule, type Section } from './checker.ts';
 import type {
   FrameConfig,
@@ -13,7 +14,6 @@ import type {
   WitnessLogConfig,
 } from './config.ts';
 import { type JsonPath, parseJsonPath } from './json-path.ts';
-import { nearestName } from './nearest.ts';
 import { topicNameProblem } from './topics.ts';
 
 export const rootKeys = [
@@ -227,12 +227,7 @@ export function readKnownName(section: Section, key: string, names: readonly str
   const what = names.length === 0 ? 'a name' : `one of ${names.join(', ')}`;
   const name = section.text(key, undefined, what);
   if (name === '' || names.length === 0 || names.includes(name)) return name;
-  const near = nearestName(name, names);
-  section.add(
-    key,
-    what,
-    `${describe(name)}${near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`}`,
-  );
+  section.add(key, what, `${describe(name)}${didYouMean(name, names)}`);
   return name;
 }
 

@@ -25,6 +25,11 @@ export interface IntakeOptions {
   readonly onUnrouted: (topic: string) => void;
 }
 
+function tellTime(timeMs: number): string {
+  const time = new Date(timeMs);
+  return Number.isNaN(time.getTime()) ? String(timeMs) : time.toISOString();
+}
+
 export class Intake {
   received = 0;
   retained = 0;
@@ -71,9 +76,17 @@ export class Intake {
     if (payload.length > this.#options.config.limits.payloadBytes) {
       this.#topic = topic;
       this.decoder.refuseTooLarge(payload.length);
-    } else this.ring.push(topic, payload, this.#options.clock.nowMs(), retained);
+    } else this.#push(topic, payload, retained);
     if (this.ring.count < this.ring.slots / 2 || this.#held !== undefined) proceed();
     else this.#hold(proceed);
+  }
+
+  #push(topic: string, payload: Uint8Array, retained: boolean): void {
+    const { dropped } = this.ring;
+    this.ring.push(topic, payload, this.#options.clock.nowMs(), retained);
+    if (this.ring.dropped === dropped) return;
+    this.#topic = topic;
+    this.#tell('dropped', undefined, 'messages come faster than they are worked on, the oldest are dropped');
   }
 
   /** Works on what waits until `untilMs` of performance.now(); true when nothing is left. */
@@ -107,8 +120,17 @@ export class Intake {
     for (const route of routes) {
       if (!this.decoder.decode(this.#options.config.routes[route]!, message.payload, this.#decoded)) continue;
       if (message.retained) this.frames.seed(this.#decoded);
-      else this.frames.accept(route, message.receivedMs, this.#decoded);
+      else this.#accept(route, message.receivedMs);
     }
+  }
+
+  #accept(route: number, receivedMs: number): void {
+    const { stale, duplicates, timeMs } = this.frames;
+    this.frames.accept(route, receivedMs, this.#decoded);
+    const isNew = this.frames.stale === stale && this.frames.duplicates === duplicates;
+    if (isNew) return;
+    const [later, own] = [timeMs, this.#decoded.timeMs].map(tellTime);
+    this.#tell(`old ${route}`, undefined, `expected a time after the last (tick at ${later}), got ${own}`);
   }
 
   #routesOf(topic: string): readonly number[] {

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
+import { fileProblem } from '../text/file-problem.ts';
 import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Section } from './checker.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import { readRoutes, readSpikes } from './config-channels.ts';
@@ -61,7 +62,7 @@ function readConfigText(path: string): string {
     if (size > configBytesMax) throw new Error(`it has ${size} bytes, more than ${configBytesMax}`);
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const got = (error as Error).message;
+    const got = fileProblem(error);
     throw new GatewayConfigError(path, [{ path: '', expected: 'a readable file', got }]);
   }
 }
@@ -93,10 +94,9 @@ function readModel(root: Section, directory: string): Model | undefined {
   const name = root.text('model', undefined, 'the path of a model file');
   if (name === '') return undefined;
   try {
-    // A plain array: a Buffer's slice is a view, not a copy.
     return loadModel(readFileSync(resolve(directory, name)));
   } catch (error) {
-    root.add('model', 'a model file', `${describe(name)}: ${(error as Error).message}`);
+    root.add('model', 'a model file', `${describe(name)}: ${fileProblem(error)}`);
     return undefined;
   }
 }

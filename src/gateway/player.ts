@@ -48,6 +48,9 @@ export async function playMessages(
   }
 }
 
+/** A longer timer of Node fires at once. */
+const timerMaxMs = 2 ** 31 - 1;
+
 class Player {
   readonly #options: PlayOptions;
   readonly #outbox: Outbox;
@@ -114,8 +117,7 @@ class Player {
 
   #startGivingUp(reason: string): void {
     const { giveUpMs, mqtt } = this.#options;
-    const seconds = Math.round(giveUpMs / 1000);
-    const error = new PlayError(`no connection to ${mqtt.url} for ${seconds} s: ${reason}`);
+    const error = new PlayError(`no connection to ${mqtt.url} for ${giveUpMs / 1000} s: ${reason}`);
     this.#giveUpTimer = setTimeout(() => this.#fail(error), giveUpMs);
   }
 
@@ -130,7 +132,14 @@ class Player {
 
   async #waitUntil(timeMs: number): Promise<void> {
     const aheadMs = timeMs - performance.now();
-    if (aheadMs >= 1) await this.#orFailure(new Promise((resolve) => setTimeout(resolve, aheadMs)));
+    if (aheadMs < 1) return;
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, Math.min(aheadMs, timerMaxMs));
+    });
+    // A timer left behind would keep the process alive until the next row is due.
+    await this.#orFailure(waited).finally(() => clearTimeout(timer));
+    await this.#waitUntil(timeMs);
   }
 }
 

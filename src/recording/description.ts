@@ -1,5 +1,6 @@
 /** `recording.json`: validated whole, then turned into the one form of split that training and evaluation share. */
 import { CHANNELS_MAX } from '../gate/packets.ts';
+import { didYouMean } from '../text/nearest.ts';
 import { RecordingError, show } from './recording-error.ts';
 
 export type RecordingTask = 'classify' | 'anomaly' | 'forecast';
@@ -241,11 +242,8 @@ function requireObject(value: unknown, path: string, known?: readonly string[]):
     return refuse(path, 'an object', value);
   for (const key of Object.keys(value)) {
     if (known !== undefined && !known.includes(key)) {
-      throw new RecordingError(
-        file,
-        {},
-        `${path && `${path}.`}${key}: unknown; expected ${known.join(', ')}`,
-      );
+      const near = didYouMean(key, known) || `; expected ${known.join(', ')}`;
+      throw new RecordingError(file, {}, `${path && `${path}.`}${key}: unknown${near}`);
     }
   }
   return value as Record<string, unknown>;

@@ -1,5 +1,7 @@
 /** The one failure of this room: bad input, told with its place. */
 
+import { join } from 'node:path';
+
 export interface Place {
   /** Counted from 1, the header is line 1. */
   readonly line?: number;
@@ -12,6 +14,8 @@ export class RecordingError extends Error {
   readonly file: string;
   readonly line: number | undefined;
   readonly column: string | undefined;
+  readonly #place: Place;
+  readonly #problem: string;
 
   constructor(file: string, place: Place, problem: string) {
     const line = place.line === undefined ? '' : ` line ${place.line}`;
@@ -20,6 +24,13 @@ export class RecordingError extends Error {
     this.file = file;
     this.line = place.line;
     this.column = place.column;
+    this.#place = place;
+    this.#problem = problem;
+  }
+
+  /** The same, with the file's whole path. */
+  within(directory: string): RecordingError {
+    return new RecordingError(join(directory, this.file), this.#place, this.#problem);
   }
 }
 

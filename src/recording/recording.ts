@@ -19,9 +19,8 @@ const fileBytesMax = 2 ** 28;
  */
 export function openRecording(path: string): Recording {
   const directory = isDirectory(path) ? path : dirname(path);
-  const recording = parseDescription(
-    readText(join(directory, 'recording.json'), 'recording.json'),
-    resolve(directory),
+  const recording = naming(directory, () =>
+    parseDescription(readText(directory, 'recording.json'), resolve(directory)),
   );
   const file = basename(path);
   return directory === path || file === 'recording.json' ? recording : onlyTestFile(recording, file);
@@ -50,7 +49,8 @@ export function selectChannels(recording: Recording, names: readonly string[]): 
 
 /** Reads and checks one CSV file whole. Labels are null if the file has no label column. Throws RecordingError. */
 export function readSeries(recording: Recording, file: string): Series {
-  return parseSeries(recording, file, readText(join(recording.directory, file), file));
+  const { directory } = recording;
+  return naming(directory, () => parseSeries(recording, file, readText(directory, file)));
 }
 
 /** The range's rows of its file, `to` made finite. Throws RecordingError if the file has not so many rows. */
@@ -67,10 +67,20 @@ function isDirectory(path: string): boolean {
   return found.isDirectory();
 }
 
-function readText(path: string, file: string): string {
+/** What is wrong with a file within `directory` names its whole path. */
+function naming<T>(directory: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof RecordingError ? error.within(directory) : error;
+  }
+}
+
+function readText(directory: string, file: string): string {
+  const path = join(directory, file);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined || !found.isFile()) {
-    throw new RecordingError(file, {}, `expected a file in ${dirname(path)}, found none`);
+    throw new RecordingError(file, {}, 'expected a file, found none');
   }
   if (found.size > fileBytesMax) {
     throw new RecordingError(file, {}, `expected at most ${fileBytesMax} bytes, got ${found.size}`);

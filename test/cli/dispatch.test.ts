@@ -6,7 +6,7 @@ import {
   UsageError,
   wholeNumberOption,
 } from '../../src/cli/command.ts';
-import { type CommandTable, dispatch, nearest } from '../../src/cli/dispatch.ts';
+import { type CommandTable, dispatch } from '../../src/cli/dispatch.ts';
 
 function command(name: string, run: Command['run'] = async () => 0): Command {
   return { name, summary: `does ${name}`, usage: `Usage: dormouse ${name} FILE`, run };
@@ -119,19 +119,6 @@ describe('dispatch', () => {
     expect((await call(['eval'], table(command('eval', failing(''))))).error).toContain(
       'failed without a reason',
     );
-  });
-});
-
-describe('nearest', () => {
-  it.each([
-    ['inspct', 'inspect'],
-    ['insp', 'inspect'],
-    ['Demo', 'demo'],
-    ['trian', 'train'],
-    ['zzzzz', undefined],
-    ['', undefined],
-  ])('%j -> %j', (typed, expected) => {
-    expect(nearest(typed, ['run', 'demo', 'train', 'inspect'])).toBe(expected);
   });
 });
 

@@ -141,6 +141,22 @@ describe('what is wrong', () => {
   test('a broker that is not there: one sentence after the time that was given', async () => {
     const gone = `mqtt://127.0.0.1:${await freePort()}`;
     const args = [fixture.path('walk.csv'), '--broker', gone, '--topic', 'a', '--give-up', '0.2'];
-    await expect(replay(...args)).rejects.toThrow(/^no connection to mqtt:.* for 0 s: /);
+    await expect(replay(...args)).rejects.toThrow(/^no connection to mqtt:.* for 0.2 s: /);
+  });
+
+  test('a file that is not there', async () => {
+    const args = [fixture.path('nothing.csv'), '--broker', url, '--topic', 'a'];
+    await expect(replay(...args)).rejects.toThrow(
+      /nothing\.csv: expected a CSV or NDJSON file, got no such file$/,
+    );
+  });
+
+  test('having given up, it does not wait for the time of the next row', async () => {
+    const waiting = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = waiting();
+    const gone = `mqtt://127.0.0.1:${await freePort()}`;
+    const args = [csv(), '--broker', gone, '--topic', 'a', '--rate', '0.001', '--give-up', '0.2'];
+    await expect(replay(...args)).rejects.toThrow(/^no connection/);
+    expect(waiting()).toBeLessThanOrEqual(before);
   });
 });

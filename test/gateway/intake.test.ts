@@ -8,9 +8,11 @@ afterAll(() => fixture.remove());
 
 let acknowledged: number;
 let ticks: number[];
+let told: string[];
 beforeEach(() => {
   acknowledged = 0;
   ticks = [];
+  told = [];
 });
 
 function makeIntake(overrides: Record<string, unknown> = {}) {
@@ -20,7 +22,7 @@ function makeIntake(overrides: Record<string, unknown> = {}) {
     channels: 2,
     clock: { nowMs: () => 0 },
     onFrame: ({ timeMs }) => void ticks.push(timeMs),
-    onProblem: () => {},
+    onProblem: (text) => void told.push(text),
     onUnrouted: () => {},
   });
 }
@@ -57,6 +59,7 @@ describe('when the ring is half full', () => {
     intake.drain(allOfIt);
     expect(ticks).toEqual([5, 6, 7, 8, 9, 10, 11, 12].map((i) => i * 1000));
     expect(intake.ring.dropped).toBe(4);
+    expect(told).toEqual([expect.stringContaining('the oldest are dropped')]);
   });
 });
 
@@ -106,4 +109,16 @@ test('retained messages are state, not events', () => {
   intake.drain(allOfIt);
   expect(intake.retained).toBe(1);
   expect(ticks).toEqual([]);
+});
+
+test('a message that comes too late or twice is told once', () => {
+  const intake = makeIntake();
+  for (const timeMs of [2000, 1000, 2000, 3000]) receive(intake, timeMs);
+  intake.drain(allOfIt);
+  expect(ticks).toEqual([2000, 3000]);
+  expect([intake.frames.stale, intake.frames.duplicates]).toEqual([1, 1]);
+  expect(told).toEqual([
+    'room/climate: expected a time after the last (tick at 1970-01-01T00:00:02.000Z), ' +
+      'got 1970-01-01T00:00:01.000Z (told once, then only counted)',
+  ]);
 });

@@ -123,7 +123,9 @@ describe('openRecording', () => {
       'expected a recording, found nothing there',
     );
     mkdirSync(join(directory, 'empty'));
-    expect(() => openRecording(join(directory, 'empty'))).toThrow('recording.json: expected a file in');
+    expect(() => openRecording(join(directory, 'empty'))).toThrow(
+      join(directory, 'empty', 'recording.json: expected a file, found none'),
+    );
   });
 
   it('refuses a description that is not JSON or not an object', () => {
@@ -297,7 +299,9 @@ describe('readSeries', () => {
   });
 
   it('refuses a file that is not there', () => {
-    expect(() => readSeries(open(), 'b2.csv')).toThrow('b2.csv: expected a file in');
+    expect(() => readSeries(open(), 'b2.csv')).toThrow(
+      join(directory, 'b2.csv: expected a file, found none'),
+    );
   });
 });
 

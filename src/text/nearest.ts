@@ -1,14 +1,25 @@
 /** The name that someone probably meant. */
 
-/** Of `names` the one with the fewest edits to `typed`, if that is at most a third of its length (and 2). */
+/**
+ * Of `names` the one with the fewest edits to `typed`, if that is at most a third of its length (and 2), or the one
+ * that begins with what was typed.
+ */
 export function nearestName(typed: string, names: readonly string[]): string | undefined {
+  const wanted = typed.toLowerCase();
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const name of names) {
-    const distance = editDistance(typed.toLowerCase(), name.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [name, distance];
+    const isBeginning = wanted.length >= 2 && name.toLowerCase().startsWith(wanted);
+    const distance = isBeginning ? 1 : editDistance(wanted, name.toLowerCase());
+    if (distance < bestDistance && distance < name.length) [best, bestDistance] = [name, distance];
   }
   return best !== undefined && bestDistance <= Math.max(2, best.length / 3) ? best : undefined;
+}
+
+/** `; did you mean "NAME"?`, or nothing when none is near. */
+export function didYouMean(typed: string, names: readonly string[]): string {
+  const near = nearestName(typed, names);
+  return near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
 }
 
 /** Levenshtein's distance, one row at a time. */
