@@ -14,6 +14,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { litert } from './litert.mjs';
 import { native, web } from './onnxruntime.mjs';
 import { tensorflow } from './tensorflow.mjs';
 
@@ -27,11 +28,7 @@ const peers = {
   'onnxruntime-node': native,
   'onnxruntime-web': web,
   'tfjs-backend-wasm': tensorflow,
-  litert: async () => {
-    throw new Error(
-      '@litertjs/core loads its WebAssembly by adding a script to a web page; Node has no page',
-    );
-  },
+  litert,
 };
 
 const { values: options } = parseArgs({
@@ -215,7 +212,7 @@ function ratio(one, results) {
   return Number((ours.median / one.median).toPrecision(3));
 }
 
-const isWasm = ({ peer }) => peer === 'onnxruntime-web' || peer === 'tfjs-backend-wasm';
+const isWasm = ({ peer }) => ['onnxruntime-web', 'tfjs-backend-wasm', 'litert'].includes(peer);
 const isNative = ({ peer }) => peer === 'onnxruntime-node';
 
 /** dormouse over the fastest of its kind, as one line each. */
