@@ -58,7 +58,8 @@ const messages = (list: Field[], field: number) =>
   all(list, field).map((value) => fields(value as Uint8Array));
 
 export function readOnnx(bytes: Uint8Array): OnnxModel {
-  const model = fields(bytes);
+  // A Buffer's slices would share its memory.
+  const model = fields(new Uint8Array(bytes));
   const graph = messages(model, 7)[0]!;
   return {
     irVersion: all(model, 1)[0] as number,
