@@ -168,7 +168,7 @@ describe('refuses', () => {
 
   it('a model that is not there', async () => {
     await expect(command.run([path('none.safetensors'), directory])).rejects.toThrow(
-      'none.safetensors: no such file',
+      'none.safetensors: expected a model file, got no such file',
     );
   });
 

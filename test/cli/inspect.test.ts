@@ -84,7 +84,9 @@ describe('the command', () => {
 
   it('names the file that it cannot read', async () => {
     const missing = join(directory, 'none.safetensors');
-    await expect(command.run([missing])).rejects.toThrow(`${missing}: no such file`);
+    await expect(command.run([missing])).rejects.toThrow(
+      `${missing}: expected a model file, got no such file`,
+    );
     await expect(command.run([directory])).rejects.toThrow(/got a directory/);
     const cut = file(saveModel(tinyModel()).subarray(0, 1000));
     await expect(command.run([cut])).rejects.toThrow(cut);

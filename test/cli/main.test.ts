@@ -65,7 +65,7 @@ describe('the program', () => {
     expect(missing).toEqual({
       status: 1,
       stdout: '',
-      stderr: 'dormouse inspect: no-such-file: no such file\n',
+      stderr: 'dormouse inspect: no-such-file: expected a model file, got no such file\n',
     });
   });
 

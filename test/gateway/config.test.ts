@@ -186,7 +186,7 @@ describe('each mistake is told with its path, what was expected and what was got
     [
       'a model that is not there',
       { model: 'no.safetensors' },
-      /^model: expected a model file, got "no.safetensors": ENOENT/,
+      /^model: expected a model file, got "no.safetensors": no such file$/,
     ],
     ['a model that is none', { model: 'gateway.txt' }, /^model: expected a model file, got "gateway.txt": /],
     [
@@ -343,7 +343,7 @@ test('a password as a key is refused and not repeated', () => {
 
 test('a file that is not there is a problem, not a crash', () => {
   expect(() => loadGatewayConfig(fixture.path('nowhere.yaml'))).toThrow(
-    /expected a readable file, got ENOENT/,
+    /expected a readable file, got no such file$/,
   );
 });
 

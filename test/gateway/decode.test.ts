@@ -202,3 +202,12 @@ test('never throws, whatever comes', () => {
     { seed: 2, numRuns: 1000 },
   );
 });
+
+test('nothing of one payload is left in the next', () => {
+  const decoder = new Decoder({ frame: { timestampUnit: 'ms' }, limits });
+  const two = route({ kind: 'key' }, { kind: 'key' });
+  const decoded = makeDecoded(2);
+  decoder.decode(two, Buffer.from('{"c0":1,"c1":2}'), decoded);
+  decoder.decode(two, Buffer.from('{"c1":3}'), decoded);
+  expect([...decoded.present]).toEqual([0, 1]);
+});

@@ -103,3 +103,16 @@ test.each([
 ])('refuses a capacity of %d with %d in flight', (capacity, inFlight) => {
   expect(() => new Outbox(capacity, inFlight)).toThrow(RangeError);
 });
+
+test('after a lost connection nothing is under way, so the oldest goes first', () => {
+  const outbox = new Outbox(3, 2);
+  outbox.attach(wire().send);
+  for (const text of ['a', 'b', 'c']) outbox.push(message(text));
+  outbox.detach();
+  outbox.push(message('d'));
+  const { send, sent, texts } = wire();
+  outbox.attach(send);
+  sent[0]!.done();
+  expect(texts()).toEqual(['b*', 'c', 'd']);
+  expect(outbox.dropped).toBe(1);
+});

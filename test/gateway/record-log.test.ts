@@ -86,6 +86,19 @@ test('cut at every byte: whole records stay, and appending goes on behind them',
   }
 });
 
+test('opening alone cuts off what is no whole record, so that no reader ever sees it', async () => {
+  const first = await open();
+  add(first, 1);
+  await first.close();
+  const path = join(directory, logFileName('witness', 1));
+  const whole = readFileSync(path);
+  writeFileSync(path, Buffer.concat([whole, Buffer.alloc(recordBytes + 5, 1)]));
+  const log = await open();
+  expect(log.repairedBytes).toBe(recordBytes + 5);
+  expect(readFileSync(path)).toEqual(whole);
+  await log.close();
+});
+
 test('a flipped bit ends what is read, at every byte', async () => {
   const log = await open();
   for (const value of [1, 2]) add(log, value);

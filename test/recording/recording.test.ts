@@ -136,7 +136,8 @@ describe('openRecording', () => {
   });
 
   it.each([
-    ['an unknown key', { interval: 5 }, 'interval: unknown; expected name'],
+    ['an unknown key', { interval: 5 }, 'interval: unknown; did you mean "intervalS"?'],
+    ['a key like no other', { zzzzzzz: 5 }, 'zzzzzzz: unknown; expected name, task'],
     ['no name', { name: undefined }, 'name: expected a text, got nothing'],
     [
       'an unknown task',
@@ -294,7 +295,7 @@ describe('readSeries', () => {
       read('time,light,co2,label\n1,2,high,0\n');
       expect.unreachable();
     } catch (error) {
-      expect(error).toMatchObject({ file: 'a.csv', line: 2, column: 'co2' });
+      expect(error).toMatchObject({ file: join(directory, 'a.csv'), line: 2, column: 'co2' });
     }
   });
 
