@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * The engine against the runtimes that a user would pick instead: the same weights, the same workloads, one thread,
- * interleaved rounds in one process. First `npm ci` here; then
+ * interleaved rounds in one process. First `npm ci --ignore-scripts` in this folder (one peer's script would fetch its
+ * code for graphics processors), then
  *
  *   node test/bench/peers/run.mjs [--quick] [--json] [--peer NAME]
  *
@@ -14,7 +15,6 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { litert } from './litert.mjs';
 import { native, web } from './onnxruntime.mjs';
 import { tensorflow } from './tensorflow.mjs';
 
@@ -28,7 +28,7 @@ const peers = {
   'onnxruntime-node': native,
   'onnxruntime-web': web,
   'tfjs-backend-wasm': tensorflow,
-  litert,
+  litert: async (subject, model) => (await import('./litert.mjs')).litert(subject, model),
 };
 
 const { values: options } = parseArgs({
@@ -292,4 +292,8 @@ async function main() {
   }
 }
 
-if (!pinned()) await main();
+const unknown = options.peer?.find((name) => !Object.hasOwn(peers, name));
+if (unknown !== undefined) {
+  console.error(`--peer: expected one of ${Object.keys(peers).join(', ')}, got '${unknown}'`);
+  process.exitCode = 2;
+} else if (!pinned()) await main();
