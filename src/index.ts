@@ -9,5 +9,6 @@ export { SpikeEncoder } from './gate/spike-encoder.ts';
 export { Witness } from './gate/witness.ts';
 export { Output } from './gateway/output.ts';
 export { Pipeline, type PipelineCounters, type PipelineOptions } from './gateway/pipeline.ts';
+export { readWitnesses } from './gateway/witness-log.ts';
 export { openRecording, readSeries } from './recording/recording.ts';
 export { version } from './version.ts';

@@ -66,7 +66,10 @@ describe.skipIf(mosquitto === undefined)('with a real Mosquitto', () => {
   let collector: Collector;
   beforeAll(async () => {
     broker = await Mosquitto.start(mosquitto!);
-    collector = new Collector(broker.url, ['dormouse/test/status', 'dormouse/test/state']);
+    collector = new Collector(
+      broker.url,
+      ['status', 'state', 'counters'].map((name) => `dormouse/test/${name}`),
+    );
     await collector.ready();
   });
   afterAll(async () => {
@@ -75,6 +78,7 @@ describe.skipIf(mosquitto === undefined)('with a real Mosquitto', () => {
   });
 
   const row = (time: number) => JSON.stringify({ time, temperature: time / 1000, humidity: 21 });
+  const countersTopic = 'dormouse/test/counters';
   const statuses = () => collector.texts('dormouse/test/status');
 
   test('SIGTERM ends it within a second, and it says goodbye', async () => {
@@ -111,6 +115,41 @@ describe.skipIf(mosquitto === undefined)('with a real Mosquitto', () => {
     expect(existsSync(fixture.path('state/ledger/ledger.ndjson'))).toBe(true);
     const records = readFileSync(fixture.path('state/ledger/ledger.ndjson'), 'utf8').trim().split('\n');
     expect(JSON.parse(records.at(-1)!)).toMatchObject({ ticks: 5, target: 'pi5', source: 'model' });
+  });
+
+  test('payloads that nobody can read are counted, and it goes on', async () => {
+    collector.results.clear();
+    const gateway = run(broker.url, { frame: {}, countersIntervalS: 3600 });
+    await gateway.prints('connected to');
+    for (const payload of [
+      ...[
+        'not JSON',
+        '{"temperature":1',
+        '{"temperature":NaN,"humidity":1}',
+        '',
+        Buffer.alloc(10_000_000, '1'),
+      ],
+      ...['null', '{"temperature":null,"humidity":"NaN"}', '{"temperature":"21.5","humidity":[]}'],
+      ...['{"humidity":1e999}', '['.repeat(60_000), '{"temperature":22,"humidity":40}'],
+    ])
+      await collector.client.publishAsync('room/climate', payload, { qos: 1 });
+    await until(() => collector.results.size === 4, 'the readable ones have become ticks');
+    expect((await gateway.end('SIGTERM')).code).toBe(0);
+    await until(() => collector.texts(countersTopic).length > 0, 'the counters have come');
+    expect(JSON.parse(collector.texts(countersTopic).at(-1)!)).toMatchObject({
+      messages: { received: 11, dropped: 0, waiting: 0 },
+      payloads: {
+        notJson: 4,
+        tooLarge: 1,
+        tooDeep: 1,
+        missingKey: 3,
+        null: 1,
+        notANumber: 2,
+        wrongType: 1,
+        converted: 1,
+      },
+      pipeline: { frames: 4 },
+    });
   });
 
   // The last, since the broker does not come back from it.
