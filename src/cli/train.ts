@@ -1,10 +1,12 @@
 /** `dormouse train`: from a recording to an int8 model. */
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { type PresetName, presetConfig, presetNames, type TransformerConfig } from '../engine/config.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording } from '../recording/recording.ts';
+import { fileProblem } from '../text/file-problem.ts';
 import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
 import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
@@ -43,6 +45,7 @@ whatever the number of threads.
   --json                    print the result as one JSON object`,
   async run(args) {
     const options = readArguments(args);
+    requireWritable(options.output);
     const recording = openRecording(options.recordingPath);
     const dataset = loadDataset(recording, options.settings.dataset);
     const config = configOf(recording, options.preset);
@@ -66,6 +69,20 @@ interface Arguments {
   readonly quiet: boolean;
   readonly json: boolean;
   readonly settings: TrainingSettings;
+}
+
+/** Known before the training, not after it. Throws Error. */
+function requireWritable(path: string): void {
+  const refuse = (got: string) =>
+    new Error(`--output ${path}: expected a file that can be written, got ${got}`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw refuse('a directory');
+  try {
+    accessSync(found === undefined ? dirname(path) : path, constants.W_OK);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw refuse(missing ? `no directory ${dirname(path)}` : fileProblem(error));
+  }
 }
 
 function batchTokens({ shards, shardSequences, sequence }: TrainingSettings): number {

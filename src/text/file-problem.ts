@@ -5,6 +5,6 @@ export function fileProblem(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return 'no such file';
   if (code === 'EISDIR') return 'a directory';
-  if (code === 'EACCES') return 'a file that this user may not read';
+  if (code === 'EACCES') return 'one that this user may not use';
   return message;
 }

@@ -92,3 +92,16 @@ it('fails with one sentence when there is no recording', async () => {
   const failure = { code: 1, stderr: expect.stringMatching(/^dormouse train: .*found nothing there\n$/) };
   await expect(dormouse(join(directory, 'nowhere'), '-o', 'x', '--quiet')).rejects.toMatchObject(failure);
 });
+
+it.each([
+  [join(directory, 'nowhere', 'x'), 'no directory'],
+  [directory, 'a directory'],
+])('does not train for an output that cannot be written: %s', async (output, got) => {
+  const stderr = expect.stringContaining(
+    `--output ${output}: expected a file that can be written, got ${got}`,
+  );
+  await expect(dormouse(recording, '-o', output, '--steps', '10000000')).rejects.toMatchObject({
+    code: 1,
+    stderr,
+  });
+});
