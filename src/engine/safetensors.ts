@@ -89,7 +89,7 @@ function readHeaderLength(bytes: Uint8Array): number {
   if (length > MODEL_HEADER_BYTES_MAX) {
     throw new ModelError(
       'header',
-      `header length: expected at most ${MODEL_HEADER_BYTES_MAX}, got ${length}`,
+      `header length: expected at most ${MODEL_HEADER_BYTES_MAX}, got ${length}; this is no safetensors file`,
     );
   }
   if (length > bytes.length - LENGTH_BYTES) {

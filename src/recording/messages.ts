@@ -1,4 +1,4 @@
-/** NDJSON of raw messages, as `record` writes and `replay` plays them: `{"t":ms,"topic":"...","payload":"..."}`. */
+/** NDJSON of raw messages, as `replay` plays them: `{"t":ms,"topic":"...","payload":"..."}`. */
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { RecordingError, show } from './recording-error.ts';
@@ -39,11 +39,6 @@ export async function* readMessages(
     previousMs = message.timeMs;
     yield message;
   }
-}
-
-/** One message as a line, with its line feed. */
-export function formatMessage(message: RawMessage): string {
-  return `${JSON.stringify({ t: message.timeMs, topic: message.topic, payload: message.payload })}\n`;
 }
 
 /** Parses one line. `file` and `line` are only for errors. Throws RecordingError. */

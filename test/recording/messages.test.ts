@@ -2,7 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatMessage, type RawMessage, readMessages } from '../../src/recording/messages.ts';
+import { type RawMessage, readMessages } from '../../src/recording/messages.ts';
+
+/** One message as a line, with its line feed. */
+function formatMessage(message: RawMessage): string {
+  return `${JSON.stringify({ t: message.timeMs, topic: message.topic, payload: message.payload })}\n`;
+}
 
 let directory = '';
 beforeAll(() => {
@@ -22,7 +27,7 @@ const first = { timeMs: 1000, topic: 'room/a', payload: '{"co2": 500}' };
 const second = { timeMs: 1000, topic: 'room/b', payload: 'line\nfeed "quoted" \u00e9' };
 
 describe('readMessages', () => {
-  it('reads back what formatMessage writes', async () => {
+  it('reads back what was written', async () => {
     expect(await readText(formatMessage(first) + formatMessage(second))).toEqual([first, second]);
   });
 
