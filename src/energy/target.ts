@@ -4,6 +4,8 @@ import pi4 from '../../targets/pi4/target.json' with { type: 'json' };
 import pi5 from '../../targets/pi5/target.json' with { type: 'json' };
 import x64 from '../../targets/x64/target.json' with { type: 'json' };
 import zero2w from '../../targets/zero2w/target.json' with { type: 'json' };
+import { kernelNames } from '../engine/kernels/choose.ts';
+import type { KernelName } from '../engine/kernels/contract.ts';
 
 /** Power of the whole board, watts. */
 export interface Watts {
@@ -34,9 +36,6 @@ export interface Target {
   readonly streams: number;
   readonly watts: Watts;
 }
-
-const kernelNames = ['relaxed', 'exact', 'truth'] as const;
-export type KernelName = (typeof kernelNames)[number];
 
 /** A target description that breaks a rule; the message names the field, what was expected and what was got. */
 export class TargetError extends Error {

@@ -19,8 +19,6 @@ export interface TrainingSettings {
   readonly quantisedShare: number;
   /** A classifier's linear path is the closed-form discriminant of the training rows, and stays it. */
   readonly linearStart: boolean;
-  /** Decay per step of the moving average of the parameters that becomes the model; 0: the last parameters do. */
-  readonly averageDecay: number;
   readonly labelSmoothing: number;
   readonly exitScale: number;
   readonly layerDropout: number;
@@ -50,7 +48,6 @@ export const defaultSettings: TrainingSettings = {
   warmUpShare: 0.05,
   quantisedShare: 0.25,
   linearStart: true,
-  averageDecay: 0,
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,

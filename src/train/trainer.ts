@@ -77,8 +77,6 @@ class Run {
   readonly #report: (report: StepReport) => void;
   readonly #optimiser: Optimiser;
   readonly #validator: Validator;
-  /** Moving average of the parameters: what is validated, calibrated and shipped. */
-  readonly #average: Float32Array;
   #best: Checkpoint | null = null;
   #scales: Scales | null = null;
 
@@ -99,7 +97,6 @@ class Run {
     }
     const held = linearStart ? heldByLinearStart : new Set<string>();
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
-    this.#average = this.#optimiser.parameters.slice();
     this.#validator = new Validator(dataset, dataset.validation, workspace);
   }
 
@@ -120,7 +117,6 @@ class Run {
       await this.#step(step);
       if (this.#best === null || step - this.#best.step < evaluateEvery * patience) continue;
       this.#optimiser.parameters.set(this.#best.parameters);
-      this.#average.set(this.#best.parameters);
       return;
     }
   }
@@ -133,7 +129,6 @@ class Run {
     });
     const rate = learningRate(step, steps, Math.ceil(steps * warmUpShare), peak, peak * floorShare);
     const gradientNorm = this.#optimiser.step(this.#team.gradients, weight, rate);
-    this.#updateAverage(step);
     const look = (step + 1) % evaluateEvery === 0 || step === steps - 1;
     this.#report({
       step: step + 1,
@@ -146,18 +141,9 @@ class Run {
     });
   }
 
-  /** While there are few steps behind it, the average is over fewer. */
-  #updateAverage(step: number): void {
-    const { parameters } = this.#optimiser;
-    const keep = Math.min(this.#settings.averageDecay, step / (step + 10));
-    for (let i = 0; i < parameters.length; i++) {
-      this.#average[i] = keep * this.#average[i]! + (1 - keep) * parameters[i]!;
-    }
-  }
-
-  /** Validates the averaged parameters: the float network, or, once there are scales, the engine. */
+  /** Validates the parameters as they are: the float network, or, once there are scales, the engine. */
   #look(step: number): Validation {
-    const parameters = this.#average.slice();
+    const parameters = this.#optimiser.parameters.slice();
     const validation = this.#validator.validate(
       this.#scales
         ? enginePredictor(this.#model(parameters, {}, this.#dataset.task))
@@ -177,7 +163,7 @@ class Run {
   #calibrate(): Scales {
     const { runner } = this.#team;
     const { shardSequences, sequence, steps } = this.#settings;
-    runner.prepare(this.#average, null);
+    runner.prepare(this.#optimiser.parameters, null);
     const shape = { sequences: shardSequences, length: sequence };
     return calibrate(runner.workspace, shape, CALIBRATION_BATCHES, (batch) =>
       runner.sample(steps + batch, 0),

@@ -42,19 +42,6 @@ describe('train', () => {
     expect(await bytes({ ...short, seed: 8 })).not.toBe(first);
   });
 
-  it('ships the average of the parameters when asked to', async () => {
-    const short = { ...smallSettings, steps: 12, evaluateEvery: 12 };
-    const last = (await run(classify, short)).result.parameters;
-    const averaged = (await run(classify, { ...short, averageDecay: 0.9 })).result.parameters;
-    const { embedding } = parameterLayout(smallConfig(classify));
-    const norm = (values: Float32Array) =>
-      values
-        .subarray(0, embedding.weight.rows * embedding.weight.columns)
-        .reduce((sum, value) => sum + value ** 2, 0);
-    expect(norm(averaged)).not.toBe(norm(last));
-    expect(averaged.every(Number.isFinite)).toBe(true);
-  });
-
   it.each([
     { kind: 'anomaly', threshold: 0 },
     { kind: 'forecast', horizon: 2 },
