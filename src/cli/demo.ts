@@ -1,11 +1,11 @@
 /** `dormouse demo`: a gateway at work, to be watched. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { brokerUrlProblem } from '../gateway/config-sections.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
 import { DemoSession } from './demo-session.ts';
 import { readModel } from './files.ts';
+import { openShippedModel } from './shipped-model.ts';
 import { startBroker } from './simulation/broker.ts';
 import { type Playback, playRecording, simulatedRoom } from './simulation/playback.ts';
 import { pictureOf } from './terminal/picture.ts';
@@ -39,28 +39,10 @@ occupancy model on what comes, and shows what it sees, decides and saves. Ends b
 NO_COLOR=1 leaves the colours out.`,
   async run(args) {
     const options = parseDemoOptions(args);
-    const modelPath = resolve(options.model ?? shippedModel());
-    const model = readModel(modelPath);
-    const playback =
-      options.recording === undefined ? simulatedRoom(options.seed) : playRecording(options.recording);
-    requireChannels(
-      playback,
-      model.meaning.channels.map(({ name }) => name),
-    );
-    const ticksPerSecond = ticksPerSecondOf(options.speed, model.meaning.intervalMs);
-    const broker = options.broker === undefined ? await startBroker() : undefined;
-    try {
-      const url = broker?.url ?? options.broker!;
-      const mqttVersion = broker === undefined ? 'auto' : '3.1.1';
-      const session = new DemoSession({ modelPath, playback, url, mqttVersion, ticksPerSecond });
-      await play(session, options.seconds, options.plain || process.stdout.isTTY !== true);
-      if (options.picture !== undefined)
-        writeFileSync(
-          options.picture,
-          pictureOf(lastView(session, options.seconds), pictureSize.columns, pictureTitle),
-        );
-    } finally {
-      await broker?.close();
+    if (options.model !== undefined) await demonstrate(options, resolve(options.model));
+    else {
+      const { path, release } = openShippedModel();
+      await demonstrate(options, path).finally(release);
     }
     return 0;
   },
@@ -108,6 +90,31 @@ export function parseDemoOptions(args: string[]): DemoOptions {
   };
 }
 
+async function demonstrate(options: DemoOptions, modelPath: string): Promise<void> {
+  const model = readModel(modelPath);
+  const playback =
+    options.recording === undefined ? simulatedRoom(options.seed) : playRecording(options.recording);
+  requireChannels(
+    playback,
+    model.meaning.channels.map(({ name }) => name),
+  );
+  const ticksPerSecond = ticksPerSecondOf(options.speed, model.meaning.intervalMs);
+  const broker = options.broker === undefined ? await startBroker() : undefined;
+  try {
+    const url = broker?.url ?? options.broker!;
+    const mqttVersion = broker === undefined ? 'auto' : '3.1.1';
+    const session = new DemoSession({ modelPath, playback, url, mqttVersion, ticksPerSecond });
+    await play(session, options.seconds, options.plain || process.stdout.isTTY !== true);
+    if (options.picture !== undefined)
+      writeFileSync(
+        options.picture,
+        pictureOf(lastView(session, options.seconds), pictureSize.columns, pictureTitle),
+      );
+  } finally {
+    await broker?.close();
+  }
+}
+
 const pictureTitle = 'The live view of a gateway: channels with spikes, tiers, lambda, output and truth';
 const pictureSize = { columns: 96, rows: 26 };
 
@@ -118,13 +125,6 @@ function lastView(session: DemoSession, seconds: number): string[] {
 function ticksPerSecondOf(speed: number | undefined, intervalMs: number): number {
   const wanted = speed === undefined ? defaultTicksPerSecond : (speed * 1000) / intervalMs;
   return Math.min(ticksPerSecondMax, wanted);
-}
-
-/** The model that comes with the package: beside dist/, or beside src/ when run from source. */
-function shippedModel(): string {
-  const places = ['../targets/models/occupancy.safetensors', '../../targets/models/occupancy.safetensors'];
-  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  return paths.find((path) => existsSync(path)) ?? paths[0]!;
 }
 
 /** A model can't be fed what is not played. Throws Error. */

@@ -1,5 +1,6 @@
 /** The threads of a training run. Which thread computes a shard never changes the result. */
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { carriedFile } from '../carried.ts';
 import type { Scales } from './quantise.ts';
 import { type Job, type ShardResult, ShardRunner } from './shard.ts';
 
@@ -54,7 +55,7 @@ export class Team {
     this.#own = share(0);
     this.#workers = Array.from({ length: used - 1 }, (_, index) => {
       const workerData: TrainWorkerData = { dormouseWorker: 'train', job, share: share(index + 1) };
-      return new Worker(new URL(import.meta.url), { workerData });
+      return startWorker({ workerData });
     });
   }
 
@@ -82,6 +83,14 @@ export class Team {
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
+}
+
+/** From the bundle's own file, or from the text of it that a single executable carries. */
+function startWorker(options: WorkerOptions): Worker {
+  const carried = carriedFile('dormouse.mjs');
+  if (carried === undefined) return new Worker(new URL(import.meta.url), options);
+  const text = new TextDecoder().decode(carried);
+  return new Worker(text, { ...options, eval: true, execArgv: ['--input-type=module'] });
 }
 
 function answerOf(worker: Worker): Promise<ShardResults> {
