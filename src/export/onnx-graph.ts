@@ -1,5 +1,5 @@
 /** An ONNX graph under construction: tensors are named by strings, nodes are added in the order in which they run. */
-import { ProtobufMessage } from './protobuf.ts';
+import { ProtobufMessage } from '../protobuf/write.ts';
 
 export type Attribute = number | string | readonly number[];
 

@@ -56,9 +56,12 @@ export class Section {
     this.problems = problems;
     this.path = path;
     this.fields = this.#requireMapping(value);
-    for (const key of keys === undefined ? [] : Object.keys(this.fields)) {
-      if (!keys!.includes(key)) this.#unknownKey(key, keys!);
-    }
+    if (keys !== undefined) this.onlyKeys(keys);
+  }
+
+  /** Notes each key that is none of these. */
+  onlyKeys(keys: readonly string[]): void {
+    for (const key of Object.keys(this.fields)) if (!keys.includes(key)) this.#unknownKey(key, keys);
   }
 
   has(key: string): boolean {

@@ -2,63 +2,172 @@
 import type { Channel, SpikeSettings } from '../engine/model.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { describe, type Section } from './checker.ts';
-import type { Route, ValueRule } from './config.ts';
-import { readJsonPath } from './config-sections.ts';
-import { topicFilterProblem } from './topics.ts';
+import type { Binding, BindRequest, Preset } from './payloads/preset.ts';
+import { type PresetName, presetNames, presets } from './payloads/presets.ts';
+import type { ChannelSource, Route } from './payloads/rule.ts';
+import { type Conversion, conversionBetween, isKnownUnit } from './payloads/units.ts';
 
-interface Binding {
-  readonly filter: string;
-  readonly rule: ValueRule;
+const commonKeys = ['preset', 'topic', 'device'];
+const channelKeys = [...commonKeys, 'value', 'unit', 'scale', 'offset', 'states'];
+const sourceKeys = [...commonKeys, 'object'];
+const statesMax = 256;
+
+/** Routes while they are put together. */
+interface OpenRoute extends Route {
+  readonly channels: ChannelSource[];
 }
 
 /**
- * One route per topic filter. Every channel of the model needs a topic: its own under `channels`, or that of
- * `source`, whose payloads are objects with the channels as keys.
+ * One route per topic filter. Every channel of the model needs an entry of its own under `channels`, or `source`, whose
+ * payloads call the values as the model does. `hasTimestamp`: payloads tell their time, so those that don't are left.
  */
-export function readRoutes(root: Section, channels: readonly Channel[]): Route[] {
-  const source = root.has('source') ? readSource(root.section('source', ['topic', 'object'])) : undefined;
+export function readRoutes(root: Section, channels: readonly Channel[], hasTimestamp = false): Route[] {
+  const source = root.has('source') ? root.section('source') : undefined;
+  if (source !== undefined) noteUnknownKeys(source, sourceKeys);
   const section = root.section('channels');
   noteUnknownChannels(section, channels);
-  const routes = new Map<string, { channel: number; name: string; rule: ValueRule }[]>();
-  for (const [channel, { name }] of channels.entries()) {
-    const own = section.has(name) ? readBinding(section.section(name, ['topic', 'value'])) : undefined;
-    const { filter, rule } = own ?? source ?? missing(section, name);
-    const list = routes.get(filter) ?? [];
-    routes.set(filter, list);
-    list.push({ channel, name, rule });
+  const routes = new Map<string, OpenRoute>();
+  let isSourceWrong = false;
+  for (const [index, channel] of channels.entries()) {
+    if (section.has(channel.name))
+      readChannel(section.section(channel.name), index, channel, routes, hasTimestamp);
+    else if (source === undefined) noteMissing(section, channel.name);
+    else if (!isSourceWrong) isSourceWrong = !readFromSource(source, index, channel, routes, hasTimestamp);
   }
-  return [...routes].map(([filter, list]) => ({ filter, channels: list }));
+  return [...routes.values()];
 }
 
-function missing(section: Section, name: string): Binding {
+function noteMissing(section: Section, name: string): void {
   section.add(name, "a topic and a value for this channel of the model, or a 'source' for all", 'nothing');
-  return { filter: '', rule: { kind: 'plain' } };
 }
 
-function readSource(section: Section): Binding {
-  if (section.value('object') !== true) section.add('object', 'true', describe(section.value('object')));
-  return { filter: readFilter(section), rule: { kind: 'key' } };
+function readChannel(
+  section: Section,
+  index: number,
+  channel: Channel,
+  routes: Map<string, OpenRoute>,
+  hasTimestamp: boolean,
+): void {
+  noteUnknownKeys(section, channelKeys);
+  const value = readValue(section);
+  const request = { ...requestOf(section, channel), ...(value === undefined ? {} : { value }) };
+  const source = { channel: index, name: channel.name, ...readMeaning(section, channel) };
+  addBindings(bind(section, request), source, routes, hasTimestamp);
 }
 
-function readBinding(section: Section): Binding {
-  return { filter: readFilter(section), rule: readValueRule(section) };
+/** False after noting a problem, which the next channel would have too. */
+function readFromSource(
+  section: Section,
+  index: number,
+  channel: Channel,
+  routes: Map<string, OpenRoute>,
+  hasTimestamp: boolean,
+): boolean {
+  const { length } = section.problems.list;
+  if (section.has('object') && section.value('object') !== true)
+    section.add('object', 'true', describe(section.value('object')));
+  const bindings = bind(section, requestOf(section, channel));
+  addBindings(bindings, { channel: index, name: channel.name }, routes, hasTimestamp);
+  return section.problems.list.length === length;
 }
 
-function readValueRule(section: Section): ValueRule {
-  const expected = "'plain' or a JSON path such as $.temperature";
-  const text = section.text('value', undefined, expected);
-  if (text === 'plain' || text === '') return { kind: 'plain' };
-  if (text.startsWith('$')) return { kind: 'path', path: readJsonPath(section, 'value'), text };
-  section.add('value', expected, describe(text));
-  return { kind: 'plain' };
+function requestOf(section: Section, { name, unit }: Channel): BindRequest {
+  const topic = section.optionalText('topic', 'a topic filter');
+  const device = section.optionalText('device', "a device's name");
+  return {
+    section,
+    channel: name,
+    unit,
+    ...(topic === undefined ? {} : { topic }),
+    ...(device === undefined ? {} : { device }),
+  };
 }
 
-function readFilter(section: Section): string {
-  const filter = section.text('topic', undefined, 'a topic filter');
-  const problem = filter === '' ? undefined : topicFilterProblem(filter);
-  if (problem !== undefined)
-    section.add('topic', 'an MQTT topic filter', `${describe(filter)}, with ${problem}`);
-  return filter;
+/** `value` may be a number in the document: a column. */
+function readValue(section: Section): string | undefined {
+  const value = section.value('value');
+  return typeof value === 'number'
+    ? String(value)
+    : section.optionalText('value', 'text: where the value is');
+}
+
+function bind(section: Section, request: BindRequest): readonly Binding[] {
+  const name = section.choice<PresetName>('preset', presetNames, 'json');
+  const preset: Preset = presets[name];
+  if (request.device !== undefined && preset.device === undefined) {
+    section.add('device', `a topic: ${name} has no devices`, describe(request.device));
+    return [];
+  }
+  if (request.device !== undefined && request.topic !== undefined) {
+    section.add('topic', "either 'topic' or 'device'", 'both');
+    return [];
+  }
+  if (request.device === undefined && request.topic === undefined && preset.device !== undefined) {
+    section.add('device', `a device (${preset.device}), or a topic`, 'nothing');
+    return [];
+  }
+  return preset.bind(request);
+}
+
+function addBindings(
+  bindings: readonly Binding[],
+  source: Omit<ChannelSource, 'rule'>,
+  routes: Map<string, OpenRoute>,
+  hasTimestamp: boolean,
+): void {
+  for (const { filter, rule, identity } of bindings) {
+    if (hasTimestamp && rule.kind === 'availability') continue;
+    const route = routes.get(filter) ?? {
+      filter,
+      channels: [],
+      ...(identity === undefined ? {} : { identity }),
+    };
+    routes.set(filter, route);
+    route.channels.push({ ...source, rule });
+  }
+}
+
+/** What a value means: its unit, scale and offset, and words. */
+function readMeaning(section: Section, { unit }: Channel): Pick<ChannelSource, 'conversion' | 'states'> {
+  const conversion = readConversion(section, unit);
+  const states = section.has('states') ? readStates(section.section('states')) : undefined;
+  return {
+    ...(conversion === undefined ? {} : { conversion }),
+    ...(states === undefined ? {} : { states }),
+  };
+}
+
+function readConversion(section: Section, to: string): Conversion | undefined {
+  const range = { min: -1e12, max: 1e12 };
+  const own = { scale: section.number('scale', range, 1), offset: section.number('offset', range, 0) };
+  const hasOwn = section.has('scale') || section.has('offset');
+  const from = section.optionalText('unit', 'the unit of the payload');
+  if (from === undefined) return hasOwn ? own : undefined;
+  const units = conversionBetween(from, to);
+  if (units === undefined) noteUnit(section, from, to);
+  else if (!hasOwn) return units.scale === 1 && units.offset === 0 ? undefined : units;
+  return units && { scale: own.scale * units.scale, offset: own.offset * units.scale + units.offset };
+}
+
+function noteUnit(section: Section, from: string, to: string): void {
+  const what = `a unit that can be converted to the model's, ${describe(to)}`;
+  section.add('unit', what, `${isKnownUnit(from) ? '' : 'the unknown unit '}${describe(from)}`);
+}
+
+function readStates(section: Section): ReadonlyMap<string, number> {
+  const names = Object.keys(section.fields);
+  if (names.length > statesMax)
+    section.problems.add(section.path, `at most ${statesMax} words`, String(names.length));
+  const range = { min: -Number.MAX_VALUE, max: Number.MAX_VALUE };
+  return new Map(names.slice(0, statesMax).map((name) => [name.toLowerCase(), section.number(name, range)]));
+}
+
+/** Keys beyond those of all depend on the preset. */
+function noteUnknownKeys(section: Section, common: readonly string[]): void {
+  const name = section.value('preset');
+  const isKnown = typeof name === 'string' && Object.hasOwn(presets, name);
+  const preset: Preset | undefined = isKnown ? presets[name as PresetName] : undefined;
+  section.onlyKeys([...common, ...(preset?.keys ?? [])]);
 }
 
 const spikeKeys = ['delta', 'heartbeat', 'refractory'] as const;

@@ -1,6 +1,7 @@
 /** The gateway's settings, as its YAML file gives them; docs/gateway.md explains each. */
 import type { SpikeSettings } from '../engine/model.ts';
 import type { JsonPath } from './json-path.ts';
+import type { Route } from './payloads/rule.ts';
 
 export type MqttVersion = 'auto' | '3.1.1' | '5';
 export type QoS = 0 | 1;
@@ -29,20 +30,6 @@ export interface MqttConfig {
   /** The first reconnect waits up to this, each further one up to twice as long. */
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
-}
-
-/** How a value is found in a payload. */
-export type ValueRule =
-  | { readonly kind: 'plain' }
-  | { readonly kind: 'path'; readonly path: JsonPath; readonly text: string }
-  /** The payload is an object; the key is the channel's name. */
-  | { readonly kind: 'key' };
-
-/** One subscription and what its messages carry. */
-export interface Route {
-  readonly filter: string;
-  /** Channel index in the model's order, and where its value is. */
-  readonly channels: readonly { readonly channel: number; readonly name: string; readonly rule: ValueRule }[];
 }
 
 export interface FrameConfig {

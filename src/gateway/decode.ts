@@ -1,27 +1,54 @@
 /** Payload bytes to channel values. What can't be read is counted by kind and told once. */
 import { parseTime } from '../recording/time.ts';
 import { describe } from './checker.ts';
-import type { FrameConfig, LimitsConfig, Route } from './config.ts';
+import type { FrameConfig, LimitsConfig } from './config.ts';
 import { valueAt } from './json-path.ts';
+import { saysOffline } from './payloads/availability.ts';
+import { bytesNeeded, readBinary } from './payloads/binary.ts';
+import { parseCbor } from './payloads/cbor.ts';
+import { fieldOf } from './payloads/csv.ts';
+import { jsonDepth } from './payloads/json-depth.ts';
+import type { BinaryRule, ChannelSource, CsvRule, PathRule, Route } from './payloads/rule.ts';
+import { SparkplugEdge } from './payloads/sparkplug.ts';
+import { type Conversion, conversionBetween } from './payloads/units.ts';
+import { isDecimal, numberOfText } from './payloads/value.ts';
 
 /** Everything that can be wrong with a payload. */
 export const decodeProblems = [
   /** Not JSON at all, where JSON was expected. */
   'notJson',
+  /** Not CBOR at all, or with tags that are not known here. */
+  'notCbor',
+  /** Not a Sparkplug B payload. */
+  'notSparkplug',
   /** More bytes than `limits.payloadBytes`. */
   'tooLarge',
-  /** JSON nested deeper than `limits.jsonDepth`. */
+  /** JSON or CBOR nested deeper than `limits.jsonDepth`. */
   'tooDeep',
-  /** The channel's key or path is not there: its last value stays. */
+  /** Binary: the value would lie behind the end. */
+  'tooShort',
+  /** The channel's key, path or column is not there: its last value stays. */
   'missingKey',
-  /** JSON null: the channel becomes unknown. */
+  /** JSON null, an empty field, a Sparkplug metric that is null: the channel becomes unknown. */
   'null',
   /** NaN or an infinity: the channel becomes unknown. */
   'notANumber',
+  /** Beyond what the sensor says of its range: the channel becomes unknown. */
+  'outOfRange',
+  /** The device is gone: its channels become unknown. */
+  'offline',
   /** Text that is no number, a list, an object: the last value stays. */
   'wrongType',
   /** A timestamp is configured and this one is missing or no time: the message is dropped. */
   'badTime',
+  /** The same message as the one before on its topic, by what it says of itself: dropped. */
+  'repeated',
+  /** Sparkplug: messages are missing before this one. */
+  'sequenceGap',
+  /** Sparkplug: a metric by its alias, of a node whose birth is not known: left out. */
+  'noBirth',
+  /** Sparkplug: told late, so that it says nothing about now: left out. */
+  'historical',
 ] as const;
 export type DecodeProblem = (typeof decodeProblems)[number];
 
@@ -46,28 +73,63 @@ export interface DecodeOptions {
   readonly onProblem?: (kind: DecodeProblem, channel: string | undefined, text: string) => void;
 }
 
+/** What was learned of a channel while running; what the config says of it counts more. */
+export interface Refinement {
+  readonly conversion?: Conversion;
+  readonly states?: ReadonlyMap<string, number>;
+  /** In the payload's unit. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Topics whose last message is remembered, where payloads say which message they are. */
+const identitiesMax = 1000;
+
 /** Turns payloads of a route into values. Never throws. */
 export class Decoder {
   readonly counts: Record<DecodeProblem, number>;
-  /** Numbers that came as JSON strings and were taken. */
+  /** Numbers that came as text in a document and were taken. */
   converted = 0;
   readonly #options: DecodeOptions;
+  readonly #refinements = new Map<number, Refinement>();
+  readonly #edges = new WeakMap<Route, SparkplugEdge>();
+  readonly #identities = new Map<string, string>();
 
   constructor(options: DecodeOptions) {
     this.#options = options;
     this.counts = Object.fromEntries(decodeProblems.map((kind) => [kind, 0])) as Decoder['counts'];
   }
 
+  /** Sets what is known of a channel, by its index. */
+  refine(channel: number, refinement: Refinement): void {
+    this.#refinements.set(channel, refinement);
+  }
+
+  /** The Sparkplug edge node that a route is about; the same one each time. */
+  edgeOf(route: Route): SparkplugEdge {
+    const edge = this.#edges.get(route) ?? new SparkplugEdge(route);
+    this.#edges.set(route, edge);
+    return edge;
+  }
+
   /** Refills `into`; false when the payload says nothing about any channel, or may not be used. */
-  decode(route: Route, payload: Buffer, into: Decoded): boolean {
+  decode(route: Route, payload: Buffer, into: Decoded, topic = route.filter): boolean {
     into.present.fill(0);
     into.timeMs = Number.NaN;
     if (payload.length > this.#options.limits.payloadBytes) return this.refuseTooLarge(payload.length);
-    const plain = route.channels.every(({ rule }) => rule.kind === 'plain');
-    const document = plain ? undefined : this.#parseJson(payload);
-    if (document === undefined && !plain) return false;
-    if (!this.#readTime(document, into)) return false;
-    return this.#readValues(route, payload, document, into);
+    if (route.channels[0]?.rule.kind === 'sparkplug') return this.#readSparkplug(route, topic, payload, into);
+    const encoding = encodingOf(route);
+    const document = encoding === undefined ? undefined : this.#parse(encoding, payload);
+    if (document === undefined && encoding !== undefined) return false;
+    if (!this.#readTime(document, into) || this.#isRepeated(route, topic, document)) return false;
+    let any = false;
+    for (const source of route.channels) {
+      const value = this.#numberOf(source, payload, document);
+      if (value === undefined) continue;
+      this.#set(source, value, into);
+      any = true;
+    }
+    return any;
   }
 
   /** Counts a payload that was too large to be looked at. Always false. */
@@ -77,27 +139,81 @@ export class Decoder {
     return false;
   }
 
-  #readValues(route: Route, payload: Buffer, document: unknown, into: Decoded): boolean {
-    let any = false;
-    for (const { channel, name, rule } of route.channels) {
-      let value: number | undefined;
-      if (rule.kind === 'plain') value = this.#plainNumber(name, payload.toString('utf8'));
-      else if (rule.kind === 'path') value = this.#jsonNumber(name, valueAt(document, rule.path), rule.text);
-      else value = this.#jsonNumber(name, valueAt(document, [name]), `the key ${name}`);
-      if (value === undefined) continue;
-      into.values[channel] = value;
-      into.present[channel] = 1;
-      any = true;
+  #set({ channel }: ChannelSource, value: number, into: Decoded): void {
+    into.values[channel] = value;
+    into.present[channel] = 1;
+  }
+
+  /** A channel's number, NaN for unknown, undefined for nothing to be used. */
+  #numberOf(source: ChannelSource, payload: Buffer, document: unknown): number | undefined {
+    const { rule, name } = source;
+    switch (rule.kind) {
+      case 'plain':
+        return this.#textNumber(source, payload.toString('utf8'), false);
+      case 'path':
+        return this.#pathNumber(source, rule, document);
+      case 'csv':
+        return this.#fieldNumber(source, rule, payload);
+      case 'binary':
+        return this.#bytesNumber(source, rule, payload);
+      case 'availability':
+        if (!saysOffline(payload)) return undefined;
+        return this.#unknown('offline', name, 'that its device is gone');
+      case 'sparkplug':
+        return undefined;
     }
+  }
+
+  #pathNumber(source: ChannelSource, rule: PathRule, document: unknown): number | undefined {
+    const whole = rule.wrapper === undefined ? document : (valueAt(document, [rule.wrapper]) ?? document);
+    const value = valueAt(whole, rule.path);
+    if (value !== undefined) return this.#finish(source, value, unitConversion(rule, whole));
+    if (rule.partial) return undefined;
+    const isZero = rule.zeroWhenAbsent && typeof valueAt(whole, rule.path.slice(0, -1)) === 'object';
+    if (isZero) return this.#finish(source, 0);
+    return this.#note('missingKey', source.name, `expected ${rule.text}, got nothing there`);
+  }
+
+  #fieldNumber(source: ChannelSource, rule: CsvRule, payload: Buffer): number | undefined {
+    const field = fieldOf(payload.toString('utf8'), rule.column, rule.separator);
+    if (field === undefined)
+      return this.#note('missingKey', source.name, `expected ${rule.column + 1} columns, got fewer`);
+    return field === ''
+      ? this.#unknown('null', source.name, 'an empty field')
+      : this.#textNumber(source, field, false);
+  }
+
+  #bytesNumber(source: ChannelSource, rule: BinaryRule, payload: Buffer): number | undefined {
+    const value = readBinary(rule, payload);
+    if (value !== undefined) return this.#finish(source, value);
+    const got = `expected at least ${bytesNeeded(rule)} bytes, got ${payload.length}`;
+    return this.#note('tooShort', source.name, got);
+  }
+
+  #readSparkplug(route: Route, topic: string, payload: Buffer, into: Decoded): boolean {
+    let any = false;
+    this.edgeOf(route).receive(
+      topic,
+      payload,
+      (index, raw) => {
+        const source = route.channels[index]!;
+        const value = this.#finish(source, raw);
+        if (value === undefined) return;
+        this.#set(source, value, into);
+        any = true;
+      },
+      (kind) => this.#note(kind, undefined, sparkplugProblems[kind]),
+    );
     return any;
   }
 
   /** The document, or undefined after noting why there is none. */
+  #parse(encoding: 'json' | 'cbor', payload: Buffer): unknown {
+    return encoding === 'json' ? this.#parseJson(payload) : this.#parseCbor(payload);
+  }
+
   #parseJson(payload: Buffer): unknown {
-    if (jsonDepth(payload) > this.#options.limits.jsonDepth) {
-      this.#note('tooDeep', undefined, `expected at most ${this.#options.limits.jsonDepth} levels, got more`);
-      return undefined;
-    }
+    if (jsonDepth(payload) > this.#options.limits.jsonDepth) return this.#noteTooDeep();
     const text = payload.toString('utf8');
     try {
       return JSON.parse(text);
@@ -105,6 +221,21 @@ export class Decoder {
       this.#note('notJson', undefined, `expected JSON, got ${text === '' ? 'nothing' : describe(text)}`);
       return undefined;
     }
+  }
+
+  #parseCbor(payload: Buffer): unknown {
+    const parsed = parseCbor(payload, this.#options.limits.jsonDepth);
+    if (typeof parsed !== 'string') return parsed.document;
+    if (parsed === 'tooDeep') return this.#noteTooDeep();
+    return this.#note('notCbor', undefined, `expected CBOR, got ${payload.length} bytes that are none`);
+  }
+
+  #noteTooDeep(): undefined {
+    return this.#note(
+      'tooDeep',
+      undefined,
+      `expected at most ${this.#options.limits.jsonDepth} levels, got more`,
+    );
   }
 
   #readTime(document: unknown, into: Decoded): boolean {
@@ -121,28 +252,50 @@ export class Decoder {
     return false;
   }
 
-  /** A value in JSON as a number, NaN for unknown, undefined for nothing to be used. */
-  #jsonNumber(channel: string, value: unknown, where: string): number | undefined {
-    if (value === undefined) return this.#note('missingKey', channel, `expected ${where}, got nothing there`);
-    if (value === null) return this.#unknown('null', channel, 'null');
-    if (typeof value === 'boolean') return value ? 1 : 0;
-    if (typeof value === 'string') return this.#textNumber(channel, value, true);
-    if (typeof value !== 'number')
-      return this.#note('wrongType', channel, `expected a number, got ${describe(value)}`);
-    return Number.isFinite(value) ? value : this.#unknown('notANumber', channel, String(value));
+  #isRepeated({ identity }: Route, topic: string, document: unknown): boolean {
+    if (identity === undefined) return false;
+    const own = identity.map((path) => String(valueAt(document, path))).join(' ');
+    if (this.#identities.get(topic) === own) {
+      this.#note('repeated', undefined, 'expected another message than the one before, got it again');
+      return true;
+    }
+    if (this.#identities.size >= identitiesMax) this.#identities.clear();
+    this.#identities.set(topic, own);
+    return false;
   }
 
-  #plainNumber(channel: string, text: string): number | undefined {
-    return this.#textNumber(channel, text, false);
+  /** A raw value of a document in the model's unit: NaN for unknown, undefined for nothing to be used. */
+  #finish(source: ChannelSource, value: unknown, told?: Conversion): number | undefined {
+    if (value === null || value === undefined) return this.#unknown('null', source.name, 'null');
+    if (typeof value === 'boolean') return this.#convert(source, value ? 1 : 0, told);
+    if (typeof value === 'string') return this.#textNumber(source, value, true, told);
+    if (typeof value !== 'number' && typeof value !== 'bigint')
+      return this.#note('wrongType', source.name, `expected a number, got ${describe(value)}`);
+    return this.#convert(source, Number(value), told);
   }
 
-  #textNumber(channel: string, text: string, countConverted: boolean): number | undefined {
-    const value = numberOfText(text.trim());
+  #textNumber(
+    source: ChannelSource,
+    text: string,
+    countConverted: boolean,
+    told?: Conversion,
+  ): number | undefined {
+    const trimmed = text.trim();
+    const states = source.states ?? this.#refinements.get(source.channel)?.states;
+    const value = states?.get(trimmed.toLowerCase()) ?? numberOfText(trimmed);
     if (value === undefined)
-      return this.#note('wrongType', channel, `expected a number, got ${describe(text)}`);
-    if (!Number.isFinite(value)) return this.#unknown('notANumber', channel, text);
-    if (countConverted) this.converted++;
-    return value;
+      return this.#note('wrongType', source.name, `expected a number, got ${describe(text)}`);
+    if (countConverted && Number.isFinite(value)) this.converted++;
+    return this.#convert(source, value, told);
+  }
+
+  #convert(source: ChannelSource, value: number, told: Conversion | undefined): number {
+    if (!Number.isFinite(value)) return this.#unknown('notANumber', source.name, String(value));
+    const refinement = this.#refinements.get(source.channel);
+    if (refinement !== undefined && isOutside(value, refinement))
+      return this.#unknown('outOfRange', source.name, `${value}, beyond the sensor's range`);
+    const conversion = source.conversion ?? told ?? refinement?.conversion;
+    return conversion === undefined ? value : value * conversion.scale + conversion.offset;
   }
 
   #unknown(kind: DecodeProblem, channel: string, got: string): number {
@@ -157,51 +310,33 @@ export class Decoder {
   }
 }
 
-const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
-const words: Readonly<Record<string, number>> = {
-  on: 1,
-  true: 1,
-  off: 0,
-  false: 0,
-  nan: Number.NaN,
-  inf: Number.POSITIVE_INFINITY,
-  infinity: Number.POSITIVE_INFINITY,
-  '-inf': Number.NEGATIVE_INFINITY,
-  '-infinity': Number.NEGATIVE_INFINITY,
-};
+const sparkplugProblems = {
+  notSparkplug: 'expected a Sparkplug B payload, got other bytes',
+  sequenceGap:
+    'expected the next sequence number, got a later one: messages are missing, a rebirth is requested',
+  noBirth: 'expected a birth that says what its aliases mean, got data before it; a rebirth is requested',
+  historical: 'expected values of now, got one of earlier',
+  offline: 'expected values, got the death of the node or device',
+} as const;
 
-/** Decimal numbers, ON/OFF, true/false, nan and infinities; undefined for any other text. */
-function numberOfText(text: string): number | undefined {
-  if (decimal.test(text)) return Number(text);
-  const word = text.toLowerCase();
-  return Object.hasOwn(words, word) ? words[word] : undefined;
+function isOutside(value: number, { min, max }: Refinement): boolean {
+  return (min !== undefined && value < min) || (max !== undefined && value > max);
+}
+
+function unitConversion({ unit }: PathRule, document: unknown): Conversion | undefined {
+  const told = unit === undefined ? undefined : valueAt(document, unit.path);
+  return typeof told === 'string' ? conversionBetween(told, unit!.to) : undefined;
+}
+
+/** How a route's payloads are to be parsed; undefined when no channel needs a document. */
+function encodingOf({ channels }: Route): 'json' | 'cbor' | undefined {
+  for (const { rule } of channels) if (rule.kind === 'path') return rule.encoding ?? 'json';
+  return undefined;
 }
 
 /** Milliseconds of a JSON number, numeric text or ISO 8601 text (UTC without a zone); NaN for anything else. */
 function timeMsOf(value: unknown, unitMs: number): number {
-  if (typeof value === 'number') return value * unitMs;
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value) * unitMs;
   if (typeof value !== 'string') return Number.NaN;
-  return decimal.test(value) ? Number(value) * unitMs : parseTime(value);
-}
-
-const quote = 34;
-const backslash = 92;
-const opening = new Set([91, 123]);
-const closing = new Set([93, 125]);
-
-/** Deepest nesting of lists and objects, found without building anything. */
-export function jsonDepth(bytes: Uint8Array): number {
-  let depth = 0;
-  let deepest = 0;
-  let inText = false;
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
-    if (inText) {
-      if (byte === backslash) i++;
-      else if (byte === quote) inText = false;
-    } else if (byte === quote) inText = true;
-    else if (opening.has(byte)) deepest = Math.max(deepest, ++depth);
-    else if (closing.has(byte)) depth--;
-  }
-  return deepest;
+  return isDecimal(value) ? Number(value) * unitMs : parseTime(value);
 }

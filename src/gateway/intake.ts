@@ -118,7 +118,8 @@ export class Intake {
     const routes = this.#routesOf(message.topic);
     if (routes.length === 0) this.#noteUnrouted(message.topic);
     for (const route of routes) {
-      if (!this.decoder.decode(this.#options.config.routes[route]!, message.payload, this.#decoded)) continue;
+      const { topic, payload } = message;
+      if (!this.decoder.decode(this.#options.config.routes[route]!, payload, this.#decoded, topic)) continue;
       if (message.retained) this.frames.seed(this.#decoded);
       else this.#accept(route, message.receivedMs);
     }

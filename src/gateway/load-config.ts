@@ -116,7 +116,7 @@ function readConfig(
     topicPrefix,
     modelPath: resolve(directory, root.text('model', 'model')),
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
-    routes: model === undefined ? [] : readRoutes(root, channels),
+    routes: model === undefined ? [] : readRoutes(root, channels, frame.timestamp !== undefined),
     frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
     spikes:
       model === undefined
@@ -157,16 +157,16 @@ function noteLoops(root: Section, config: GatewayConfig): void {
   }
 }
 
-/** Plain payloads tell no time, and two kinds of time don't mix. */
+/** Only documents tell a time, and two kinds of time don't mix. */
 function notePlainTimestamps(root: Section, config: GatewayConfig): void {
   if (config.frame.timestamp === undefined) return;
   for (const { channels } of config.routes) {
     for (const { name, rule } of channels) {
-      if (rule.kind !== 'plain') continue;
+      if (rule.kind === 'path') continue;
       root.problems.add(
         ['frame', 'timestamp'],
         'payloads that carry a time',
-        `the plain payloads of ${name}`,
+        `the ${rule.kind} payloads of ${name}`,
       );
     }
   }

@@ -58,8 +58,16 @@ describe('a valid config', () => {
       {
         filter: 'room/climate',
         channels: [
-          { channel: 0, name: 'temperature', rule: { kind: 'key' } },
-          { channel: 1, name: 'humidity', rule: { kind: 'key' } },
+          {
+            channel: 0,
+            name: 'temperature',
+            rule: { kind: 'path', path: ['temperature'], text: 'the key temperature' },
+          },
+          {
+            channel: 1,
+            name: 'humidity',
+            rule: { kind: 'path', path: ['humidity'], text: 'the key humidity' },
+          },
         ],
       },
     ]);
@@ -68,7 +76,16 @@ describe('a valid config', () => {
   test('lets a channel have its own topic', () => {
     const channels = { humidity: { topic: 'esp/+/state', value: 'plain' } };
     expect(load({ channels }).routes).toEqual([
-      { filter: 'room/climate', channels: [{ channel: 0, name: 'temperature', rule: { kind: 'key' } }] },
+      {
+        filter: 'room/climate',
+        channels: [
+          {
+            channel: 0,
+            name: 'temperature',
+            rule: { kind: 'path', path: ['temperature'], text: 'the key temperature' },
+          },
+        ],
+      },
       { filter: 'esp/+/state', channels: [{ channel: 1, name: 'humidity', rule: { kind: 'plain' } }] },
     ]);
   });
@@ -206,18 +223,18 @@ describe('each mistake is told with its path, what was expected and what was got
     ],
     [
       'a source that is not an object',
-      { source: { topic: 'a' } },
-      'source.object: expected true, got nothing',
+      { source: { topic: 'a', object: false } },
+      'source.object: expected true, got false',
     ],
     [
       'a value that is no path',
-      { channels: { temperature: { topic: 'a', value: 'temperature' } } },
-      'channels.temperature.value: expected \'plain\' or a JSON path such as $.temperature, got "temperature"',
+      { channels: { temperature: { topic: 'a', value: 'a..b' } } },
+      "channels.temperature.value: expected a path such as $.a.b, $['a b'] or $.a[0], or 'plain', got \"a..b\"",
     ],
     [
       'a path outside the subset',
       { channels: { temperature: { topic: 'a', value: '$..t' } } },
-      'channels.temperature.value: expected a JSON path such as $.a.b, $[\'a b\'] or $.a[0], got "$..t"',
+      "channels.temperature.value: expected a path such as $.a.b, $['a b'] or $.a[0], or 'plain', got \"$..t\"",
     ],
     [
       'spikes of an unknown channel',

@@ -1,19 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Route, ValueRule } from '../../src/gateway/config.ts';
-import {
-  type DecodeProblem,
-  Decoder,
-  decodeProblems,
-  jsonDepth,
-  makeDecoded,
-} from '../../src/gateway/decode.ts';
+import { type DecodeProblem, Decoder, decodeProblems, makeDecoded } from '../../src/gateway/decode.ts';
 import { parseJsonPath } from '../../src/gateway/json-path.ts';
+import { jsonDepth } from '../../src/gateway/payloads/json-depth.ts';
+import type { Route, ValueRule } from '../../src/gateway/payloads/rule.ts';
 
 const limits = { payloadBytes: 1000, jsonDepth: 4 };
 
 function path(text: string): ValueRule {
   return { kind: 'path', path: parseJsonPath(text)!, text };
+}
+
+/** The rule of a source: the key is the channel's name. */
+function key(name: string): ValueRule {
+  return { kind: 'path', path: [name], text: name };
 }
 
 function route(...rules: ValueRule[]): Route {
@@ -50,7 +50,7 @@ describe('what is taken', () => {
   });
 
   test('several channels out of one object, by their names', () => {
-    const both = route({ kind: 'key' }, { kind: 'key' });
+    const both = route(key('c0'), key('c1'));
     expect(decode(both, '{"c1":2,"c0":1,"linkquality":255}').values).toEqual([1, 2]);
   });
 
@@ -95,9 +95,9 @@ describe('what is refused, each with its own counter', () => {
     ['deep nesting', 'tooDeep', route(path('$.a')), '[[[[[1]]]]]'],
     ['a missing key', 'missingKey', route(path('$.a')), '{"b":1}'],
     ['a path through a scalar', 'missingKey', route(path('$.a.b')), '{"a":1}'],
-    ['an object without the key', 'missingKey', route({ kind: 'key' }), '{}'],
-    ['a payload that is null', 'missingKey', route({ kind: 'key' }), 'null'],
-    ['a list where an object was expected', 'missingKey', route({ kind: 'key' }), '[1]'],
+    ['an object without the key', 'missingKey', route(key('c0')), '{}'],
+    ['a payload that is null', 'missingKey', route(key('c0')), 'null'],
+    ['a list where an object was expected', 'missingKey', route(key('c0')), '[1]'],
     ['text that is no number', 'wrongType', route(path('$.a')), '{"a":"warm"}'],
     ['a comma as decimal point', 'wrongType', route(path('$.a')), '{"a":"21,5"}'],
     ['hexadecimal', 'wrongType', route({ kind: 'plain' }), '0x10'],
@@ -125,7 +125,7 @@ describe('what makes a channel unknown', () => {
 });
 
 test('one bad key does not spoil the others', () => {
-  const three = route({ kind: 'key' }, { kind: 'key' }, { kind: 'key' });
+  const three = route(key('c0'), key('c1'), key('c2'));
   const result = decode(three, '{"c0":"warm","c1":null,"c2":3}');
   expect(result).toMatchObject({
     used: true,
@@ -135,10 +135,10 @@ test('one bad key does not spoil the others', () => {
 });
 
 test('prototype keys have no effect', () => {
-  const key: Route = { filter: 't', channels: [{ channel: 0, name: '__proto__', rule: { kind: 'key' } }] };
-  expect(decode(key, '{}')).toMatchObject({ used: false, problems: ['missingKey'] });
-  expect(decode(key, '{"__proto__":5}')).toMatchObject({ used: true, values: [5] });
-  expect(decode(route({ kind: 'key' }), '{"__proto__":{"c0":1}}')).toMatchObject({ used: false });
+  const own: Route = { filter: 't', channels: [{ channel: 0, name: '__proto__', rule: key('__proto__') }] };
+  expect(decode(own, '{}')).toMatchObject({ used: false, problems: ['missingKey'] });
+  expect(decode(own, '{"__proto__":5}')).toMatchObject({ used: true, values: [5] });
+  expect(decode(route(key('c0')), '{"__proto__":{"c0":1}}')).toMatchObject({ used: false });
   expect(({} as Record<string, unknown>).c0).toBeUndefined();
 });
 
@@ -190,7 +190,7 @@ test('nesting equals that of the parsed value', () => {
 });
 
 test('never throws, whatever comes', () => {
-  const rules = route(path('$.a.b[0]'), { kind: 'key' }, path('$'));
+  const rules = route(path('$.a.b[0]'), key('c1'), path('$'));
   fc.assert(
     fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), fc.json()), (payload) => {
       const bytes = Buffer.from(payload as string);
@@ -205,7 +205,7 @@ test('never throws, whatever comes', () => {
 
 test('nothing of one payload is left in the next', () => {
   const decoder = new Decoder({ frame: { timestampUnit: 'ms' }, limits });
-  const two = route({ kind: 'key' }, { kind: 'key' });
+  const two = route(key('c0'), key('c1'));
   const decoded = makeDecoded(2);
   decoder.decode(two, Buffer.from('{"c0":1,"c1":2}'), decoded);
   decoder.decode(two, Buffer.from('{"c1":3}'), decoded);

@@ -20,6 +20,14 @@ export class ProtobufMessage {
     return this;
   }
 
+  /** A 64 bit float. */
+  double(field: number, value: number): this {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, true);
+    this.#parts.push(varint((field << 3) | 1), bytes);
+    return this;
+  }
+
   /** Text, raw bytes or another message. */
   bytes(field: number, value: string | Uint8Array | ProtobufMessage): this {
     const bytes =
