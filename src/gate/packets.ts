@@ -38,17 +38,26 @@ export interface SpikePacket {
 
 /** What the coherence of the channels says. */
 export interface GatePacket {
-  /** Minimum cut of the channel correlation graph over (channels - 1), 0 to 1. */
+  /** Minimum cut of the channel correlation graph over (channels - 1), 0 to 1; at most this if not exact. */
   lambdaQ15: number;
+  /** Lambda is at least this; the same if exact. */
+  lambdaFloorQ15: number;
+  /** Whether lambda is known, not just on which side of the policy's thresholds it lies. */
+  isExact: boolean;
   lambdaPreviousQ15: number;
   /** Median of recent lambda in normal state. */
   lambdaReferenceQ15: number;
-  /** Edges that cross the cut with more than the edge threshold. */
+  /** Edges that cross the cut with more than the edge threshold; 0 if lambda is not exact. */
   boundaryEdges: number;
-  /** Largest share of the crossing weight at one channel. */
+  /** Largest share of the crossing weight at one channel; 0 if lambda is not exact. */
   boundaryConcentrationQ15: number;
   /** Connected components at the edge threshold. */
   partitionCount: number;
+  /** Minimum cut of the reference-agreement graph over (channels - 1): 1 when every pair correlates as it used to. */
+  agreementQ15: number;
+  /** How far the agreement has drifted up and down: standard deviations over half-lives, in 1/256, at most 16. */
+  driftUpQ8: number;
+  driftDownQ8: number;
   /** Whether enough ticks were seen for lambda to mean something. */
   ready: boolean;
 }

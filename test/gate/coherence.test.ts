@@ -273,7 +273,7 @@ describe('Coherence', () => {
         frame.values[channel] = values[(tick * 13 + channel) & 1023]!;
       coherence.observe(frame, 0.75);
       coherence.measure(true, packet);
-    }, 4000);
+    }, 20_000);
     expect(bytes).toBeLessThan(1);
   });
 });
