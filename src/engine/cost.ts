@@ -28,16 +28,36 @@ export function headMacs({ features, hidden, outputs }: TransformerConfig): numb
   return outputs * (hidden + features);
 }
 
+/** Beside its int8 weights each output of a matrix has a bias and a multiplier of four bytes. */
+const BYTES_PER_OUTPUT = 8;
+
+/** Bytes of one layer's matrices: each is read once a call, however many tokens the call has. */
+export function layerWeightBytes(config: TransformerConfig): number {
+  return layerMacs(config) + (5 * config.hidden + config.feedForward) * BYTES_PER_OUTPUT;
+}
+
+/** Of the part of a layer that makes keys and values. */
+export function keyValueWeightBytes(config: TransformerConfig): number {
+  return keyValueMacs(config) + 2 * config.hidden * BYTES_PER_OUTPUT;
+}
+
+/** Of the embedding, the head and the linear path. */
+export function outerWeightBytes(config: TransformerConfig): number {
+  const outputs = config.hidden + 2 * config.outputs;
+  return embeddingMacs(config) + headMacs(config) + outputs * BYTES_PER_OUTPUT;
+}
+
 /** The most that one token of this plan can take. */
 export function planCost(config: TransformerConfig, plan: Plan): Cost {
   const { hidden } = config;
   const positions = plan.layers * plan.window;
-  const rows = plan.layers * (5 * hidden + config.feedForward) + hidden + 2 * config.outputs;
-  const weights = plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config);
-  const weightBytes = weights + rows * 8;
   const written = plan.kv === 'freeze' ? 0 : plan.layers * 2 * hidden;
   return Object.freeze({
-    macs: weights + 2 * positions * hidden,
-    bytes: weightBytes + (positions - plan.layers) * 2 * hidden + written,
+    macs: plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config) + 2 * positions * hidden,
+    bytes:
+      plan.layers * layerWeightBytes(config) +
+      outerWeightBytes(config) +
+      (positions - plan.layers) * 2 * hidden +
+      written,
   });
 }

@@ -4,7 +4,17 @@
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
 import type { TransformerConfig } from './config.ts';
-import { type Cost, embeddingMacs, headMacs, keyValueMacs, layerMacs, planCost } from './cost.ts';
+import {
+  type Cost,
+  embeddingMacs,
+  headMacs,
+  keyValueMacs,
+  keyValueWeightBytes,
+  layerMacs,
+  layerWeightBytes,
+  outerWeightBytes,
+  planCost,
+} from './cost.ts';
 import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { KvRings } from './kv-rings.ts';
@@ -34,6 +44,8 @@ export interface StepStats {
   layers: number;
   /** Multiply-accumulates, padding not counted. */
   macs: number;
+  /** Bytes of weights read, padding not counted: once for all tokens of the call. */
+  weightBytes: number;
   /** Positions attended to, summed over tokens and layers. */
   positions: number;
   /** Ring slots read (a token's own key and value are not read from the ring) and written, over all layers. */
@@ -54,7 +66,15 @@ export class Engine {
   readonly memory: WebAssembly.Memory;
   /** [outputs] Q16: the output at the last position. The same array always; refilled by each call. */
   readonly logits: Int32Array;
-  readonly stats: StepStats = { tokens: 0, layers: 0, macs: 0, positions: 0, kvReads: 0, kvWrites: 0 };
+  readonly stats: StepStats = {
+    tokens: 0,
+    layers: 0,
+    macs: 0,
+    weightBytes: 0,
+    positions: 0,
+    kvReads: 0,
+    kvWrites: 0,
+  };
   readonly #layout: MemoryLayout;
   readonly #kernels: Kernels;
   readonly #rings: KvRings;
@@ -156,6 +176,7 @@ export class Engine {
     stats.tokens = rows;
     stats.layers = plan.layers;
     stats.macs = stats.positions = stats.kvReads = stats.kvWrites = 0;
+    stats.weightBytes = outerWeightBytes(this.config);
 
     const first = firstRow(wanted, rows, this.#coneRows(plan, 0) + this.config.window - 1);
     kernels.embed(
@@ -194,6 +215,7 @@ export class Engine {
       kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
       kernels.addProjection(at.activated, layer.down, residual, count);
       stats.macs += count * layerMacs(this.config) + (computed - written) * keyValueMacs(this.config);
+      stats.weightBytes += layerWeightBytes(this.config);
     }
     const last = firstRow(wanted, rows, 1);
     kernels.normalise(
@@ -231,6 +253,7 @@ export class Engine {
       computed - written,
     );
     this.#rings.remember(index, written, computed, plan, this.stats);
+    this.stats.weightBytes += keyValueWeightBytes(this.config);
   }
 
   /**

@@ -51,6 +51,11 @@ function features(model: Model, count: number, featureSeed: number): Int16Array 
   );
 }
 
+/** Weights, keys and values that the last step moved. */
+function bytesOf({ stats, config }: Engine): number {
+  return stats.weightBytes + (stats.kvReads + stats.kvWrites) * 2 * config.hidden;
+}
+
 function anyPlan(engine: Engine, random: () => number): Plan {
   const modes = engine.plans[Math.floor(random() * 3)]!;
   const choice = random();
@@ -207,6 +212,7 @@ describe('Engine', () => {
             single!.step(ready[row]!, ticks.subarray(row * model.config.features), plan);
             expect([...batch!.rowLogits(row)]).toEqual([...single!.logits]);
           }
+          expect(batch!.stats.weightBytes).toBe(single!.stats.weightBytes);
         }
       }),
       { seed, numRuns: 60 },
@@ -288,10 +294,12 @@ describe('Engine', () => {
           const plan = anyPlan(engine, random);
           engine.step(0, ticks, plan);
           expect(engine.stats.macs).toBeLessThanOrEqual(engine.cost(plan).macs);
+          expect(bytesOf(engine)).toBeLessThanOrEqual(engine.cost(plan).bytes);
         }
         const full = engine.plans[0]!.write;
         for (let i = 0; i < 12; i++) engine.step(0, ticks, full);
         expect(engine.stats.macs).toBe(engine.cost(full).macs);
+        expect(bytesOf(engine)).toBe(engine.cost(full).bytes);
       }),
       { seed, numRuns: 40 },
     );
