@@ -35,9 +35,17 @@ const parts: readonly { readonly config: Partial<TransformerConfig>; readonly sh
   { config: odd, share: 0.4 },
 ];
 
-/** sha256 of all logits of `steps` steps, in hex. `kernels`: default the fastest that runs here. */
-export function goldenHash(steps: number, kernels?: KernelName): string {
+/**
+ * sha256 of all logits of `steps` steps, in hex. `kernels`: default the fastest that runs here. `onProgress` is told
+ * the share done, some ten times.
+ */
+export function goldenHash(
+  steps: number,
+  kernels?: KernelName,
+  onProgress?: (share: number) => void,
+): string {
   const hash = createHash('sha256');
+  let done = 0;
   for (const [index, { config, share }] of parts.entries()) {
     const model = randomModel({ seed: index + 1, config });
     const engine = new Engine(model, { streams: STREAMS, ...(kernels === undefined ? {} : { kernels }) });
@@ -50,6 +58,7 @@ export function goldenHash(steps: number, kernels?: KernelName): string {
       const at = (step % TICKS) * FEATURES;
       engine.step(step % STREAMS, ticks.subarray(at, at + FEATURES), plan);
       hash.update(engine.logits);
+      if (++done % Math.ceil(steps / 10) === 0) onProgress?.(done / steps);
     }
   }
   return hash.digest('hex');

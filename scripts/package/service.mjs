@@ -1,0 +1,35 @@
+/** Texts of a package that depend on the device: its unit for systemd and its first config. */
+
+const mebi = 1024 * 1024;
+/** Above the bound on what the program may keep to itself: file pages, which the kernel can take back. */
+const filePagesBytes = 64 * mebi;
+
+/** Fills in a template; throws Error for a placeholder that nothing is known about. */
+export function fillIn(template, values) {
+  const lines = template.split('\n').flatMap((line) => {
+    const name = /@([A-Z_]+)@/.exec(line)?.[1];
+    if (name === undefined) return [line];
+    if (!Object.hasOwn(values, name)) throw new Error(`template: expected a value for @${name}@`);
+    // Nothing to say: the whole line goes, and the comment above it with it.
+    return values[name] === '' ? [] : [line.replace(`@${name}@`, values[name])];
+  });
+  return lines.join('\n');
+}
+
+export function unitText(template, target) {
+  const onPi = target.cpu.architecture === 'arm64';
+  return fillIn(template, {
+    PROCESS_MEMORY: mebibytes(target.processBytesMax),
+    MEMORY_MAX: mebibytes(target.processBytesMax + filePagesBytes),
+    GROUPS: onPi ? 'video' : '',
+    DEVICES: onPi ? '/dev/vcio rw' : '',
+  });
+}
+
+export function configText(template, target) {
+  return fillIn(template, { TARGET: target.name, TITLE: target.title });
+}
+
+function mebibytes(bytes) {
+  return `${Math.round(bytes / mebi)}M`;
+}
