@@ -2,17 +2,28 @@
 import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { type PresetName, presetConfig, presetNames, type TransformerConfig } from '../engine/config.ts';
+import {
+  type PresetName,
+  presetConfig,
+  presetNames,
+  type TransformerConfig,
+  validateConfig,
+} from '../engine/config.ts';
+import { WINDOW_MAX } from '../engine/limits.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
-import { openRecording, type Recording } from '../recording/recording.ts';
+import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
 import { fileProblem } from '../text/file-problem.ts';
+import { CheckpointFile, fingerprint } from '../train/checkpoint.ts';
 import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
 import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
-import { type TrainingResult, train } from '../train/trainer.ts';
+import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+
+/** What a kill may cost. */
+const checkpointSeconds = 10;
 
 export const command: Command = {
   name: 'train',
@@ -23,10 +34,15 @@ Trains a transformer on the training rows of RECORDING (a directory with a recor
 encoders see them, under many thresholds; the last part of the steps runs with the engine's integer rules. The
 checkpoint that does best on the validation rows (the recording's own, or the last quarter of the training rows,
 which then are not trained on) becomes MODEL. Test rows are never read. The same command gives the same file,
-whatever the number of threads.
+whatever the number of threads. A run that was killed goes on from MODEL.checkpoint when the same command is given
+again, and ends with the same file.
 
   -o, --output FILE         where the model goes (required)
   --preset NAME             ${presetNames.join(' or ')} (default micro)
+  --window N                ticks that one attends to, instead of the preset's
+  --without NAMES           leave these channels out (names with commas between)
+  --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
+                            step is the result (default ${defaultSettings.dataset.validationShare})
   --seed N                  (default ${defaultSettings.seed})
   --steps N                 optimiser steps of ${batchTokens(defaultSettings)} tokens (default ${defaultSettings.steps})
   --threads N               (default: all cores)
@@ -41,21 +57,27 @@ whatever the number of threads.
   --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
   --delta X                 a channel fires when it moved X interquartile ranges (default ${defaultSettings.dataset.deltaShare})
   --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
+  --checkpoint-every S      seconds between two writes of MODEL.checkpoint; 0: after every step (default ${checkpointSeconds})
+  --force                   train even on a channel that only counts rows
   --quiet                   no progress on stderr
   --json                    print the result as one JSON object`,
   async run(args) {
     const options = readArguments(args);
     requireWritable(options.output);
-    const recording = openRecording(options.recordingPath);
+    const recording = withoutChannels(openRecording(options.recordingPath), options.without);
     const dataset = loadDataset(recording, options.settings.dataset);
-    const config = configOf(recording, options.preset);
+    const config = configOf(recording, options);
+    const checkpoints = checkpointsOf(options, fingerprint(dataset, config, options.settings));
     const progress = options.quiet ? null : new Progress(progressTarget(), () => performance.now());
-    const result = await train(dataset, config, options.settings, options.threads, (report) =>
-      progress?.update(report),
-    ).finally(() => progress?.close());
-    const provenance = provenanceOf(recording, options.settings, result, args);
+    const report = (step: StepReport) => progress?.update(step);
+    const { settings, threads } = options;
+    const result = await train(dataset, config, settings, threads, report, checkpoints).finally(() =>
+      progress?.close(),
+    );
+    const provenance = provenanceOf(recording, settings, result, args);
     const bytes = saveModel({ ...result.model, meaning: { ...result.model.meaning, provenance } });
     writeFileSync(options.output, bytes);
+    checkpoints.remove();
     process.stdout.write(options.json ? jsonOf(options, result, bytes) : textOf(options, result, bytes));
     return 0;
   },
@@ -65,7 +87,10 @@ interface Arguments {
   readonly recordingPath: string;
   readonly output: string;
   readonly preset: PresetName;
+  readonly window: number | undefined;
+  readonly without: readonly string[];
   readonly threads: number;
+  readonly checkpointMs: number;
   readonly quiet: boolean;
   readonly json: boolean;
   readonly settings: TrainingSettings;
@@ -99,8 +124,10 @@ const numbers = [
   'gain-jitter',
   'event-shuffle',
   'delta',
+  'validation-share',
+  'checkpoint-every',
 ] as const;
-const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat', 'hold-max'] as const;
+const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat', 'hold-max', 'window'] as const;
 
 function readArguments(args: string[]): Arguments {
   const text = { type: 'string' } as const;
@@ -109,6 +136,8 @@ function readArguments(args: string[]): Arguments {
     options: {
       output: { type: 'string', short: 'o' },
       preset: text,
+      without: text,
+      force: { type: 'boolean' },
       quiet: { type: 'boolean' },
       json: { type: 'boolean' },
       ...(Object.fromEntries([...numbers, ...wholeNumbers].map((name) => [name, text])) as Record<
@@ -126,15 +155,21 @@ function readArguments(args: string[]): Arguments {
     recordingPath,
     output: values.output,
     preset: requirePreset(values.preset ?? 'micro'),
+    window:
+      values.window === undefined ? undefined : wholeNumberOption('window', values.window, 0, 1, WINDOW_MAX),
+    without: values.without?.split(',').map((name) => name.trim()) ?? [],
+    checkpointMs:
+      1000 * numberOption('checkpoint-every', values['checkpoint-every'], checkpointSeconds, 0, 1e6),
     threads: wholeNumberOption('threads', values.threads, availableParallelism(), 1, 256),
     quiet: values.quiet ?? false,
     json: values.json ?? false,
-    settings: settingsOf(values),
+    settings: settingsOf(values, values.force ?? false),
   };
 }
 
 function settingsOf(
   values: Partial<Record<(typeof numbers)[number] | (typeof wholeNumbers)[number], string>>,
+  allowClocks: boolean,
 ): TrainingSettings {
   const defaults = defaultSettings;
   const number = (name: (typeof numbers)[number], fallback: number, min: number, max: number) =>
@@ -159,6 +194,8 @@ function settingsOf(
     },
     dataset: {
       ...defaults.dataset,
+      allowClocks,
+      validationShare: number('validation-share', defaults.dataset.validationShare, 0, 0.9),
       deltaShare: number('delta', defaults.dataset.deltaShare, 0, 100),
       heartbeatIntervals: whole('heartbeat', defaults.dataset.heartbeatIntervals, 1, 1e9),
     },
@@ -172,9 +209,24 @@ function requirePreset(name: string): PresetName {
   return preset;
 }
 
-function configOf(recording: Recording, preset: PresetName): TransformerConfig {
+/** The preset, its rings long enough for the window; the lower tiers keep their shorter ones. */
+function configOf(recording: Recording, { preset, window }: Arguments): TransformerConfig {
   const channels = recording.channels.length;
-  return presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
+  const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
+  if (window === undefined) return config;
+  const sequence = Math.max(config.sequence, window);
+  const [full, ...lower] = config.tiers;
+  const shorter = lower.map((tier) => ({ ...tier, window: Math.min(tier.window, window) }));
+  return validateConfig({ ...config, window, sequence, tiers: [{ ...full, window, sequence }, ...shorter] });
+}
+
+/** Beside the model, and says so where a run goes on. */
+function checkpointsOf({ output, checkpointMs, quiet }: Arguments, run: string): CheckpointFile {
+  const path = `${output}.checkpoint`;
+  const file = new CheckpointFile(path, run, checkpointMs, () => performance.now());
+  const state = file.load();
+  if (state !== null && !quiet) process.stderr.write(`goes on after step ${state.step}, from ${path}\n`);
+  return file;
 }
 
 function progressTarget() {

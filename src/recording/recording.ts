@@ -47,6 +47,15 @@ export function selectChannels(recording: Recording, names: readonly string[]): 
   return { ...recording, channels, ignoredColumns: [...recording.ignoredColumns, ...others] };
 }
 
+/** The same recording without these channels. Throws RecordingError if it has not all of them, or no others. */
+export function withoutChannels(recording: Recording, names: readonly string[]): Recording {
+  selectChannels(recording, names);
+  const left = recording.channels.map(({ name }) => name).filter((name) => !names.includes(name));
+  if (left.length === 0)
+    throw new RecordingError(recording.name, {}, 'expected a channel that is not left out');
+  return names.length === 0 ? recording : selectChannels(recording, left);
+}
+
 /** Reads and checks one CSV file whole. Labels are null if the file has no label column. Throws RecordingError. */
 export function readSeries(recording: Recording, file: string): Series {
   const { directory } = recording;

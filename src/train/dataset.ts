@@ -2,6 +2,7 @@
 import type { Channel, SpikeSettings, Task } from '../engine/model.ts';
 import type { Recording, RowRange } from '../recording/recording.ts';
 import { readSeries, resolveRange, type Series, sliceSeries } from '../recording/recording.ts';
+import { refuseClockChannels } from './clock-channels.ts';
 
 export interface Dataset {
   readonly train: readonly Series[];
@@ -23,6 +24,8 @@ export interface DatasetSettings {
   readonly deltaShare: number;
   readonly heartbeatIntervals: number;
   readonly refractoryIntervals: number;
+  /** Train even on a channel that only counts rows. */
+  readonly allowClocks: boolean;
 }
 
 /** A class is named by the recording or by its number; an anomaly's threshold is set after training. */
@@ -47,6 +50,7 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
     recording.validation.length > 0
       ? { train: all, validation: load(recording.validation) }
       : splitLast(all, settings.validationShare);
+  if (!settings.allowClocks) refuseClockChannels(recording, all);
   const columns = recording.channels.map((_, channel) => column(train, channel, recording.channels.length));
   const count = recording.channels.length;
   const channels = recording.channels.map((channel, index) => ({

@@ -10,6 +10,17 @@ export interface OptimiserSettings {
   readonly clipNorm: number;
 }
 
+/** What the steps to come depend on. */
+export interface OptimiserState {
+  /** [layout.count] each: the parameters and the moments of their gradients. */
+  readonly parameters: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+  /** beta1 and beta2 to the number of steps. */
+  readonly power1: number;
+  readonly power2: number;
+}
+
 const EPSILON = 1e-8;
 
 export class Optimiser {
@@ -50,6 +61,26 @@ export class Optimiser {
     this.#first = first!;
     this.#second = second!;
     this.parameters.set(initial);
+  }
+
+  /** A copy. */
+  state(): OptimiserState {
+    return {
+      parameters: this.parameters.slice(),
+      first: this.#first.slice(),
+      second: this.#second.slice(),
+      power1: this.#power1,
+      power2: this.#power2,
+    };
+  }
+
+  /** Goes on from a state of the same layout. */
+  restore({ parameters, first, second, power1, power2 }: OptimiserState): void {
+    this.parameters.set(parameters);
+    this.#first.set(first);
+    this.#second.set(second);
+    this.#power1 = power1;
+    this.#power2 = power2;
   }
 
   /**

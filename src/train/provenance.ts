@@ -23,23 +23,29 @@ export function provenanceOf(
     seed: settings.seed,
     command: ['dormouse train', ...whatMatters(args).map(withoutFolder)].join(' '),
     dormouse: version,
-    validation: {
-      rows:
-        recording.validation.length > 0
-          ? 'as the recording says'
-          : `last ${settings.dataset.validationShare} of train`,
-      step: result.bestStep,
-      dense: figures(result.validation.dense),
-      gated: figures(result.validation.gated),
-    },
+    validation:
+      result.validation === null
+        ? { rows: 'none', step: result.bestStep }
+        : {
+            rows:
+              recording.validation.length > 0
+                ? 'as the recording says'
+                : `last ${settings.dataset.validationShare} of train`,
+            step: result.bestStep,
+            dense: figures(result.validation.dense),
+            gated: figures(result.validation.gated),
+          },
   };
 }
 
-/** How many threads, and what was shown meanwhile, does not change the model. */
+/** How many threads, what was shown and how often it was saved meanwhile, does not change the model. */
+const flags: readonly string[] = ['--quiet', '--json'];
+const withValue: readonly string[] = ['--threads', '--checkpoint-every'];
+
 function whatMatters(args: readonly string[]): readonly string[] {
   return args.filter((argument, index) => {
-    if (args[index - 1] === '--threads') return false;
-    return !['--threads', '--quiet', '--json'].includes(argument) && !argument.startsWith('--threads=');
+    const [name] = argument.split('=');
+    return !flags.includes(name!) && !withValue.includes(name!) && !withValue.includes(args[index - 1] ?? '');
   });
 }
 

@@ -59,7 +59,13 @@ export const defaultSettings: TrainingSettings = {
   holdMax: 60,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
   pool: { variants: 48, denseShare: 0.4, spread: 3, maxBytes: 2 ** 27 },
-  dataset: { validationShare: 0.25, deltaShare: 0.1, heartbeatIntervals: 60, refractoryIntervals: 0 },
+  dataset: {
+    validationShare: 0.25,
+    deltaShare: 0.1,
+    heartbeatIntervals: 60,
+    refractoryIntervals: 0,
+    allowClocks: false,
+  },
   evaluateEvery: 10,
   patience: 12,
 };

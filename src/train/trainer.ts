@@ -2,6 +2,7 @@
 import type { TransformerConfig } from '../engine/config.ts';
 import type { Model, ModelMeaning, Task } from '../engine/model.ts';
 import { calibrate } from './calibrate.ts';
+import type { Best, Checkpoints } from './checkpoint.ts';
 import type { Dataset } from './dataset.ts';
 import { enginePredictor, floatPredictor, type Validation, Validator, validationScore } from './evaluate.ts';
 import { initialParameters } from './layout.ts';
@@ -29,19 +30,12 @@ export interface StepReport {
 
 export interface TrainingResult {
   readonly model: Model;
-  /** Of the int8 engine. */
-  readonly validation: Validation;
-  /** [layers]: the int8 engine's result at the exit after each layer. */
+  /** Of the int8 engine; null if no rows were set aside for it. */
+  readonly validation: Validation | null;
+  /** [layers]: the int8 engine's result at the exit after each layer; empty if no rows were set aside. */
   readonly exits: readonly Validation[];
   readonly bestStep: number;
   /** [layout.count]: the float parameters behind the model. */
-  readonly parameters: Float32Array;
-}
-
-interface Checkpoint {
-  readonly step: number;
-  readonly score: number;
-  readonly validation: Validation;
   readonly parameters: Float32Array;
 }
 
@@ -51,19 +45,23 @@ const CALIBRATION_BATCHES = 8;
 /** An anomaly's threshold: this quantile of the scores on validation rows. */
 const THRESHOLD_QUANTILE = 0.995;
 
-/** Trains from a cold start. The result depends on dataset, configuration and settings, never on `threads`. */
+/**
+ * Trains from a cold start, or from where `checkpoints` left off. The result depends on dataset, configuration and
+ * settings, never on `threads` or on interruptions.
+ */
 export async function train(
   dataset: Dataset,
   config: TransformerConfig,
   settings: TrainingSettings,
   threads: number,
   report: (report: StepReport) => void,
+  checkpoints: Checkpoints | null = null,
 ): Promise<TrainingResult> {
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
   const job: Job = { config, kind: dataset.task.kind, pool, settings };
   const team = new Team(job, threads);
   try {
-    return await new Run(dataset, job, team, report).run();
+    return await new Run(dataset, job, team, report, checkpoints).run();
   } finally {
     await team.close();
   }
@@ -75,17 +73,28 @@ class Run {
   readonly #settings: TrainingSettings;
   readonly #team: Team;
   readonly #report: (report: StepReport) => void;
+  readonly #checkpoints: Checkpoints | null;
   readonly #optimiser: Optimiser;
-  readonly #validator: Validator;
-  #best: Checkpoint | null = null;
+  /** null: there are no rows to validate on, and the last parameters are the result. */
+  readonly #validator: Validator | null;
+  #best: Best | null = null;
   #scales: Scales | null = null;
+  /** Steps done. */
+  #done = 0;
 
-  constructor(dataset: Dataset, job: Job, team: Team, report: (report: StepReport) => void) {
+  constructor(
+    dataset: Dataset,
+    job: Job,
+    team: Team,
+    report: (report: StepReport) => void,
+    checkpoints: Checkpoints | null,
+  ) {
     this.#dataset = dataset;
     this.#config = job.config;
     this.#settings = job.settings;
     this.#team = team;
     this.#report = report;
+    this.#checkpoints = checkpoints;
     const { workspace } = team.runner;
     const initial = initialParameters(job.config, workspace.layout, job.settings.seed);
     const { levelJitter, levelNoise, optimiser } = job.settings;
@@ -97,28 +106,43 @@ class Run {
     }
     const held = linearStart ? heldByLinearStart : new Set<string>();
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
-    this.#validator = new Validator(dataset, dataset.validation, workspace);
+    this.#validator =
+      dataset.validation.length === 0 ? null : new Validator(dataset, dataset.validation, workspace);
   }
 
   async run(): Promise<TrainingResult> {
     const { steps, quantisedShare } = this.#settings;
     const switchStep = Math.min(steps - 1, Math.round(steps * (1 - quantisedShare)));
-    await this.#floatSteps(switchStep);
-    this.#scales = this.#calibrate();
-    this.#best = null;
-    for (let step = switchStep; step < steps; step++) await this.#step(step);
+    this.#resume();
+    if (this.#scales === null) {
+      await this.#floatSteps(switchStep);
+      this.#scales = this.#calibrate();
+      this.#best = null;
+      this.#done = switchStep;
+    }
+    while (this.#done < steps) await this.#step(this.#done);
     return this.#finish();
+  }
+
+  #resume(): void {
+    const state = this.#checkpoints?.load() ?? null;
+    if (state === null) return;
+    this.#optimiser.restore(state.optimiser);
+    this.#best = state.best;
+    this.#scales = state.scales;
+    this.#done = state.step;
   }
 
   /** Ends early, with the best parameters so far, when validation no longer gets better. */
   async #floatSteps(end: number): Promise<void> {
+    while (this.#done < end && !this.#isExhausted()) await this.#step(this.#done);
+    if (this.#isExhausted()) this.#optimiser.parameters.set(this.#best!.parameters);
+  }
+
+  #isExhausted(): boolean {
     const { evaluateEvery, patience } = this.#settings;
-    for (let step = 0; step < end; step++) {
-      await this.#step(step);
-      if (this.#best === null || step - this.#best.step < evaluateEvery * patience) continue;
-      this.#optimiser.parameters.set(this.#best.parameters);
-      return;
-    }
+    if (this.#best === null || this.#validator === null) return false;
+    return this.#done - 1 - this.#best.step >= evaluateEvery * patience;
   }
 
   async #step(step: number): Promise<void> {
@@ -139,11 +163,22 @@ class Run {
       tokens: this.#settings.shards * this.#settings.shardSequences * this.#settings.sequence,
       validation: look ? this.#look(step) : null,
     });
+    this.#done = step + 1;
+    if (this.#checkpoints?.isDue()) this.#save(this.#checkpoints);
+  }
+
+  #save(checkpoints: Checkpoints): void {
+    const optimiser = this.#optimiser.state();
+    checkpoints.save({ step: this.#done, optimiser, best: this.#best, scales: this.#scales });
   }
 
   /** Validates the parameters as they are: the float network, or, once there are scales, the engine. */
-  #look(step: number): Validation {
+  #look(step: number): Validation | null {
     const parameters = this.#optimiser.parameters.slice();
+    if (this.#validator === null) {
+      this.#best = { step, score: 0, validation: null, parameters };
+      return null;
+    }
     const validation = this.#validator.validate(
       this.#scales
         ? enginePredictor(this.#model(parameters, {}, this.#dataset.task))
@@ -178,8 +213,8 @@ class Run {
     return {
       model,
       validation,
-      exits: Array.from({ length: exits }, (_, layer) =>
-        this.#validator.validate(enginePredictor(model, layer + 1)),
+      exits: Array.from({ length: this.#validator === null ? 0 : exits }, (_, layer) =>
+        this.#validator!.validate(enginePredictor(model, layer + 1)),
       ),
       bestStep: step + 1,
       parameters,
@@ -189,7 +224,10 @@ class Run {
   #taskWithThreshold(parameters: Float32Array): Task {
     const { task } = this.#dataset;
     if (task.kind !== 'anomaly') return task;
-    const scores = this.#validator.denseLosses(enginePredictor(this.#model(parameters, {}, task))).sort();
+    const { workspace } = this.#team.runner;
+    // Training rows are a poor second: they are less surprising than any others.
+    const validator = this.#validator ?? new Validator(this.#dataset, this.#dataset.train, workspace);
+    const scores = validator.denseLosses(enginePredictor(this.#model(parameters, {}, task))).sort();
     return { kind: 'anomaly', threshold: scores[Math.floor(THRESHOLD_QUANTILE * (scores.length - 1))] ?? 0 };
   }
 

@@ -1,6 +1,6 @@
 /** `dormouse train` as a program: the file it makes, and its refusals. */
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +75,74 @@ it('makes the same file with one thread and with two, and says where it comes fr
   expect(provenance.trainingFiles).toEqual({ 'train.csv': expect.stringMatching(/^[0-9a-f]{64}$/) });
 }, 60_000);
 
+/** Kills a training process, as a power cut would, once it has reported `step`. */
+function killAfter(step: number, ...args: string[]): Promise<void> {
+  const child = spawn(process.execPath, [program, 'train', ...args], { cwd: directory });
+  return new Promise((resolve, reject) => {
+    let shown = '';
+    child.stderr.on('data', (text) => {
+      shown += text;
+      if (shown.includes(` ${step}/`)) child.kill('SIGKILL');
+    });
+    child.on('exit', (_, signal) =>
+      signal === 'SIGKILL' ? resolve() : reject(new Error(`ended before step ${step}: ${shown}`)),
+    );
+  });
+}
+
+it('goes on after a SIGKILL, and ends with the same file', async () => {
+  // Looks come every ten steps, and a log has a line for each.
+  const common = ['--steps', '12', '-o', 'killed.safetensors', '--threads', '1'];
+  const model = join(directory, 'killed.safetensors');
+  await dormouse(recording, ...common, '--quiet');
+  const undisturbed = readFileSync(model);
+  rmSync(model);
+  expect(existsSync(`${model}.checkpoint`)).toBe(false);
+  await killAfter(10, recording, ...common, '--checkpoint-every', '0');
+  expect(existsSync(model)).toBe(false);
+  const { stderr } = await dormouse(recording, ...common, '--checkpoint-every', '0');
+  expect(stderr).toMatch(/goes on after step \d+, from killed\.safetensors\.checkpoint/);
+  expect(readFileSync(model).equals(undisturbed)).toBe(true);
+  expect(existsSync(`${model}.checkpoint`)).toBe(false);
+}, 60_000);
+
+it('leaves channels out, sets nothing aside and takes another window when told to', async () => {
+  const options = [
+    '--without',
+    'wave',
+    '--validation-share',
+    '0',
+    '--window',
+    '12',
+    '--steps',
+    '3',
+    '--quiet',
+  ];
+  const { stdout } = await dormouse(recording, ...options, '-o', 'part.safetensors', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ validation: null, exits: [], bestStep: 3 });
+  const { meaning, config } = loadModel(readFileSync(join(directory, 'part.safetensors')));
+  expect(meaning.channels.map(({ name }) => name)).toEqual(['level']);
+  expect(meaning.provenance.validation).toEqual({ rows: 'none', step: 3 });
+  expect(config.tiers.map(({ window }) => window)).toEqual([12, 4, 4]);
+}, 60_000);
+
+it('refuses a channel that counts rows, unless forced', async () => {
+  const clocked = join(directory, 'clocked');
+  mkdirSync(clocked);
+  const [header, ...lines] = readFileSync(join(recording, 'train.csv'), 'utf8').trim().split('\n');
+  const counted = lines.map((line, row) => `${line},${row}`);
+  writeFileSync(join(clocked, 'train.csv'), `${[`${header},row`, ...counted].join('\n')}\n`);
+  const channels = { ...description.channels, row: '' };
+  writeFileSync(join(clocked, 'recording.json'), JSON.stringify({ ...description, channels }));
+  const common = [clocked, '-o', 'clocked.safetensors', '--steps', '2', '--quiet'];
+  await expect(dormouse(...common)).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("channel 'row': expected readings that a sensor could repeat"),
+  });
+  await dormouse(...common, '--without', 'row');
+  await dormouse(...common, '--force');
+}, 60_000);
+
 it.each([
   [[], 'expected a recording'],
   [[recording], 'expected --output FILE'],
@@ -91,6 +159,18 @@ it.each([
 it('fails with one sentence when there is no recording', async () => {
   const failure = { code: 1, stderr: expect.stringMatching(/^dormouse train: .*found nothing there\n$/) };
   await expect(dormouse(join(directory, 'nowhere'), '-o', 'x', '--quiet')).rejects.toMatchObject(failure);
+});
+
+it('does not leave out what is not there, or all there is', async () => {
+  const refused = (names: string) => dormouse(recording, '-o', 'x', '--without', names, '--quiet');
+  await expect(refused('lamp')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("expected a channel 'lamp', got level, wave"),
+  });
+  await expect(refused('level,wave')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('expected a channel that is not left out'),
+  });
 });
 
 it.each([
