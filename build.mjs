@@ -5,13 +5,27 @@
  *
  *   node build.mjs             everything
  *   node build.mjs --kernels   only the kernels and their generated modules (what tests from source need)
+ *   node build.mjs --target T  what a device needs, into dist/T/: the bundle, a single executable with Node inside, a
+ *                              Debian package, checksums. T is a folder of targets/, or several with commas between
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { bundledPackages } from './scripts/package/licences.mjs';
+import { packageTarget } from './scripts/package/package-target.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
@@ -72,10 +86,14 @@ function writeModule(path, bytes) {
   writeFileSync(path, text);
 }
 
+/** Gives the paths of the files that went into it. */
 async function bundle(entry, outfile, options = {}) {
-  await build({
+  const { metafile } = await build({
     entryPoints: [join(root, entry)],
-    outfile: join(root, 'dist', outfile),
+    outfile: join(root, outfile),
+    // Paths in what is said of the bundle are relative to it.
+    absWorkingDir: root,
+    metafile: true,
     bundle: true,
     platform: 'node',
     target: 'node20',
@@ -84,25 +102,52 @@ async function bundle(entry, outfile, options = {}) {
     keepNames: false,
     legalComments: 'none',
     define: { DORMOUSE_VERSION: JSON.stringify(version) },
-    // Some dependencies are CommonJS and call require('node:...').
-    banner: {
-      js: "import { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);",
-    },
+    banner: { js: requireBanner },
     ...options,
   });
+  return Object.keys(metafile.inputs);
 }
 
-for (const kernel of kernels) compileKernel(kernel);
-if (!process.argv.includes('--kernels')) {
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
-  await bundle('src/cli/main.ts', 'dormouse.mjs', {
-    banner: {
-      js: "#!/usr/bin/env node\nimport { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);",
-    },
-  });
-  await bundle('src/index.ts', 'index.mjs');
-  await bundle('src/engine/index.ts', 'engine.mjs', { platform: 'neutral', banner: {} });
+/** Some dependencies are CommonJS and call require('node:...'). */
+const requireBanner =
+  "import { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);";
+
+function bundleProgram(outfile) {
+  return bundle('src/cli/main.ts', outfile, { banner: { js: `#!/usr/bin/env node\n${requireBanner}` } });
+}
+
+async function buildLibraryAndProgram() {
+  for (const name of ['dormouse.mjs', 'index.mjs', 'engine.mjs', 'types']) {
+    rmSync(join(root, 'dist', name), { recursive: true, force: true });
+  }
+  await bundleProgram('dist/dormouse.mjs');
+  await bundle('src/index.ts', 'dist/index.mjs');
+  await bundle('src/engine/index.ts', 'dist/engine.mjs', { platform: 'neutral', banner: {} });
   chmodSync(join(root, 'dist/dormouse.mjs'), 0o755);
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
 }
+
+async function buildTargets(names) {
+  const known = readdirSync(join(root, 'targets')).filter((name) =>
+    existsSync(join(root, 'targets', name, 'target.json')),
+  );
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new Error(
+      `--target: expected ${known.join(', ')}, got ${unknown.map((name) => `'${name}'`).join(', ')}`,
+    );
+  }
+  const main = join(root, 'build/package/dormouse.mjs');
+  const packages = bundledPackages(await bundleProgram('build/package/dormouse.mjs'));
+  for (const name of names) {
+    for (const path of await packageTarget({ root, name, version, main, packages })) {
+      process.stdout.write(`${relative(root, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
+    }
+  }
+}
+
+const { values } = parseArgs({ options: { kernels: { type: 'boolean' }, target: { type: 'string' } } });
+for (const kernel of kernels) compileKernel(kernel);
+if (values.target !== undefined) await buildTargets(values.target.split(','));
+else if (!values.kernels) await buildLibraryAndProgram();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /** Folders of the npm packages among the files that a bundle was made of. */
 export function bundledPackages(inputs) {
-  const folders = Object.keys(inputs).map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]);
+  const folders = inputs.map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]);
   return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
 }
 
@@ -21,6 +21,9 @@ export function licenceTexts({ root, nodeLicence, packages }) {
 function packageLicence(root, folder) {
   const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
   const file = readdirSync(join(root, folder)).find((path) => /^licen[cs]e(\.(md|txt))?$/i.test(path));
-  const text = file === undefined ? `${license}, as its package.json says.` : readFileSync(join(root, folder, file), 'utf8');
+  const text =
+    file === undefined
+      ? `${license}, as its package.json says.`
+      : readFileSync(join(root, folder, file), 'utf8');
   return [`${name} ${version}`, text];
 }

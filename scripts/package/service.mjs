@@ -10,7 +10,7 @@ export function fillIn(template, values) {
     const name = /@([A-Z_]+)@/.exec(line)?.[1];
     if (name === undefined) return [line];
     if (!Object.hasOwn(values, name)) throw new Error(`template: expected a value for @${name}@`);
-    // Nothing to say: the whole line goes, and the comment above it with it.
+    // Nothing to say, so the whole line goes.
     return values[name] === '' ? [] : [line.replace(`@${name}@`, values[name])];
   });
   return lines.join('\n');

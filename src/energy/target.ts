@@ -32,6 +32,8 @@ export interface Target {
   readonly kernels: readonly KernelName[];
   /** The most that the engine may take of the memory. */
   readonly memoryBudgetBytes: number;
+  /** What the whole process may keep to itself, heap and engine; pages of files do not count. */
+  readonly processBytesMax: number;
   /** Streams that the device is meant to carry. */
   readonly streams: number;
   readonly watts: Watts;
@@ -90,6 +92,7 @@ export function parseTarget(input: unknown, path: string): Target {
       oneOf(name, kernelNames, `${path}.kernels[${i}]`),
     ),
     memoryBudgetBytes: whole(fields.memoryBudgetBytes, 65_536, 2 ** 31, `${path}.memoryBudgetBytes`),
+    processBytesMax: whole(fields.processBytesMax, 2 ** 24, 2 ** 40, `${path}.processBytesMax`),
     streams: whole(fields.streams, 1, 4096, `${path}.streams`),
     watts: parseWatts(fields.watts, `${path}.watts`),
   });
