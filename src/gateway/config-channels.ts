@@ -92,7 +92,9 @@ function readValue(section: Section): string | undefined {
 }
 
 function bind(section: Section, request: BindRequest): readonly Binding[] {
+  const { length } = section.problems.list;
   const name = section.choice<PresetName>('preset', presetNames, 'json');
+  if (section.problems.list.length > length) return [];
   const preset: Preset = presets[name];
   if (request.device !== undefined && preset.device === undefined) {
     section.add('device', `a topic: ${name} has no devices`, describe(request.device));

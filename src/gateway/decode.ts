@@ -252,15 +252,16 @@ export class Decoder {
     return false;
   }
 
-  #isRepeated({ identity }: Route, topic: string, document: unknown): boolean {
+  #isRepeated({ filter, identity }: Route, topic: string, document: unknown): boolean {
     if (identity === undefined) return false;
     const own = identity.map((path) => String(valueAt(document, path))).join(' ');
-    if (this.#identities.get(topic) === own) {
+    const key = `${filter} ${topic}`;
+    if (this.#identities.get(key) === own) {
       this.#note('repeated', undefined, 'expected another message than the one before, got it again');
       return true;
     }
     if (this.#identities.size >= identitiesMax) this.#identities.clear();
-    this.#identities.set(topic, own);
+    this.#identities.set(key, own);
     return false;
   }
 

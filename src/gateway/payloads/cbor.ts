@@ -30,7 +30,7 @@ export function parseCbor(
 
 /** Walks the tokens, remembering how many items each open list, map or tag still expects. */
 function isDeeper(payload: Uint8Array, depthMax: number): boolean {
-  const tokens = new Tokenizer(payload);
+  const tokens = new Tokenizer(payload, { allowBigInt: true, allowIndefinite: true, allowUndefined: true });
   const open: number[] = [];
   while (!tokens.done()) {
     const { type, value } = tokens.next();

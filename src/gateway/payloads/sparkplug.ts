@@ -14,11 +14,17 @@ const namespace = 'spBv1.0';
 export const rebirthMetric = 'Node Control/Rebirth';
 export const birthDeathMetric = 'bdSeq';
 
+const deviceExpected = 'a <group>/<edge node> or <group>/<edge node>/<device>';
+
 /** `value` is a metric's name, slashes and all. */
 export const sparkplug: Preset = {
   keys: [],
   device: '<group>/<edge node>, or <group>/<edge node>/<device>',
   bind(request) {
+    if (request.topic !== undefined) {
+      request.section.add('topic', `${deviceExpected} as 'device' instead`, 'a topic');
+      return [];
+    }
     const rule = ruleOf(request);
     // Every device's messages, whoever is wanted: the sequence number runs through all of a node.
     return [{ filter: `${namespace}/${rule.group}/+/${rule.edge}/#`, rule }];
@@ -26,11 +32,9 @@ export const sparkplug: Preset = {
 };
 
 function ruleOf(request: BindRequest): SparkplugRule {
-  const expected = 'a <group>/<edge node> or <group>/<edge node>/<device>';
-  if (request.topic !== undefined) request.section.add('topic', `${expected} as 'device' instead`, 'a topic');
-  const [group = '', edge = '', device, ...more] = deviceOf(request, expected).split('/');
+  const [group = '', edge = '', device, ...more] = deviceOf(request, deviceExpected).split('/');
   if (more.length > 0 || edge === '' || group === '' || device === '')
-    request.section.add('device', expected, JSON.stringify(request.device ?? ''));
+    request.section.add('device', deviceExpected, JSON.stringify(request.device ?? ''));
   const metric = request.value ?? request.channel;
   return { kind: 'sparkplug', group, edge, ...(device === undefined ? {} : { device }), metric };
 }
