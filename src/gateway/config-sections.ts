@@ -31,6 +31,8 @@ export const rootKeys = [
   'limits',
   'witnessLog',
   'ledger',
+  'homeAssistant',
+  'sparkplug',
 ];
 
 const dayS = 86_400;

@@ -73,6 +73,20 @@ export interface LedgerConfig {
   readonly target: string;
 }
 
+/** Home Assistant finds the gateway by a discovery message. */
+export interface HomeAssistantConfig {
+  /** Where Home Assistant looks for discoveries. */
+  readonly discoveryPrefix: string;
+  /** What the device is called there. */
+  readonly name: string;
+}
+
+/** The gateway's results as those of a Sparkplug B edge node. */
+export interface SparkplugConfig {
+  readonly group: string;
+  readonly edge: string;
+}
+
 /** Everything, checked; paths are absolute. */
 export interface GatewayConfig {
   /** Names this gateway in topics and in its client id. */
@@ -92,6 +106,8 @@ export interface GatewayConfig {
   readonly limits: LimitsConfig;
   readonly witnessLog?: WitnessLogConfig;
   readonly ledger?: LedgerConfig;
+  readonly homeAssistant?: HomeAssistantConfig;
+  readonly sparkplug?: SparkplugConfig;
 }
 
 /** Topics that the gateway publishes to. */
@@ -99,11 +115,17 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
   readonly output: string;
   readonly status: string;
   readonly counters: string;
+  /** `{"powerW", "energyWh", "source"}`, where there is a ledger. */
+  readonly energy: string;
+  /** JSON schema of the results. */
+  readonly schema: string;
 } {
   const { topicPrefix } = config;
   return {
     output: config.output.topic,
     status: `${topicPrefix}/status`,
     counters: `${topicPrefix}/counters`,
+    energy: `${topicPrefix}/energy`,
+    schema: `${topicPrefix}/schema`,
   };
 }

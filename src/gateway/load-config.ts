@@ -1,6 +1,6 @@
 /** From a YAML file to a checked config and its model, or to the list of everything that is wrong. */
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, extname, resolve } from 'node:path';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
@@ -8,8 +8,9 @@ import { fileProblem } from '../text/file-problem.ts';
 import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Section } from './checker.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import { readRoutes, readSpikes } from './config-channels.ts';
+import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import * as sections from './config-sections.ts';
-import { topicMatches } from './topics.ts';
+import { fillTopic, topicMatches } from './topics.ts';
 
 const configBytesMax = 1 << 20;
 
@@ -110,11 +111,15 @@ function readConfig(
   const gateway = sections.readGatewayName(root);
   const topicPrefix = sections.readTopicName(root, 'topicPrefix', `dormouse/${gateway || 'gateway'}`);
   const channels = model?.meaning.channels ?? [];
+  const modelPath = resolve(directory, root.text('model', 'model'));
+  const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
+  const homeAssistant = readHomeAssistant(root, gateway);
+  const sparkplug = readSparkplug(root, gateway);
   const frame = sections.readFrame(root.section('frame', sections.frameKeys));
   const config: GatewayConfig = {
     gateway,
     topicPrefix,
-    modelPath: resolve(directory, root.text('model', 'model')),
+    modelPath,
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
     routes: model === undefined ? [] : readRoutes(root, channels, frame.timestamp !== undefined),
     frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
@@ -123,7 +128,10 @@ function readConfig(
         ? { delta: [], heartbeat: [], refractory: [] }
         : readSpikes(root.section('spikes'), channels, model.meaning.spikes),
     ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', options.policies ?? []) } : {}),
-    output: sections.readOutput(root.section('output', sections.outputKeys), topicPrefix),
+    output: {
+      ...output,
+      topic: fillTopic(output.topic, { gateway, model: basename(modelPath, extname(modelPath)) }),
+    },
     countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
     limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
     ...(root.has('witnessLog')
@@ -140,6 +148,8 @@ function readConfig(
           ),
         }
       : {}),
+    ...(homeAssistant === undefined ? {} : { homeAssistant }),
+    ...(sparkplug === undefined ? {} : { sparkplug }),
   };
   noteLoops(root, config);
   notePlainTimestamps(root, config);

@@ -19,6 +19,13 @@ export function topicNameProblem(topic: string): string | undefined {
   return /[+#]/.test(topic) ? 'a wildcard' : textProblem(topic);
 }
 
+/** A topic with each `{name}` replaced; whatever the value holds, it becomes one level and no wildcard. */
+export function fillTopic(topic: string, values: Readonly<Record<string, string>>): string {
+  return topic.replaceAll(/\{(\w+)\}/g, (whole, name: string) =>
+    Object.hasOwn(values, name) ? values[name]!.replaceAll(/[/+#$\0]/g, '_') : whole,
+  );
+}
+
 function textProblem(topic: string): string | undefined {
   if (topic === '') return 'nothing';
   if (topic.includes('\0')) return 'a NUL character';

@@ -1,0 +1,76 @@
+/** The JSON schema of what the gateway publishes of a tick, for one model. */
+import type { Json, ModelMeaning } from '../engine/model.ts';
+import { reasons, trusts } from '../gate/witness.ts';
+
+type Schema = { readonly [key: string]: Json };
+
+const number: Schema = { type: 'number' };
+const wholeNumber: Schema = { type: 'integer', minimum: 0 };
+const share: Schema = { type: 'number', minimum: 0, maximum: 1 };
+const flag: Schema = { type: 'boolean' };
+
+/** A schema (JSON Schema 2020-12) that every result of a model with this meaning fulfils; `id` names the model. */
+export function resultSchema(meaning: ModelMeaning, id: string): Schema {
+  const names = meaning.channels.map(({ name }) => name);
+  const properties: Schema = {
+    time: { ...number, description: 'of the tick, milliseconds since 1970' },
+    sequence: { ...wholeNumber, description: 'ticks since start' },
+    task: { const: meaning.task.kind },
+    ...outputProperties(meaning, names),
+    held: { ...flag, description: 'the tick was skipped: the output is that of an earlier one' },
+    ageIntervals: { type: 'number', minimum: 0, description: 'model intervals since the tick of the output' },
+    tier: { enum: [0, 1, 2, 3], description: '0 full, 1 reduced, 2 safe, 3 skipped' },
+    reason: { enum: [...reasons] },
+    trust: { enum: [...trusts] },
+    fired: { type: 'array', items: { enum: names }, uniqueItems: true },
+    novelty: share,
+    lambda: { anyOf: [share, { type: 'null' }], description: 'null until it means something' },
+    layers: wholeNumber,
+    macs: wholeNumber,
+    macsDense: wholeNumber,
+    logitsHash: { type: 'string', pattern: '^[0-9a-f]{8}$' },
+  };
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: `results of ${id}`,
+    type: 'object',
+    properties,
+    required: Object.keys(properties),
+    additionalProperties: false,
+  };
+}
+
+function outputProperties({ task, channels }: ModelMeaning, names: readonly string[]): Schema {
+  if (task.kind === 'classify') {
+    const classes = [...task.classes];
+    return { class: { enum: [...classes, null] }, probabilities: recordOf(classes, () => share) };
+  }
+  const unitOf = (index: number) => channels[index]!.unit;
+  if (task.kind === 'anomaly') {
+    return {
+      anomaly: flag,
+      score: { type: ['number', 'null'], description: 'mean negative log-likelihood, nats' },
+      channel: { enum: [...names, null], description: 'the most surprising' },
+      predicted: recordOf(names, (index) => ({ ...number, description: unitOf(index) })),
+    };
+  }
+  const { horizon } = task;
+  const ahead = (index: number): Schema => ({
+    type: 'array',
+    items: number,
+    minItems: horizon,
+    maxItems: horizon,
+    description: unitOf(index),
+  });
+  return { forecast: recordOf(names, ahead) };
+}
+
+/** An object with just these keys. */
+function recordOf(keys: readonly string[], schemaOf: (index: number) => Schema): Schema {
+  return {
+    type: 'object',
+    properties: Object.fromEntries(keys.map((key, index) => [key, schemaOf(index)])),
+    required: [...keys],
+    additionalProperties: false,
+  };
+}
