@@ -1,12 +1,21 @@
 /**
- * Send-on-delta: a tick becomes a token only when a channel has moved, or has been silent for too long.
- *
- * Rate of events and choice of delta: Miskowicz, "Send-On-Delta Concept" (Sensors 2006).
+ * A tick becomes a token only when a channel is elsewhere than expected, or has been silent for too long. Expected is
+ * what the last token carried (send-on-delta: Miskowicz, Sensors 2006), or a prediction from it.
  */
 import { assert } from '../engine/limits.ts';
-import type { Channel, SpikeSettings } from '../engine/model.ts';
+import type { Channel } from '../engine/model.ts';
 import { Decay, wholeIntervals } from './decay.ts';
+import {
+  AGE,
+  DampedTrend,
+  ELAPSED,
+  type Expectation,
+  LastValue,
+  ModelForecast,
+  type Times,
+} from './expectation.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
+import { type SpikeRules, validateSpikeRules } from './spike-settings.ts';
 
 /** Half-life, in intervals, of the moving average behind `rateQ15`. */
 export const RATE_HALF_LIFE = 16;
@@ -32,22 +41,7 @@ export function makeSpikePacket(channels: number): SpikePacket {
   };
 }
 
-/** Checks that every list has one number >= 0 per channel. Throws RangeError naming the field. */
-export function validateSpikeSettings(settings: SpikeSettings, channels: number): void {
-  for (const field of ['delta', 'heartbeat', 'refractory'] as const) {
-    const list = settings[field];
-    if (list.length !== channels) {
-      throw new RangeError(
-        `spikes.${field}: expected ${channels} numbers, one per channel, got ${list.length}`,
-      );
-    }
-    const wrong = list.findIndex((value) => !(value >= 0));
-    if (wrong >= 0)
-      throw new RangeError(`spikes.${field}[${wrong}]: expected a number >= 0, got ${list[wrong]}`);
-  }
-}
-
-/** Decides which channels of a frame fire. Owns the reference: the values that the last token carried. */
+/** Decides which channels of a frame fire. */
 export class SpikeEncoder {
   readonly #channels: number;
   readonly #center: Float64Array;
@@ -55,45 +49,58 @@ export class SpikeEncoder {
   readonly #delta: Float64Array;
   readonly #heartbeat: Float64Array;
   readonly #refractory: Float64Array;
-  /** What the model last saw of each channel, NaN before its first value. */
-  readonly #reference: Float64Array;
+  readonly #expectation: Expectation;
+  /** [channels] of the expectation. */
+  readonly #expected: Float64Array;
+  readonly #firstHeartbeat: number;
   readonly #sinceFired: Float64Array;
   readonly #rateDecay = new Decay(RATE_HALF_LIFE);
-  #sinceToken = 0;
+  /** Since the last tick and the last token. */
+  readonly #times: Times = new Float64Array(2);
+  /** In its one place: intervals from the last token to the next heartbeat; a channel's own may be due before. */
+  readonly #heartbeatDue = new Float64Array(1);
+  /** Whether a channel of the present tick is new or not where it was expected. */
+  #hasMoved = false;
   #rate = 0;
 
-  /** 1..64 channels; throws RangeError if the settings do not fit them. */
-  constructor(channels: readonly Channel[], settings: SpikeSettings) {
+  /**
+   * 1..64 channels; throws RangeError if the settings do not fit them. `forecast` is where the model's output holds
+   * its predicted readings, [channels x horizon], channel-major, physical units; empty if it makes none.
+   */
+  constructor(channels: readonly Channel[], settings: SpikeRules, forecast = new Float64Array()) {
     if (channels.length < 1 || channels.length > CHANNELS_MAX) {
       throw new RangeError(`channels: expected 1 to ${CHANNELS_MAX}, got ${channels.length}`);
     }
-    validateSpikeSettings(settings, channels.length);
+    validateSpikeRules(settings, channels.length);
     this.#channels = channels.length;
     this.#center = Float64Array.from(channels, (channel) => channel.center);
     this.#noveltyScale = Float64Array.from(channels, (channel) => Q15_ONE / (NOVELTY_SIGMAS * channel.scale));
     this.#delta = Float64Array.from(settings.delta);
     this.#heartbeat = Float64Array.from(settings.heartbeat, (intervals) => intervals - INTERVAL_TOLERANCE);
     this.#refractory = Float64Array.from(settings.refractory, (intervals) => intervals - INTERVAL_TOLERANCE);
-    this.#reference = new Float64Array(channels.length);
+    this.#expectation = expectationOf(channels.length, settings, forecast);
+    this.#expected = this.#expectation.values;
+    this.#firstHeartbeat = settings.firstHeartbeat ?? Number.MAX_VALUE;
     this.#sinceFired = new Float64Array(channels.length);
     this.reset();
   }
 
   /** Forgets everything: the next value of each channel is its first. */
   reset(): void {
-    this.#reference.fill(Number.NaN);
+    this.#expectation.reset();
     this.#sinceFired.fill(Number.POSITIVE_INFINITY);
-    this.#sinceToken = 0;
+    this.#times.fill(0);
+    this.#heartbeatDue[0] = this.#firstHeartbeat - INTERVAL_TOLERANCE;
     this.#rate = 0;
   }
 
   /**
    * Fills `packet` from `frame`.
    *
-   * A channel fires if it got its first value, if it moved by `delta` or more since the last token, or if
-   * `heartbeat` intervals passed since the last token; never within `refractory` intervals after it last fired (a
-   * change that still stands then fires late, so none is lost), and never while its value is unknown (NaN).
-   * If any channel fires, the token carries every known value, so every reference moves.
+   * A channel fires if it got its first value, if it is `delta` or more from what is expected of it, or if a
+   * heartbeat is due, at the latest `heartbeat` intervals after the last token; never within `refractory` intervals
+   * after it last fired (a change that still stands then fires late, so none is lost), and never while its value is
+   * unknown (NaN). If any channel fires, the token carries every known value, and what is expected follows them all.
    *
    * `elapsedIntervals`: time since the last frame, >= 0, 0 at the first.
    */
@@ -101,7 +108,9 @@ export class SpikeEncoder {
     assert(frame.values.length === this.#channels, 'a frame has one value per channel');
     assert(packet.firedMask.length === this.#channels, 'a spike packet has one flag per channel');
     assert(elapsedIntervals >= 0, 'time never runs backwards');
-    this.#sinceToken += elapsedIntervals;
+    this.#times[ELAPSED] = elapsedIntervals;
+    this.#times[AGE]! += elapsedIntervals;
+    this.#expectation.advance(this.#times);
     packet.firedCount = 0;
     packet.noveltyQ15 = 0;
     packet.topCount = 0;
@@ -112,6 +121,7 @@ export class SpikeEncoder {
     packet.fired = packet.firedCount > 0;
     this.#updateRate(elapsedIntervals, packet);
     if (packet.fired) this.#remember(frame.values);
+    this.#hasMoved = false;
   }
 
   // Values are passed in their array: a double that is passed by itself is allocated.
@@ -128,17 +138,21 @@ export class SpikeEncoder {
   }
 
   #fires(channel: number, values: Float64Array): boolean {
-    const reference = this.#reference[channel]!;
-    if (Number.isNaN(reference)) return true;
-    if (this.#sinceFired[channel]! < this.#refractory[channel]!) return false;
-    const hasMoved = Math.abs(values[channel]! - reference) >= this.#delta[channel]!;
-    return hasMoved || this.#sinceToken >= this.#heartbeat[channel]!;
+    const expected = this.#expected[channel]!;
+    const isFirst = Number.isNaN(expected);
+    if (!isFirst && this.#sinceFired[channel]! < this.#refractory[channel]!) return false;
+    if (isFirst || Math.abs(values[channel]! - expected) >= this.#delta[channel]!) {
+      this.#hasMoved = true;
+      return true;
+    }
+    const age = this.#times[AGE]!;
+    return age >= this.#heartbeat[channel]! || age >= this.#heartbeatDue[0]!;
   }
 
-  /** What was expected is the reference; before a channel's first value, its centre. */
+  /** Before a channel's first value, its centre is expected. */
   #noveltyQ15(channel: number, values: Float64Array): number {
-    const reference = this.#reference[channel]!;
-    const expected = Number.isNaN(reference) ? this.#center[channel]! : reference;
+    const known = this.#expected[channel]!;
+    const expected = Number.isNaN(known) ? this.#center[channel]! : known;
     const distance = Math.abs(values[channel]! - expected);
     return Math.min(Math.round(distance * this.#noveltyScale[channel]!), Q15_ONE);
   }
@@ -151,11 +165,20 @@ export class SpikeEncoder {
   }
 
   #remember(values: Float64Array): void {
-    this.#sinceToken = 0;
-    for (let channel = 0; channel < this.#channels; channel++) {
-      if (Number.isFinite(values[channel]!)) this.#reference[channel] = values[channel]!;
-    }
+    this.#expectation.learn(values, this.#times);
+    this.#times[AGE] = 0;
+    if (this.#hasMoved) this.#heartbeatDue[0] = this.#firstHeartbeat - INTERVAL_TOLERANCE;
+    else this.#heartbeatDue[0] = 2 * this.#heartbeatDue[0]! + INTERVAL_TOLERANCE;
   }
+}
+
+function expectationOf(channels: number, { rule }: SpikeRules, forecast: Float64Array): Expectation {
+  if (rule === 'trend') return new DampedTrend(channels);
+  if (rule !== 'forecast') return new LastValue(channels);
+  if (forecast.length > 0) return new ModelForecast(channels, forecast);
+  throw new RangeError(
+    'spikes.rule: expected delta or trend, since the model predicts no readings, got forecast',
+  );
 }
 
 /** Keeps the list sorted, most novel first; of equals, the lower channel (which came earlier) first. */

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TREND_HALF_LIFE } from '../../src/gate/expectation.ts';
 import { Q15_ONE, TOP_CHANNELS_MAX } from '../../src/gate/packets.ts';
-import { makeSpikePacket, RATE_HALF_LIFE, SpikeEncoder } from '../../src/gate/spike-encoder.ts';
+import {
+  makeSpikePacket,
+  NOVELTY_SIGMAS,
+  RATE_HALF_LIFE,
+  SpikeEncoder,
+} from '../../src/gate/spike-encoder.ts';
+import type { SpikeRule } from '../../src/gate/spike-settings.ts';
 import { channelsOf, frameOf, heapBytesPerCall, SEED, spikesOf } from './fixtures.ts';
 
 function encoderOf(count: number, delta: number, heartbeat?: number, refractory?: number) {
@@ -87,6 +94,8 @@ describe('SpikeEncoder', () => {
   it.each([
     ['delta', { ...spikesOf(2, 1), delta: [1] }],
     ['heartbeat', { ...spikesOf(2, 1), heartbeat: [1, -1] }],
+    ['rule', { ...spikesOf(2, 1), rule: 'guess' as SpikeRule }],
+    ['firstHeartbeat', { ...spikesOf(2, 1), firstHeartbeat: 0 }],
     ['refractory', { ...spikesOf(2, 1), refractory: [Number.NaN, 1] }],
   ])('refuses a wrong %s by name', (field, settings) => {
     expect(() => new SpikeEncoder(channelsOf(2), settings)).toThrow(new RegExp(`spikes.${field}`));
@@ -124,6 +133,112 @@ const stream = fc.integer({ min: 1, max: 20 }).chain((count) =>
     ticks: fc.array(fc.array(value, { minLength: count, maxLength: count }), { minLength: 1, maxLength: 60 }),
   }),
 );
+
+describe('a heartbeat that waits longer', () => {
+  it('comes soon after a change, then after twice the time, at last at the heartbeat', () => {
+    const settings = { ...spikesOf(1, 1, 20), firstHeartbeat: 2 };
+    const encoder = new SpikeEncoder(channelsOf(1), settings);
+    const packet = makeSpikePacket(1);
+    const firedAt = (values: readonly number[]) =>
+      values.flatMap((value, tick) => {
+        encoder.encode(frameOf([value]), tick === 0 ? 0 : 1, packet);
+        return packet.fired ? [tick] : [];
+      });
+    const still = Array(60).fill(0);
+    expect(firedAt(still)).toEqual([0, 2, 6, 14, 30, 50]); // 2, 4, 8, 16, then 20 at most
+    still.fill(5);
+    encoder.reset();
+    expect(firedAt([...Array(10).fill(0), ...still.slice(0, 9)])).toEqual([0, 2, 6, 10, 12, 16]);
+  });
+});
+
+describe('send-on-prediction', () => {
+  const ramp = (ticks: number, slope: number) => Array.from({ length: ticks }, (_, tick) => slope * tick);
+  const tokensOf = (rule: SpikeRule, values: readonly number[]) => {
+    const encoder = new SpikeEncoder(channelsOf(1), { ...spikesOf(1, 1), rule });
+    const packet = makeSpikePacket(1);
+    let tokens = 0;
+    for (const value of values) {
+      encoder.encode(frameOf([value]), 1, packet);
+      if (packet.fired) tokens++;
+    }
+    return tokens;
+  };
+
+  it('by trend sends a ramp less often than send-on-delta, and a step once', () => {
+    const values = ramp(400, 0.45);
+    expect(tokensOf('trend', values)).toBeLessThan(0.7 * tokensOf('delta', values));
+    expect(tokensOf('trend', Array(50).fill(3))).toBe(1);
+  });
+
+  it('by trend expects what the tokens alone tell: the last value and its damped slope', () => {
+    const encoder = new SpikeEncoder(channelsOf(1), { ...spikesOf(1, 2), rule: 'trend' });
+    const packet = makeSpikePacket(1);
+    encoder.encode(frameOf([0]), 0, packet);
+    encoder.encode(frameOf([3]), 1, packet);
+    expect(packet.fired).toBe(true);
+    // The slope of 3 is believed by as much as one interval weighs, and damped by one interval.
+    const phi = 2 ** (-1 / TREND_HALF_LIFE);
+    const expected = 3 + 3 * (1 - phi) * phi;
+    encoder.encode(frameOf([4]), 1, packet);
+    expect(packet.noveltyQ15).toBe(Math.round(((4 - expected) / NOVELTY_SIGMAS) * Q15_ONE));
+  });
+
+  it('by forecast compares with what the model predicted for that tick, at last with its farthest', () => {
+    const forecast = Float64Array.of(10, 20, 30, -1, -2, -3);
+    const encoder = new SpikeEncoder(channelsOf(2), { ...spikesOf(2, 1), rule: 'forecast' }, forecast);
+    const packet = makeSpikePacket(2);
+    const tick = (values: number[], elapsed = 1) => {
+      encoder.encode(frameOf(values), elapsed, packet);
+      return [...packet.firedMask];
+    };
+    expect(tick([0, 0], 0)).toEqual([1, 1]);
+    expect(tick([10.5, -1.5])).toEqual([0, 0]);
+    expect(tick([20, Number.NaN])).toEqual([0, 0]);
+    expect(tick([30, -3])).toEqual([0, 0]);
+    expect(tick([30, -3], 5)).toEqual([0, 0]);
+    expect(tick([31, -3])).toEqual([1, 0]);
+    expect(tick([31, -3])).toEqual([1, 1]); // a new token: the forecast begins anew
+  });
+
+  it('by forecast needs a model that makes one', () => {
+    expect(() => new SpikeEncoder(channelsOf(1), { ...spikesOf(1, 1), rule: 'forecast' })).toThrow(
+      /spikes.rule: expected delta or trend/,
+    );
+  });
+
+  it.each(['trend', 'forecast'] as const)('by %s allocates nothing', (rule) => {
+    const encoder = new SpikeEncoder(
+      channelsOf(64),
+      { ...spikesOf(64, 0.5), rule, firstHeartbeat: 2 },
+      new Float64Array(128),
+    );
+    const packet = makeSpikePacket(64);
+    const frame = frameOf(Array(64).fill(0));
+    const bytes = heapBytesPerCall((tick) => {
+      frame.values[tick & 63] = tick * 0.37;
+      encoder.encode(frame, 1.5, packet);
+    });
+    expect(bytes).toBeLessThan(1);
+  });
+
+  it('by trend never loses a change: what is known is within delta of what is expected, or a token comes', () => {
+    fc.assert(
+      fc.property(stream, ({ count, delta, ticks }) => {
+        const encoder = new SpikeEncoder(channelsOf(count), { ...spikesOf(count, delta), rule: 'trend' });
+        const packet = makeSpikePacket(count);
+        for (const values of ticks) {
+          encoder.encode(frameOf(values), 1, packet);
+          const known = values.some((now) => !Number.isNaN(now));
+          if (known && !packet.fired) {
+            expect(packet.noveltyQ15).toBeLessThanOrEqual(Math.ceil((delta / NOVELTY_SIGMAS) * Q15_ONE));
+          }
+        }
+      }),
+      { seed: SEED },
+    );
+  });
+});
 
 describe('SpikeEncoder, for any stream', () => {
   it('never loses a change: without refractory time the model is always within delta', () => {
