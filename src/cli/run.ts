@@ -1,34 +1,39 @@
 /** `dormouse run`: the gateway, until it is told to stop. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { TickObserver } from '../energy/ledger.ts';
-import { Ledger, measureCpuNsPerMac } from '../energy/ledger.ts';
-import { LedgerFile } from '../energy/ledger-file.ts';
-import { findTarget, targets } from '../energy/target.ts';
-import type { Engine } from '../engine/engine.ts';
+import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
-import type { GatewayConfig, LedgerConfig } from '../gateway/config.ts';
 import { ownTopics } from '../gateway/config.ts';
 import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
-import { type Log, makeLog } from '../gateway/log.ts';
-import { Gateway } from '../gateway/service.ts';
-import { WitnessLog } from '../gateway/witness-log.ts';
+import { type Log, type LogLevel, logLevels, makeLog } from '../gateway/log.ts';
+import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';
+import { ClockWatch } from './clock-sync.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
+import { targetMismatch } from './device.ts';
+import { GatewayHost } from './gateway-host.ts';
+import { MemoryBound, parseBytes } from './memory-bound.ts';
+import { ServiceManager } from './systemd.ts';
+import { ProgressCheck } from './watchdog.ts';
 
-const usage = `Usage: dormouse run CONFIG [--quiet]
+const usage = `Usage: dormouse run CONFIG [options]
 
 Connects to the MQTT broker that CONFIG (a YAML file) names, makes ticks of what the sensors say, runs the model where
-something happened, and publishes the results. Runs until SIGTERM or SIGINT, then stops within a second.
+something happened, and publishes the results. Runs until SIGTERM or SIGINT, then stops within a second. SIGHUP reads
+CONFIG again: a good one is taken on, with a wrong one it says why and goes on as it was.
 
-  --quiet   print warnings and errors only
+  --log-level NAME    ${logLevels.join(', ')}: what is graver than that is printed too (default info)
+  --quiet             the same as --log-level warning
+  --max-memory SIZE   such as 128M: warn at nine tenths of it; beyond it stop in order with exit code 75, to be started
+                      anew. Counts what nobody else has: heap, stacks, engine, not the pages of files
 
 'dormouse validate CONFIG' checks a config without running it. docs/gateway.md explains every setting and every
-message; targets/example.yaml is a config to begin with.
+message; targets/example.yaml is a config to begin with, docs/raspberry-pi.md the way to a service of systemd.
 `;
 
 /** No goodbye takes longer, whatever hangs. */
 const exitAtLatestMs = 900;
+/** EX_TEMPFAIL: nothing is wrong that a new start would not cure. */
+const exitStartAnew = 75;
+const memoryCheckMs = 10_000;
 
 export const command: Command = {
   name: 'run',
@@ -37,20 +42,34 @@ export const command: Command = {
   async run(args) {
     const { values, positionals } = parseOptions({
       args,
-      options: { quiet: { type: 'boolean', default: false } },
+      options: {
+        quiet: { type: 'boolean', default: false },
+        'log-level': { type: 'string' },
+        'max-memory': { type: 'string' },
+      },
       allowPositionals: true,
       strict: true,
     });
     if (positionals.length !== 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
-    const loaded = load(positionals[0]!);
-    return loaded === undefined ? 1 : runGateway(loaded, makeLogger(values.quiet));
+    const level = levelOption(values['log-level'] ?? (values.quiet ? 'warning' : 'info'));
+    const maxMemory = values['max-memory'];
+    const maxBytes = maxMemory === undefined ? undefined : parseBytes('max-memory', maxMemory);
+    const path = positionals[0]!;
+    const loaded = load(path);
+    return loaded === undefined ? 1 : new GatewayRun(path, makeLogger(level), maxBytes).run(loaded);
   },
 };
+
+function levelOption(text: string): LogLevel {
+  const level = logLevels.find((name) => name === text);
+  if (level !== undefined) return level;
+  throw new UsageError(`--log-level: expected one of ${logLevels.join(', ')}, got '${text}'`);
+}
 
 /** The config, or undefined after printing everything that is wrong with it. */
 function load(path: string): LoadedConfig | undefined {
   try {
-    return loadGatewayConfig(path, { policies: policyNames, targets: Object.keys(targets) });
+    return readConfig(path);
   } catch (error) {
     if (!(error instanceof GatewayConfigError)) throw error;
     process.stderr.write(`dormouse run: ${error.message}\n`);
@@ -58,78 +77,108 @@ function load(path: string): LoadedConfig | undefined {
   }
 }
 
-function makeLogger(quiet: boolean): Log {
-  const log = makeLog((text) => void process.stdout.write(text), process.env.JOURNAL_STREAM !== undefined);
-  return quiet ? { ...log, info: () => {} } : log;
+function readConfig(path: string): LoadedConfig {
+  return loadGatewayConfig(path, { policies: policyNames, targets: Object.keys(targets) });
 }
 
-async function runGateway(loaded: LoadedConfig, log: Log): Promise<number> {
-  const { config } = loaded;
-  const ending = new Ending();
-  const observers: TickObserver[] = [];
-  const gateway = new Gateway(loaded, { log, observers, onFatal: () => ending.come(1) });
-  const closers = await openObservers(config, gateway.engine, observers, log);
-  log.info(introduction(gateway));
-  gateway.start();
-  const code = await ending.whenCome;
-  await gateway.stop();
-  await Promise.all(closers.map((close) => close()));
-  log.info(farewell(gateway));
-  return code;
+function makeLogger(level: LogLevel): Log {
+  const isJournal = process.env.JOURNAL_STREAM !== undefined;
+  return makeLog((text) => void process.stdout.write(text), isJournal, level);
 }
 
-/** Fills `observers` with those that the config asks for; gives what closes them. */
-async function openObservers(
-  config: GatewayConfig,
-  engine: Engine,
-  observers: TickObserver[],
-  log: Log,
-): Promise<(() => Promise<void>)[]> {
-  const closers: (() => Promise<void>)[] = [];
-  if (config.witnessLog !== undefined) {
-    const witnessLog = await WitnessLog.open(config.witnessLog, (text) => log.warning(text));
-    const { repairedBytes } = witnessLog.records;
-    if (repairedBytes > 0)
-      log.warning(`witness log: the last ${repairedBytes} bytes were no whole record and are gone`);
-    observers.push(witnessLog);
-    closers.push(() => witnessLog.close());
+/** One run from start to exit code: a host, and everything that watches over it. */
+class GatewayRun {
+  readonly #path: string;
+  readonly #log: Log;
+  readonly #maxBytes: number | undefined;
+  readonly #ending = new Ending();
+  readonly #manager: ServiceManager;
+  readonly #clockWatch: ClockWatch;
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** The change of config that is under way; never rejects. */
+  #change: Promise<void> = Promise.resolve();
+
+  constructor(path: string, log: Log, maxBytes: number | undefined) {
+    this.#path = path;
+    this.#log = log;
+    this.#maxBytes = maxBytes;
+    this.#manager = new ServiceManager(log);
+    this.#clockWatch = new ClockWatch(log);
   }
-  if (config.ledger !== undefined) {
-    const ledger = openLedger(config.ledger, engine);
-    observers.push(ledger);
-    closers.push(() => ledger.stop());
+
+  async run(loaded: LoadedConfig): Promise<number> {
+    const mismatch = targetMismatch(loaded.config.target);
+    if (mismatch !== undefined) this.#log.warning(mismatch);
+    // Where the messages tell their own time, nothing waits for ours.
+    if (loaded.config.frame.timestamp === undefined) await this.#clockWatch.wait(this.#ending.whenCome);
+    const host = await GatewayHost.start(loaded, { log: this.#log, onFatal: () => this.#ending.come(1) });
+    this.#log.info(introduction(host.gateway));
+    process.on('SIGHUP', () => this.#reload(host));
+    this.#watch(host);
+    void this.#manager.tell('READY=1');
+    const code = await this.#ending.whenCome;
+    void this.#manager.tell('STOPPING=1');
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#change;
+    await host.stop();
+    this.#log.info(farewell(host.gateway));
+    return code;
   }
-  return closers;
-}
 
-function openLedger({ directory, target }: LedgerConfig, engine: Engine): Ledger {
-  mkdirSync(directory, { recursive: true });
-  const ledger = new Ledger({
-    target: findTarget(target),
-    file: new LedgerFile({ path: join(directory, 'ledger.ndjson') }),
-    cpuNsPerMac: measureEngine(engine),
-  });
-  ledger.start();
-  return ledger;
-}
+  /** Reads the config again and goes over to it, if it is good. */
+  #reload(host: GatewayHost): void {
+    this.#changeTo(host, `${this.#path} read again`, () => readConfig(this.#path));
+  }
 
-/** CPU time of one MAC here, by some steps at full compute; leaves the engine as it was. */
-function measureEngine(engine: Engine): number {
-  const features = new Int16Array(engine.config.features);
-  const plan = engine.plans[0]!.write;
-  const cpuNsPerMac = measureCpuNsPerMac(() => {
-    engine.step(0, features, plan);
-    return engine.stats.macs;
-  });
-  engine.reset(0);
-  return cpuNsPerMac;
+  /** One change after another, and none once the end has come. */
+  #changeTo(host: GatewayHost, what: string, next: () => LoadedConfig): void {
+    this.#change = this.#change.then(async () => {
+      if (this.#ending.hasCome) return;
+      try {
+        await host.replace(next());
+        this.#log.info(`${what}: ${introduction(host.gateway)}`);
+      } catch (error) {
+        this.#log.error(`${what}, but not taken on; it goes on as it was: ${(error as Error).message}`);
+      }
+    });
+  }
+
+  #watch(host: GatewayHost): void {
+    this.#watchMemory();
+    this.#feedWatchdog(host);
+    this.#clockWatch.onSet(() => {
+      if (host.loaded.config.frame.timestamp === undefined)
+        this.#changeTo(host, 'the clock was set', () => host.loaded);
+    });
+  }
+
+  #watchMemory(): void {
+    const maxBytes = this.#maxBytes;
+    if (maxBytes === undefined) return;
+    const onExceeded = () => this.#ending.come(exitStartAnew);
+    const bound = new MemoryBound({ maxBytes, log: this.#log, onExceeded });
+    this.#timers.push(setInterval(() => bound.check(), memoryCheckMs));
+  }
+
+  /** Twice as often as it wants to hear. */
+  #feedWatchdog(host: GatewayHost): void {
+    const { watchdogMs } = this.#manager;
+    if (watchdogMs === undefined) return;
+    const check = new ProgressCheck(() => host.gateway.vitals());
+    const look = () => {
+      const problem = check.problem();
+      if (problem === undefined) void this.#manager.tell('WATCHDOG=1');
+      else this.#log.error(`the gateway ${problem}: the watchdog is not fed`);
+    };
+    this.#timers.push(setInterval(look, watchdogMs / 2));
+  }
 }
 
 /** Resolves with the exit code at the first signal or failure; a second signal ends the process at once. */
 class Ending {
   readonly whenCome: Promise<number>;
+  hasCome = false;
   #resolve: (code: number) => void = () => {};
-  #hasCome = false;
 
   constructor() {
     this.whenCome = new Promise((resolve) => {
@@ -139,14 +188,14 @@ class Ending {
   }
 
   come(code: number): void {
-    if (this.#hasCome) return;
-    this.#hasCome = true;
+    if (this.hasCome) return;
+    this.hasCome = true;
     setTimeout(() => process.exit(code), exitAtLatestMs).unref();
     this.#resolve(code);
   }
 
   #onSignal(): void {
-    if (this.#hasCome) process.exit(1);
+    if (this.hasCome) process.exit(1);
     this.come(0);
   }
 }

@@ -1,10 +1,11 @@
 /** `dormouse validate`: everything that is wrong with a config, at once. */
 import { targets } from '../energy/target.ts';
-import { Engine } from '../engine/engine.ts';
 import { policyNames } from '../gate/policy.ts';
 import { ownTopics } from '../gateway/config.ts';
 import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
+import type { Log } from '../gateway/log.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
+import { makeGateway } from './device.ts';
 
 const usage = `Usage: dormouse validate CONFIG [--json]
 
@@ -44,17 +45,21 @@ function validate(path: string, json: boolean): number {
   }
 }
 
+const silentLog: Log = { info: () => {}, warning: () => {}, error: () => {} };
+
 /** What the gateway would do. Throws what the engine throws for a model that it can't hold. */
-function summary(path: string, { config, model }: LoadedConfig): string {
+function summary(path: string, loaded: LoadedConfig): string {
+  const { config, model } = loaded;
   const { channels, task } = model.meaning;
-  const engine = new Engine(model, { streams: 1 });
+  const { engine } = makeGateway(loaded, { log: silentLog });
   const own = ownTopics(config);
   const inputs = config.routes.map(
     ({ filter, channels: carried }) => `  ${filter} -> ${carried.map(({ name }) => name).join(', ')}`,
   );
   return [
     `${path} is valid.`,
-    `model: ${task.kind}, ${channels.length} channels, ${engine.memory.buffer.byteLength / 1024} KiB`,
+    `model: ${task.kind}, ${channels.length} channels, ${engine.memory.buffer.byteLength / 1024} KiB` +
+      `${config.target === undefined ? '' : `, fits target ${config.target}`}`,
     `ticks: one per ${config.frame.mode === 'grid' ? `${config.frame.intervalMs} ms` : 'message'}`,
     'inputs:',
     ...inputs,

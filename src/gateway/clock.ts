@@ -3,6 +3,8 @@ export interface Clock {
   nowMs(): number;
 }
 
-export const monotonicClock: Clock = {
-  nowMs: () => performance.timeOrigin + performance.now(),
-};
+/** A clock that is right from now on if the system's is right now. */
+export function startClock(): Clock {
+  const startedMs = Date.now() - performance.now();
+  return { nowMs: () => startedMs + performance.now() };
+}

@@ -20,6 +20,7 @@ export const rootKeys = [
   'gateway',
   'topicPrefix',
   'model',
+  'target',
   'mqtt',
   'source',
   'channels',
@@ -217,10 +218,17 @@ export function readWitnessLog(section: Section, directory: string): WitnessLogC
 
 export const ledgerKeys = ['directory', 'target'];
 
-export function readLedger(section: Section, directory: string, targets: readonly string[]): LedgerConfig {
+/** `device` is the config's own target, which the ledger's need not repeat. */
+export function readLedger(
+  section: Section,
+  directory: string,
+  targets: readonly string[],
+  device: string | undefined,
+): LedgerConfig {
+  const isDevice = device !== undefined && !section.has('target');
   return {
     directory: resolve(directory, section.text('directory', undefined, 'a path')),
-    target: readKnownName(section, 'target', targets),
+    target: isDevice ? device : readKnownName(section, 'target', targets),
   };
 }
 

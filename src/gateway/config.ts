@@ -92,6 +92,8 @@ export interface GatewayConfig {
   /** Names this gateway in topics and in its client id. */
   readonly gateway: string;
   readonly modelPath: string;
+  /** The device that it runs on: what its engine may take, and whose watts the ledger counts. */
+  readonly target?: string;
   readonly mqtt: MqttConfig;
   readonly routes: readonly Route[];
   readonly frame: FrameConfig;

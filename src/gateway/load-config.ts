@@ -29,7 +29,7 @@ export class GatewayConfigError extends Error {
 export interface LoadOptions {
   /** Names that `policy` may have; empty: not checked. */
   readonly policies?: readonly string[];
-  /** Names that `ledger.target` may have; empty: not checked. */
+  /** Names that `target` and `ledger.target` may have; empty: not checked. */
   readonly targets?: readonly string[];
 }
 
@@ -110,6 +110,9 @@ function readConfig(
 ): GatewayConfig {
   const gateway = sections.readGatewayName(root);
   const topicPrefix = sections.readTopicName(root, 'topicPrefix', `dormouse/${gateway || 'gateway'}`);
+  const target = root.has('target')
+    ? sections.readKnownName(root, 'target', options.targets ?? [])
+    : undefined;
   const channels = model?.meaning.channels ?? [];
   const modelPath = resolve(directory, root.text('model', 'model'));
   const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
@@ -145,6 +148,7 @@ function readConfig(
             root.section('ledger', sections.ledgerKeys),
             directory,
             options.targets ?? [],
+            target,
           ),
         }
       : {}),

@@ -6,18 +6,23 @@ export interface Log {
   error(text: string): void;
 }
 
+/** Levels by name, the gravest first, with their syslog priority. */
 const priorities = { error: 3, warning: 4, info: 6 } as const;
-type Level = keyof typeof priorities;
+
+export type LogLevel = keyof typeof priorities;
+
+export const logLevels = Object.keys(priorities) as readonly LogLevel[];
 
 /**
  * Lines with a syslog priority prefix if systemd's journal reads them (it sets JOURNAL_STREAM), else with a word.
- * Time stamps are the journal's business, and a terminal's reader has a clock.
+ * Nothing below `level` is written. Time stamps are the journal's business, and a terminal's reader has a clock.
  */
-export function makeLog(write: (text: string) => void, journal: boolean): Log {
-  const line = (level: Level) => (text: string) => {
+export function makeLog(write: (text: string) => void, journal: boolean, level: LogLevel = 'info'): Log {
+  const line = (own: LogLevel) => (text: string) => {
+    if (priorities[own] > priorities[level]) return;
     const oneLine = text.replaceAll(/\s*\n\s*/g, ' ');
-    const word = level === 'info' ? '' : `${level}: `;
-    write(journal ? `<${priorities[level]}>${oneLine}\n` : `${word}${oneLine}\n`);
+    const word = own === 'info' ? '' : `${own}: `;
+    write(journal ? `<${priorities[own]}>${oneLine}\n` : `${word}${oneLine}\n`);
   };
   return { info: line('info'), warning: line('warning'), error: line('error') };
 }

@@ -64,6 +64,8 @@ export class MqttConnection {
   /** The next attempt is not a repetition, so it need not wait. */
   #retryAtOnce = false;
   #retryTimer: NodeJS.Timeout | undefined;
+  /** Of performance.now(): the last packet from the broker, or the last attempt to connect. */
+  #aliveMs = performance.now();
   #stableTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ConnectionOptions) {
@@ -75,6 +77,20 @@ export class MqttConnection {
 
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /**
+   * What is wrong if neither the broker was heard nor a connection tried for longer than either may take; undefined
+   * while all is well. Being without a broker is not wrong.
+   */
+  silence(): string | undefined {
+    const { keepaliveS, connectTimeoutMs, reconnectMaxMs } = this.#options.mqtt;
+    const silentMs = performance.now() - this.#aliveMs;
+    // A ping after one keep-alive; its answer, or the end of the connection, after another at the latest.
+    const limitMs = this.#ready ? 2500 * keepaliveS : 2 * (connectTimeoutMs + reconnectMaxMs);
+    if (this.#stopping || silentMs <= limitMs) return undefined;
+    const what = this.#ready ? 'not heard the broker' : 'not tried to connect';
+    return `has ${what} for ${Math.round(silentMs / 1000)} s`;
   }
 
   /** Connects, and again and again. Returns at once; a password or TLS file that can't be read is fatal. */
@@ -118,8 +134,12 @@ export class MqttConnection {
       return;
     }
     this.#client = client;
+    this.#aliveMs = performance.now();
     this.#reason = 'connection closed';
     client.handleMessage = (packet, done) => this.#receive(packet, done);
+    client.on('packetreceive', () => {
+      this.#aliveMs = performance.now();
+    });
     client.on('connect', (packet) => this.#onConnect(client, packet));
     client.on('error', (error) => this.#onError(client, error));
     client.on('disconnect', (packet) => this.#onServerDisconnect(packet.reasonCode));

@@ -1,11 +1,11 @@
 /** The gateway: MQTT in, ticks through the pipeline, results out. */
 
 import type { TickObserver } from '../energy/ledger.ts';
-import { Engine } from '../engine/engine.ts';
+import { Engine, type EngineOptions } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
-import { type Clock, monotonicClock } from './clock.ts';
+import { type Clock, startClock } from './clock.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import { Intake } from './intake.ts';
 import type { LoadedConfig } from './load-config.ts';
@@ -20,8 +20,21 @@ export interface GatewayOptions {
   /** Told of every tick; flushed when the gateway stops. */
   readonly observers?: readonly TickObserver[];
   readonly clock?: Clock;
+  /** What the device allows the engine; default: anything. */
+  readonly engine?: Pick<EngineOptions, 'maxBytes' | 'kernels'>;
   /** The gateway can't go on, and trying again would not help. */
   readonly onFatal?: (error: Error) => void;
+}
+
+/** Signs of life. */
+export interface Vitals {
+  /** Messages in the ring, and messages that have left it since the start. */
+  readonly waiting: number;
+  readonly workedOff: number;
+  /** Where ticks are due by the clock: how often the timer has come, and its interval. */
+  readonly grid: { readonly turns: number; readonly intervalMs: number } | undefined;
+  /** What is wrong with the connection. */
+  readonly silence: string | undefined;
 }
 
 /** How long one turn of the event loop may work on messages, so that pings and signals get theirs. */
@@ -42,6 +55,8 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #rule: PublishRule;
   readonly #startedMs: number;
+  /** Turns of the grid's timer. */
+  #gridTurns = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #gridTimer: NodeJS.Timeout | undefined;
   #countersTimer: NodeJS.Timeout | undefined;
@@ -51,9 +66,9 @@ export class Gateway {
   constructor({ config, model }: LoadedConfig, options: GatewayOptions) {
     this.config = config;
     this.#options = options;
-    this.#clock = options.clock ?? monotonicClock;
+    this.#clock = options.clock ?? startClock();
     this.#startedMs = this.#clock.nowMs();
-    this.engine = new Engine(model, { streams: 1 });
+    this.engine = new Engine(model, { streams: 1, ...options.engine });
     this.pipeline = new Pipeline(this.engine, 0, {
       spikes: config.spikes,
       ...(config.policy === undefined ? {} : { policy: config.policy as PolicyName }),
@@ -75,6 +90,18 @@ export class Gateway {
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
+  }
+
+  /** What a watchdog asks now and then: see Vitals. */
+  vitals(): Vitals {
+    const { intake, connection } = this;
+    const runsGrid = this.#gridTimer !== undefined;
+    return {
+      waiting: intake.ring.count,
+      workedOff: intake.received - intake.ring.dropped - intake.ring.count,
+      grid: runsGrid ? { turns: this.#gridTurns, intervalMs: this.config.frame.intervalMs } : undefined,
+      silence: connection.silence(),
+    };
   }
 
   /** Everything that is counted, as published on the counters topic. */
@@ -182,6 +209,7 @@ export class Gateway {
         // Whatever came before the boundary belongs into its tick.
         this.intake.drain(Number.POSITIVE_INFINITY);
         this.intake.frames.advance(this.#clock.nowMs());
+        this.#gridTurns++;
         this.#awaitGridTick();
       },
       Math.ceil(intervalMs - (nowMs % intervalMs)),
