@@ -10,7 +10,9 @@ const commands: CommandTable = {
   inspect: () => import('./inspect.ts'),
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
+  sniff: () => import('./sniff.ts'),
   bench: () => import('./bench.ts'),
+  generate: () => import('./generate.ts'),
   export: () => import('./export.ts'),
 };
 

@@ -1,0 +1,55 @@
+/** `dormouse generate`: a workload as a recording. */
+import { type WorkloadName, workloadNames, workloads } from '../workloads/physics.ts';
+import { defaultRows, seedsOf, writeWorkload } from '../workloads/recording.ts';
+import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+
+const listed = workloadNames.map((name) => `  ${name.padEnd(16)} ${workloads[name].plant}`).join('\n');
+
+export const command: Command = {
+  name: 'generate',
+  summary: 'make a recording of a simulated plant, with events, bursts and faults',
+  usage: `Usage: dormouse generate WORKLOAD -o DIRECTORY [options]
+
+Writes train.csv, validation.csv, test.csv (three seeds) and recording.json, which train, eval, tune and replay read.
+The same seed gives the same files on every machine. Workloads, defined by what happens in them and how often:
+
+${listed}
+
+  -o, --output DIRECTORY   where the files go (required)
+  --seed N                 (default 1)
+  --rows N                 rows to train on and to test on, half as many to validate (default ${defaultRows.train})`,
+  async run(args) {
+    const { values, positionals } = parseOptions({
+      args,
+      options: {
+        output: { type: 'string', short: 'o' },
+        seed: { type: 'string' },
+        rows: { type: 'string' },
+      },
+      allowPositionals: true,
+    });
+    const physics = workloads[requireWorkload(positionals)];
+    if (values.output === undefined) throw new UsageError('expected --output DIRECTORY');
+    const seeds = seedsOf(wholeNumberOption('seed', values.seed, 1, 0, 1e9));
+    const rows = wholeNumberOption('rows', values.rows, defaultRows.train, 100, 1e6);
+    writeWorkload(values.output, physics, seeds, {
+      train: rows,
+      validation: Math.ceil(rows / 2),
+      test: rows,
+    });
+    process.stdout.write(`${values.output}: ${physics.name}, ${physics.plant}\n`);
+    return 0;
+  },
+};
+
+function requireWorkload(positionals: readonly string[]): WorkloadName {
+  const [wanted, ...surplus] = positionals;
+  const name = workloadNames.find((known) => known === wanted);
+  if (name === undefined) {
+    throw new UsageError(
+      `expected a workload (${workloadNames.join(', ')}), got ${wanted === undefined ? 'none' : `'${wanted}'`}`,
+    );
+  }
+  if (surplus.length > 0) throw new UsageError(`expected one workload, got also '${surplus[0]}'`);
+  return name;
+}
