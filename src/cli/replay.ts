@@ -1,13 +1,11 @@
 /** `dormouse replay`: a recording, played to a broker as if the sensors spoke again. */
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { formatProblem, Problems, Section } from '../gateway/checker.ts';
-import type { MqttConfig } from '../gateway/config.ts';
-import { mqttKeys, readMqtt } from '../gateway/config-sections.ts';
 import { type PlayReport, playMessages, rowsAsMessages } from '../gateway/player.ts';
 import { topicNameProblem } from '../gateway/topics.ts';
 import { type RawMessage, readMessages } from '../recording/messages.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
+import { credentialOptions, readBroker } from './broker-options.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
 
 const usage = `Usage: dormouse replay FILE --broker URL [--topic TOPIC] [options]
@@ -38,9 +36,7 @@ const options = {
   max: { type: 'boolean', default: false },
   'in-flight': { type: 'string' },
   'give-up': { type: 'string' },
-  username: { type: 'string' },
-  'password-file': { type: 'string' },
-  'password-env': { type: 'string' },
+  ...credentialOptions,
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -53,7 +49,8 @@ export const command: Command = {
     if (positionals.length !== 1) throw new UsageError(`expected one FILE, got ${positionals.length}`);
     if (values.max && values.rate !== undefined) throw new UsageError('--rate and --max exclude each other');
     const rate = numberOption('rate', values.rate, 1, 0.001, 1e9);
-    const mqtt = readBroker(values);
+    if (values.broker === undefined) throw new UsageError('--broker URL is missing');
+    const mqtt = readBroker(values.broker, values, 'replay');
     const report = await playMessages(openSource(positionals[0]!, values.topic), {
       mqtt,
       rate: values.max ? Number.POSITIVE_INFINITY : rate,
@@ -66,30 +63,6 @@ export const command: Command = {
     return report.acknowledged === report.messages ? 0 : 1;
   },
 };
-
-interface BrokerOptions {
-  readonly broker?: string | undefined;
-  readonly username?: string | undefined;
-  readonly 'password-file'?: string | undefined;
-  readonly 'password-env'?: string | undefined;
-}
-
-/** The settings of a config file, with their checks, from options. Throws UsageError. */
-function readBroker(values: BrokerOptions): MqttConfig {
-  if (values.broker === undefined) throw new UsageError('--broker URL is missing');
-  const problems = new Problems();
-  const fields = {
-    url: values.broker,
-    clientId: `dormouse-replay-${process.pid}-${Date.now().toString(36)}`,
-    username: values.username,
-    passwordFile: values['password-file'],
-    passwordEnv: values['password-env'],
-    reconnectMaxMs: 5000,
-  };
-  const mqtt = readMqtt(new Section(problems, ['broker'], fields, mqttKeys), 'replay', process.cwd());
-  if (problems.list.length > 0) throw new UsageError(problems.list.map(formatProblem).join('; '));
-  return mqtt;
-}
 
 /** Opens FILE by its ending. Throws UsageError, and RecordingError for what is wrong with the file. */
 function openSource(
