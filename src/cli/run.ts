@@ -157,6 +157,7 @@ class GatewayRun {
     if (maxBytes === undefined) return;
     const onExceeded = () => this.#ending.come(exitStartAnew);
     const bound = new MemoryBound({ maxBytes, log: this.#log, onExceeded });
+    bound.check();
     this.#timers.push(setInterval(() => bound.check(), memoryCheckMs));
   }
 
