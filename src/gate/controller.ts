@@ -6,25 +6,28 @@
  */
 import type { Tier } from '../engine/config.ts';
 import type { KvMode } from '../engine/plan.ts';
-import {
-  type GateDecision,
-  type GatePacket,
-  type GateReason,
-  Q15_ONE,
-  type SpikePacket,
-  type Trust,
-} from './packets.ts';
+import type { LambdaWatch } from './coherence.ts';
+import { makeDemandPacket } from './demand.ts';
+import { copySnapshot, type LevelSnapshot, LevelState } from './level-state.ts';
+import type { DemandPacket, GateDecision, GatePacket, SpikePacket, Trust } from './packets.ts';
 import { NEVER, type Policy } from './policy.ts';
+import {
+  CHEAP,
+  computeLevels,
+  computeRules,
+  DROPPED,
+  type Evidence,
+  FULL,
+  firstThatHolds,
+  NO_COMPUTE_RULE,
+  NO_TRUST_RULE,
+  NORMAL,
+  trustLevels,
+  trustRules,
+} from './rules.ts';
 
-/** How bad things are, and the tier and trust that follow. Higher is worse. */
-type Level = 0 | 1 | 2 | 3 | 4;
-const NORMAL = 0;
-const REDUCED = 1;
-const DROPPED = 2;
-const FROZEN = 3;
-const QUARANTINED = 4;
-
-const tiers: readonly Tier[] = [0, 1, 1, 2, 2];
+/** The prototype's tiers by level of trust. */
+const tiersByTrust: readonly Tier[] = [0, 1, 1, 2, 2];
 /** A flush happens once, on entering DROPPED; what is held afterwards is the reduced scope. */
 const trusts: readonly Trust[] = ['allow', 'reduceScope', 'reduceScope', 'freezeWrites', 'quarantine'];
 /** What each trust means for the keys and values of a token. */
@@ -40,115 +43,121 @@ export function makeGateDecision(): GateDecision {
   return { tier: 3, trust: 'allow', reason: 'noSpike' };
 }
 
-/** A rule of the policy that may hold, and how bad that is. */
-interface Finding {
-  readonly level: Level;
-  readonly reason: GateReason;
-}
-
-const normal: Finding = { level: NORMAL, reason: 'none' };
-const boundarySpike: Finding = { level: REDUCED, reason: 'boundarySpike' };
-const concentrationSpike: Finding = { level: REDUCED, reason: 'boundaryConcentrationSpike' };
-const partitionDrift: Finding = { level: REDUCED, reason: 'partitionDrift' };
-const droppedFast: Finding = { level: DROPPED, reason: 'lambdaDroppedFast' };
-const spikeStorm: Finding = { level: FROZEN, reason: 'spikeStorm' };
-const freezeBelowMin: Finding = { level: FROZEN, reason: 'lambdaBelowMin' };
-const quarantineBelowMin: Finding = { level: QUARANTINED, reason: 'lambdaBelowMin' };
-
 export class Controller {
   readonly #policy: Policy;
-  /** The rule that brought the present state about. */
-  #state = normal;
-  #goodSamples = 0;
-  #ticksSinceChange = 0;
+  readonly #trust = new LevelState(trustLevels, NO_TRUST_RULE);
+  readonly #compute = new LevelState(computeLevels, 0);
+  readonly #evidence: Evidence;
+  readonly #unknown = makeDemandPacket();
 
   constructor(policy: Policy) {
     this.#policy = policy;
+    // Filled at each decision.
+    this.#evidence = { demand: this.#unknown } as Evidence;
+  }
+
+  /** What is remembered of trust and of compute; it goes on changing. */
+  get trust(): LevelSnapshot {
+    return this.#trust.snapshot;
+  }
+
+  get compute(): LevelSnapshot {
+    return this.#compute.snapshot;
+  }
+
+  /** Goes on from there. */
+  restore(trust: LevelSnapshot, compute: LevelSnapshot): void {
+    copySnapshot(trust, this.#trust.snapshot);
+    copySnapshot(compute, this.#compute.snapshot);
   }
 
   /** Back to the normal state. */
   reset(): void {
-    this.#change(normal);
+    this.#trust.reset();
+    this.#compute.reset();
   }
 
   /**
-   * Fills `decision`. Call it once per tick: without a spike the decision is to skip and `gate` is not looked at;
-   * with one, `gate` is judged as one sample.
+   * Fills `decision`. Call it once per tick: without a spike the decision is to skip and `gate` and `demand` are not
+   * looked at; with one, they are judged as one sample. Without `demand` nothing is known to be typical, and a regret
+   * of 1 is taken.
    */
-  decide(spike: SpikePacket, gate: GatePacket, decision: GateDecision): void {
-    this.#ticksSinceChange++;
+  decide(
+    spike: SpikePacket,
+    gate: GatePacket,
+    decision: GateDecision,
+    demand: DemandPacket = this.#unknown,
+  ): void {
+    this.#trust.tick();
+    this.#compute.tick();
     if (!spike.fired) {
       decision.tier = 3;
-      decision.trust = trusts[this.#state.level]!;
+      decision.trust = trusts[this.#trust.level]!;
       decision.reason = 'noSpike';
       return;
     }
-    const before = this.#state.level;
-    this.#judge(spike, gate);
-    const { level, reason } = this.#state;
-    decision.tier = this.#policy.computeFollowsTrust ? tiers[level]! : 0;
+    this.#gather(spike, gate, demand);
+    this.#decideTrust(decision);
+    this.#decideTier(decision);
+  }
+
+  #gather(spike: SpikePacket, gate: GatePacket, demand: DemandPacket): void {
+    this.#evidence.spike = spike;
+    this.#evidence.gate = gate;
+    this.#evidence.demand = demand;
+  }
+
+  #decideTrust(decision: GateDecision): void {
+    const policy = this.#policy;
+    const before = this.#trust.level;
+    const entered = firstThatHolds(trustRules, policy, this.#evidence, false);
+    const remaining = firstThatHolds(trustRules, policy, this.#evidence, true);
+    this.#trust.judge(entered, remaining, policy);
+    const { level } = this.#trust;
     decision.trust = level === DROPPED && before < DROPPED ? 'flushKv' : trusts[level]!;
-    decision.reason = reason;
+    const { rule } = this.#trust.snapshot;
+    decision.reason = rule === NO_TRUST_RULE ? 'none' : trustRules[rule]!.reason;
   }
 
-  #judge(spike: SpikePacket, gate: GatePacket): void {
-    const entered = evaluate(this.#policy, false, spike, gate);
-    const remaining = evaluate(this.#policy, true, spike, gate);
-    const worse = remaining.level > entered.level ? remaining : entered;
-    const present = this.#state.level;
-    if (entered.level > present) this.#change(entered);
-    else if (worse.level < present) this.#relax(worse);
-    else this.#stay(entered);
+  #decideTier(decision: GateDecision): void {
+    const { compute } = this.#policy;
+    if (compute === 'full') decision.tier = 0;
+    else if (compute === 'followsTrust') decision.tier = tiersByTrust[this.#trust.level]!;
+    else this.#followDemand(decision);
   }
 
-  #stay(entered: Finding): void {
-    this.#goodSamples = 0;
-    if (entered.level === this.#state.level) this.#state = entered; // as bad as before, perhaps for another reason
-  }
-
-  #relax(to: Finding): void {
-    this.#goodSamples++;
-    const { relaxSamples, dwellTicks } = this.#policy;
-    if (this.#goodSamples >= relaxSamples && this.#ticksSinceChange >= dwellTicks) this.#change(to);
-  }
-
-  #change(to: Finding): void {
-    this.#state = to;
-    this.#goodSamples = 0;
-    this.#ticksSinceChange = 0;
+  /** Distrust is an anomaly too, and gets full compute for as long as it lasts. */
+  #followDemand(decision: GateDecision): void {
+    const policy = this.#policy;
+    const entered = firstThatHolds(computeRules, policy, this.#evidence, false);
+    const remaining = firstThatHolds(computeRules, policy, this.#evidence, true);
+    this.#compute.judge(entered, remaining, policy);
+    const least = policy.compute === 'followsRegret' ? CHEAP : computeLevels[NO_COMPUTE_RULE]!;
+    const distrusted = this.#trust.level > NORMAL;
+    const level = distrusted ? FULL : Math.max(least, this.#compute.level);
+    decision.tier = (FULL - level) as Tier;
+    const { rule } = this.#compute.snapshot;
+    if (!distrusted && rule !== NO_COMPUTE_RULE) decision.reason = computeRules[rule]!.reason;
   }
 }
 
-/** The first rule that holds, in the prototype's order. `leaving`: by the stricter thresholds that end a state. */
-function evaluate(policy: Policy, leaving: boolean, spike: SpikePacket, gate: GatePacket): Finding {
-  const shareQ15 = leaving ? policy.leaveQ15 : Q15_ONE;
-  if (exceeds(spike.rateQ15, policy.spikeRateMaxQ15, shareQ15)) return spikeStorm;
-  if (!gate.ready) return normal;
-  const quarantine = leaving ? policy.lambdaQuarantineLeaveQ15 : policy.lambdaQuarantineEnterQ15;
-  if (isLambdaBelow(gate, policy, quarantine)) return quarantineBelowMin;
-  const freeze = leaving ? policy.lambdaFreezeLeaveQ15 : policy.lambdaFreezeEnterQ15;
-  if (isLambdaBelow(gate, policy, freeze)) return freezeBelowMin;
-  if (exceeds(dropRatioQ15(gate), policy.dropRatioMaxQ15, shareQ15)) return droppedFast;
-  if (exceeds(gate.boundaryEdges, policy.boundaryEdgesMax, shareQ15)) return boundarySpike;
-  if (exceeds(gate.boundaryConcentrationQ15, policy.boundaryConcentrationMaxQ15, shareQ15))
-    return concentrationSpike;
-  if (exceeds(gate.partitionCount, policy.partitionsMax, shareQ15)) return partitionDrift;
-  return normal;
-}
-
-/** More than that share of the maximum. In whole numbers: a double would be allocated. */
-function exceeds(value: number, max: number, shareQ15: number): boolean {
-  return max < NEVER && value * Q15_ONE > max * shareQ15;
-}
-
-function isLambdaBelow(gate: GatePacket, policy: Policy, shareQ15: number): boolean {
-  if (gate.lambdaReferenceQ15 < policy.lambdaReferenceMinQ15) return false;
-  return gate.lambdaQ15 * Q15_ONE < gate.lambdaReferenceQ15 * shareQ15;
-}
-
-/** The share of lambda lost since the previous gate sample. */
-function dropRatioQ15(gate: GatePacket): number {
-  const { lambdaQ15, lambdaPreviousQ15 } = gate;
-  if (lambdaQ15 >= lambdaPreviousQ15) return 0;
-  return Math.floor(((lambdaPreviousQ15 - lambdaQ15) * Q15_ONE) / lambdaPreviousQ15);
+/** What a policy wants to know of lambda. */
+export function lambdaWatchOf(policy: Policy): LambdaWatch {
+  const asked = (shares: number[]) => shares.filter((share) => share > 0);
+  const entering = asked([policy.lambdaQuarantineEnterQ15, policy.lambdaFreezeEnterQ15]);
+  return {
+    exact:
+      policy.compute === 'followsRegret' ||
+      [policy.dropRatioMaxQ15, policy.boundaryEdgesMax, policy.boundaryConcentrationMaxQ15].some(
+        (max) => max < NEVER,
+      ),
+    // What is trusted has no state to leave.
+    sharesQ15: entering,
+    sharesDistrustedQ15: [
+      ...entering,
+      ...asked([policy.lambdaQuarantineLeaveQ15, policy.lambdaFreezeLeaveQ15]),
+    ],
+    referenceMinQ15: policy.lambdaReferenceMinQ15,
+    drift: policy.driftMaxQ8 < NEVER,
+  };
 }

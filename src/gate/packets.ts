@@ -62,6 +62,15 @@ export interface GatePacket {
   ready: boolean;
 }
 
+/** What says how much compute a token is worth, beside its spikes. */
+export interface DemandPacket {
+  /** What is typical of the recent tokens, for comparison: the median novelty and rate; 0 while it is not known. */
+  noveltyTypicalQ15: number;
+  rateTypicalQ15: number;
+  /** Calibrated probability that tier 1 would answer otherwise than tier 0; 1 where nothing predicts it. */
+  regretQ15: number;
+}
+
 /** What may be written, from lambda. */
 export type Trust = 'allow' | 'reduceScope' | 'flushKv' | 'freezeWrites' | 'quarantine';
 
@@ -76,7 +85,10 @@ export type GateReason =
   | 'partitionDrift'
   | 'spikeStorm'
   | 'novelty'
-  | 'forcedByFlag';
+  | 'forcedByFlag'
+  | 'coherenceDrift'
+  | 'spikeBurst'
+  | 'regret';
 
 /** What the controller decided for a tick. */
 export interface GateDecision {

@@ -1,13 +1,18 @@
 /** Thresholds of the gate, as data. Shares are Q15: 32767 is 1. */
 import { Q15_ONE } from './packets.ts';
 
+/**
+ * What sets the tier of a token.
+ * full: tier 0, always. followsTrust: less compute when trust is low (the prototype's rule).
+ * followsEvents: more compute where novelty or the rate of spikes is more than typical. followsRegret: tier 1 where it
+ * is likely to answer as tier 0 would. With the last two, distrust means tier 0: an anomaly is when a gateway wants
+ * compute most.
+ */
+export type ComputeRule = 'full' | 'followsTrust' | 'followsEvents' | 'followsRegret';
+
 export interface Policy {
   readonly name: string;
-  /**
-   * true: less compute when trust is low (the prototype's rule). false: every token gets tier 0, and trust touches
-   * only what is written: an anomaly is when a gateway wants compute most.
-   */
-  readonly computeFollowsTrust: boolean;
+  readonly compute: ComputeRule;
   /** Lambda below this share of its reference: writes are frozen. 0: never. */
   readonly lambdaFreezeEnterQ15: number;
   /** Frozen until lambda is back at this share. */
@@ -17,6 +22,8 @@ export interface Policy {
   readonly lambdaQuarantineLeaveQ15: number;
   /** A reference below this (0 to 1) says that the channels hardly move together: lambda is then not judged. */
   readonly lambdaReferenceMinQ15: number;
+  /** The agreement with the reference has drifted further: writes are frozen. Standard deviations over half-lives, in 1/256, at most 16 of them. NEVER: never. */
+  readonly driftMaxQ8: number;
   /** More than this share of lambda lost since the last token: flush, then reduced scope. NEVER: never. */
   readonly dropRatioMaxQ15: number;
   /** More crossing edges than this: reduced scope. NEVER: never. */
@@ -27,11 +34,19 @@ export interface Policy {
   readonly partitionsMax: number;
   /** A higher rate of spikes: a storm, writes are frozen. NEVER: never. */
   readonly spikeRateMaxQ15: number;
+  /** followsEvents: novelty above so many times what is typical gets tier 0, or tier 1; in 1/256. NEVER: never. */
+  readonly noveltyFullQ8: number;
+  readonly noveltyReducedQ8: number;
+  /** followsEvents: the same for the rate of spikes. */
+  readonly rateFullQ8: number;
+  readonly rateReducedQ8: number;
+  /** followsRegret: a higher probability that tier 1 would answer otherwise gets tier 0. */
+  readonly regretMaxQ15: number;
   /** A maximum once exceeded counts as exceeded until the value is down to this share of it. */
   readonly leaveQ15: number;
   /** So many good tokens in a row before a decision is relaxed. */
   readonly relaxSamples: number;
-  /** A decision is relaxed at the earliest so many ticks after its last change. */
+  /** A decision is relaxed at the earliest so many ticks after its last change; more after a relapse. */
   readonly dwellTicks: number;
 }
 
@@ -39,6 +54,16 @@ export interface Policy {
 export const NEVER = 65535;
 
 const share = (value: number) => Math.round(value * Q15_ONE);
+const times = (value: number) => Math.round(value * 256);
+
+/** Nothing of demand sets the tier. */
+const noDemand = {
+  noveltyFullQ8: NEVER,
+  noveltyReducedQ8: NEVER,
+  rateFullQ8: NEVER,
+  rateReducedQ8: NEVER,
+  regretMaxQ15: Q15_ONE,
+} as const;
 
 /**
  * The rules of the Rust prototype (its gate controller with the default policy), restated.
@@ -54,12 +79,14 @@ const share = (value: number) => Math.round(value * Q15_ONE);
  */
 export const prototypePolicy: Policy = Object.freeze({
   name: 'prototype',
-  computeFollowsTrust: true,
+  compute: 'followsTrust',
+  ...noDemand,
   lambdaFreezeEnterQ15: 0,
   lambdaFreezeLeaveQ15: 0,
   lambdaQuarantineEnterQ15: share(0.3),
   lambdaQuarantineLeaveQ15: share((0.3 * 9) / 8),
   lambdaReferenceMinQ15: 0,
+  driftMaxQ8: NEVER,
   dropRatioMaxQ15: 12288,
   boundaryEdgesMax: 20,
   boundaryConcentrationMaxQ15: 20480,
@@ -81,12 +108,14 @@ export const prototypePolicy: Policy = Object.freeze({
  */
 export const steadyPolicy: Policy = Object.freeze({
   name: 'steady',
-  computeFollowsTrust: false,
+  compute: 'full',
+  ...noDemand,
   lambdaFreezeEnterQ15: share(0.1),
   lambdaFreezeLeaveQ15: share((0.1 * 9) / 8),
   lambdaQuarantineEnterQ15: share(0.05),
   lambdaQuarantineLeaveQ15: share((0.05 * 9) / 8),
   lambdaReferenceMinQ15: share(0.2),
+  driftMaxQ8: NEVER,
   dropRatioMaxQ15: NEVER,
   boundaryEdgesMax: NEVER,
   boundaryConcentrationMaxQ15: NEVER,
@@ -97,7 +126,66 @@ export const steadyPolicy: Policy = Object.freeze({
   dwellTicks: 10,
 });
 
-const policies = { steady: steadyPolicy, prototype: prototypePolicy } as const;
+/**
+ * Compute follows events: tier 2 for a token like the recent ones, tier 1 for one that is somewhat more, tier 0 for
+ * one that is much more, and while the channels are not trusted. Trust as `steady`. The multiples were set before
+ * anything was scored, and are the same for every recording.
+ */
+export const eventsPolicy: Policy = Object.freeze({
+  ...steadyPolicy,
+  name: 'events',
+  compute: 'followsEvents',
+  noveltyFullQ8: times(2),
+  noveltyReducedQ8: times(1),
+  rateFullQ8: times(1.5),
+  rateReducedQ8: times(1),
+});
+
+/**
+ * Compute follows the calibrated probability that tier 1 would answer otherwise than tier 0, which the model must
+ * bring along (`dormouse calibrate`). Trust as `steady`.
+ */
+export const energyPolicy: Policy = Object.freeze({
+  ...steadyPolicy,
+  name: 'energy',
+  compute: 'followsRegret',
+  regretMaxQ15: share(0.01),
+  relaxSamples: 1,
+  dwellTicks: 1,
+});
+
+/** Everything in full, and memory protected at the first sign: lambda at 0.8 of its reference, or its drift. */
+export const conservativePolicy: Policy = Object.freeze({
+  ...steadyPolicy,
+  name: 'conservative',
+  lambdaFreezeEnterQ15: share(0.8),
+  lambdaFreezeLeaveQ15: share(0.9),
+  lambdaQuarantineEnterQ15: share(0.3),
+  lambdaQuarantineLeaveQ15: share((0.3 * 9) / 8),
+  driftMaxQ8: times(5),
+  relaxSamples: 16,
+});
+
+/** The least compute: tier 2 unless a token is far from typical, and relaxed again at once. Trust as `steady`. */
+export const aggressivePolicy: Policy = Object.freeze({
+  ...eventsPolicy,
+  name: 'aggressive',
+  noveltyFullQ8: times(4),
+  noveltyReducedQ8: times(2),
+  rateFullQ8: times(3),
+  rateReducedQ8: times(2),
+  relaxSamples: 1,
+  dwellTicks: 2,
+});
+
+const policies = {
+  steady: steadyPolicy,
+  prototype: prototypePolicy,
+  events: eventsPolicy,
+  energy: energyPolicy,
+  conservative: conservativePolicy,
+  aggressive: aggressivePolicy,
+} as const;
 
 export type PolicyName = keyof typeof policies;
 export const policyNames = Object.keys(policies) as readonly PolicyName[];
@@ -113,10 +201,28 @@ export function policyOf(choice: PolicyName | Policy): Policy {
   return choice;
 }
 
+/** FNV-1a 32 of the policy's fields: a witness tells by it which policy decided. Never 0. */
+export function policyHash(policy: Policy): number {
+  const text = JSON.stringify(Object.entries(policy).sort(([a], [b]) => (a < b ? -1 : 1)));
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash >>> 0 || 1;
+}
+
+/** The shipped policy with that hash. */
+export function policyByHash(hash: number): Policy | undefined {
+  return Object.values(policies).find((policy) => policyHash(policy) === hash);
+}
+
+const computeRules: readonly ComputeRule[] = ['full', 'followsTrust', 'followsEvents', 'followsRegret'];
+
 function validatePolicy(policy: Policy): void {
   for (const [field, value] of Object.entries(policy)) {
     if (typeof value === 'number' && !(value >= 0)) {
       throw new RangeError(`policy.${field}: expected a number >= 0, got ${value}`);
+    }
+    if (field === 'compute' && !computeRules.includes(value as ComputeRule)) {
+      throw new RangeError(`policy.compute: expected one of ${computeRules.join(', ')}, got ${value}`);
     }
     if (field.endsWith('Q15') && value > Q15_ONE && value !== NEVER) {
       throw new RangeError(`policy.${field}: expected at most ${Q15_ONE}, got ${value}`);

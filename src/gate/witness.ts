@@ -4,7 +4,9 @@ import { crc32 } from '../engine/crc32.ts';
 import { assert } from '../engine/limits.ts';
 import type { Json } from '../engine/model.ts';
 import type { KvMode } from '../engine/plan.ts';
+import { DWELL_DOUBLINGS_MAX, type LevelSnapshot, makeLevelSnapshot } from './level-state.ts';
 import { CHANNELS_MAX, type GateReason, Q15_ONE, type Trust } from './packets.ts';
+import { NO_COMPUTE_RULE, NO_TRUST_RULE } from './rules.ts';
 
 /** Codes are positions in these lists: append, never reorder. */
 export const trusts: readonly Trust[] = ['allow', 'reduceScope', 'flushKv', 'freezeWrites', 'quarantine'];
@@ -19,38 +21,51 @@ export const reasons: readonly GateReason[] = [
   'spikeStorm',
   'novelty',
   'forcedByFlag',
+  'coherenceDrift',
+  'spikeBurst',
+  'regret',
 ];
 const kvModes: readonly WitnessKv[] = ['none', 'write', 'freeze', 'flush'];
 
 /** What happened to keys and values; `none` at a skipped tick. */
 export type WitnessKv = KvMode | 'none';
 
-/** "DMW1", little endian. */
-const MAGIC = 0x31574d44;
+/** "DMW2", little endian. Version 1 had no state and no demand: nobody could say from it why a tier was chosen. */
+const MAGIC = 0x32574d44;
 const FLAG_READY = 1;
 const FLAG_HELD = 2;
-const FLAGS_ALL = FLAG_READY | FLAG_HELD;
+const FLAG_EXACT = 4;
+const FLAGS_ALL = FLAG_READY | FLAG_HELD | FLAG_EXACT;
+const FELL = 128;
 
 /**
  * Bytes of a record. Little endian; u64 holds whole numbers up to 2^53 - 1:
  *
- *   0 u32 magic "DMW1"        32 u16 rate               52 u8  layers
- *   4 u8  channels            34 u16 novelty            53 u8  0, u16 0
- *   5 u8  flags: 1 gate       36 u16 lambda             56 u64 macs
- *         ready, 2 held       38 u16 previous lambda    64 u64 macsDense
- *   6 u8  fired count         40 u16 lambda reference   72 u32 kvReads
- *   7 u8  partition count     42 u16 boundary edges     76 u32 kvWrites
- *   8 u64 sequence            44 u16 concentration      80 f64 elapsed intervals
- *  16 f64 time, ms            46 u16 0                  88 u32 hash of the logits
- *  24 u8[8] fired mask,       48 u8  tier               92 i32 top index
- *     bit c % 8 of byte       49 u8  trust              96 f64 score
- *     c / 8 is channel c      50 u8  reason            104 u32 CRC-32 of bytes 0 to 103
- *                             51 u8  kv
+ *   0 u32 magic "DMW2"        40 u16 lambda reference    92 i32 top index
+ *   4 u8  channels            42 u16 boundary edges      96 f64 score
+ *   5 u8  flags: 1 gate       44 u16 concentration      104 u16 typical novelty
+ *         ready, 2 held,      46 u16 lambda floor       106 u16 typical rate
+ *         4 lambda exact      48 u8  tier               108 u16 regret
+ *   6 u8  fired count         49 u8  trust              110 u16 doubt
+ *   7 u8  partition count     50 u8  reason             112 u16 agreement
+ *   8 u64 sequence            51 u8  kv                 114 u16 drift up
+ *  16 f64 time, ms            52 u8  layers             116 u16 drift down
+ *  24 u8[8] fired mask,       53 u8  0, u16 0           118 u16 0
+ *     bit c % 8 of byte       56 u64 macs               120 u8[6] trust before
+ *     c / 8 is channel c      64 u64 macsDense          126 u8[6] compute before
+ *  32 u16 rate                72 u32 kvReads            132 u32 hash of the policy
+ *  34 u16 novelty             76 u32 kvWrites           136 u32 CRC-32 of bytes 0 to 135
+ *  36 u16 lambda              80 f64 elapsed intervals
+ *  38 u16 previous lambda     88 u32 hash of the logits
+ *
+ * A state before: u8 rule, u8 doublings + 128 if it fell, u16 good samples, u16 ticks.
  */
-export const WITNESS_BYTES = 108;
+export const WITNESS_BYTES = 140;
 const CRC_AT = WITNESS_BYTES - 4;
-const q15Offsets = [32, 34, 36, 38, 40, 44];
+const q15Offsets = [32, 34, 36, 38, 40, 44, 46, 104, 106, 108, 110, 112];
 const wholeOffsets = [8, 56, 64];
+const TRUST_AT = 120;
+const COMPUTE_AT = 126;
 
 /** A record that is not a whole, undamaged witness. The message says what was expected and what was got. */
 export class WitnessError extends Error {
@@ -72,11 +87,29 @@ export class Witness {
   /** The lambda fields are those of the last token; they mean something if `ready`. */
   ready = false;
   lambdaQ15 = 0;
+  /** Lambda lies from here to lambdaQ15: the same if `isExact`, else bounds that answered every threshold. */
+  lambdaFloorQ15 = 0;
+  isExact = false;
   lambdaPreviousQ15 = 0;
   lambdaReferenceQ15 = 0;
   boundaryEdges = 0;
   boundaryConcentrationQ15 = 0;
   partitionCount = 0;
+  agreementQ15 = 0;
+  driftUpQ8 = 0;
+  driftDownQ8 = 0;
+  /** What was typical of the tokens before; of the last token. */
+  noveltyTypicalQ15 = 0;
+  rateTypicalQ15 = 0;
+  /** Probability that tier 1 would answer otherwise than tier 0; 1 where nothing predicts it. */
+  regretQ15 = 0;
+  /** How unsure the output before this token was. */
+  doubtQ15 = 0;
+
+  // By whom: `policyHash` of the policy, 0 without one; and what the controller remembered before it decided.
+  policyHash = 0;
+  readonly trustBefore: LevelSnapshot = makeLevelSnapshot(NO_TRUST_RULE);
+  readonly computeBefore: LevelSnapshot = makeLevelSnapshot();
 
   // Decided.
   tier: Tier = 3;
@@ -125,7 +158,8 @@ export class Witness {
     this.#record.fill(0);
     view.setUint32(0, MAGIC, true);
     setByte(view, 4, this.channels);
-    setByte(view, 5, (this.ready ? FLAG_READY : 0) | (this.held ? FLAG_HELD : 0));
+    const flags = (this.ready ? FLAG_READY : 0) | (this.held ? FLAG_HELD : 0);
+    setByte(view, 5, flags | (this.isExact ? FLAG_EXACT : 0));
     setByte(view, 6, this.firedCount);
     setByte(view, 7, this.partitionCount);
     setWhole(view, 8, this.sequence);
@@ -155,6 +189,17 @@ export class Witness {
     setQ15(view, 40, this.lambdaReferenceQ15);
     view.setUint16(42, this.boundaryEdges, true);
     setQ15(view, 44, this.boundaryConcentrationQ15);
+    setQ15(view, 46, this.lambdaFloorQ15);
+    setQ15(view, 104, this.noveltyTypicalQ15);
+    setQ15(view, 106, this.rateTypicalQ15);
+    setQ15(view, 108, this.regretQ15);
+    setQ15(view, 110, this.doubtQ15);
+    setQ15(view, 112, this.agreementQ15);
+    view.setUint16(114, this.driftUpQ8, true);
+    view.setUint16(116, this.driftDownQ8, true);
+    setSnapshot(view, TRUST_AT, this.trustBefore);
+    setSnapshot(view, COMPUTE_AT, this.computeBefore);
+    view.setUint32(132, this.policyHash, true);
   }
 
   /**
@@ -179,6 +224,8 @@ export class Witness {
     requireAtMost('trust', trusts.length - 1, view.getUint8(49));
     requireAtMost('reason', reasons.length - 1, view.getUint8(50));
     requireAtMost('kv', kvModes.length - 1, view.getUint8(51));
+    requireSnapshot('trust before', view, TRUST_AT, NO_TRUST_RULE);
+    requireSnapshot('compute before', view, COMPUTE_AT, NO_COMPUTE_RULE);
     for (const at of wholeOffsets) requireAtMost('whole number', Number.MAX_SAFE_INTEGER, getWhole(view, at));
   }
 
@@ -187,6 +234,7 @@ export class Witness {
     this.channels = view.getUint8(4);
     this.ready = (view.getUint8(5) & FLAG_READY) !== 0;
     this.held = (view.getUint8(5) & FLAG_HELD) !== 0;
+    this.isExact = (view.getUint8(5) & FLAG_EXACT) !== 0;
     this.firedCount = view.getUint8(6);
     this.partitionCount = view.getUint8(7);
     this.sequence = getWhole(view, 8);
@@ -216,6 +264,17 @@ export class Witness {
     this.lambdaReferenceQ15 = view.getUint16(40, true);
     this.boundaryEdges = view.getUint16(42, true);
     this.boundaryConcentrationQ15 = view.getUint16(44, true);
+    this.lambdaFloorQ15 = view.getUint16(46, true);
+    this.noveltyTypicalQ15 = view.getUint16(104, true);
+    this.rateTypicalQ15 = view.getUint16(106, true);
+    this.regretQ15 = view.getUint16(108, true);
+    this.doubtQ15 = view.getUint16(110, true);
+    this.agreementQ15 = view.getUint16(112, true);
+    this.driftUpQ8 = view.getUint16(114, true);
+    this.driftDownQ8 = view.getUint16(116, true);
+    getSnapshot(view, TRUST_AT, this.trustBefore);
+    getSnapshot(view, COMPUTE_AT, this.computeBefore);
+    this.policyHash = view.getUint32(132, true);
   }
 
   /** For people and for MQTT: Q15 numbers as shares, channels by name if `names` has them, else by index. */
@@ -228,11 +287,18 @@ export class Witness {
         rate: fromQ15(this.rateQ15),
         novelty: fromQ15(this.noveltyQ15),
         lambda: this.ready ? fromQ15(this.lambdaQ15) : null,
+        lambdaFloor: this.ready ? fromQ15(this.lambdaFloorQ15) : null,
         lambdaPrevious: this.ready ? fromQ15(this.lambdaPreviousQ15) : null,
         lambdaReference: this.ready ? fromQ15(this.lambdaReferenceQ15) : null,
         boundaryEdges: this.boundaryEdges,
         boundaryConcentration: fromQ15(this.boundaryConcentrationQ15),
         partitionCount: this.partitionCount,
+        agreement: fromQ15(this.agreementQ15),
+        drift: Math.round((100 * Math.max(this.driftUpQ8, this.driftDownQ8)) / 256) / 100,
+        noveltyTypical: fromQ15(this.noveltyTypicalQ15),
+        rateTypical: fromQ15(this.rateTypicalQ15),
+        regret: fromQ15(this.regretQ15),
+        doubt: fromQ15(this.doubtQ15),
       },
       decided: { tier: this.tier, trust: this.trust, reason: this.reason, kv: this.kv },
       done: {
@@ -287,6 +353,27 @@ function setByte(view: DataView, at: number, value: number): void {
 function setQ15(view: DataView, at: number, value: number): void {
   assert(value >= 0 && value <= Q15_ONE, 'a Q15 number of a witness');
   view.setUint16(at, value, true);
+}
+
+/** Whether it is in range is checked by whoever reads it. */
+function setSnapshot(view: DataView, at: number, snapshot: LevelSnapshot): void {
+  setByte(view, at, snapshot.rule);
+  setByte(view, at + 1, snapshot.doublings | (snapshot.fell === 1 ? FELL : 0));
+  view.setUint16(at + 2, snapshot.goodSamples, true);
+  view.setUint16(at + 4, snapshot.ticks, true);
+}
+
+function getSnapshot(view: DataView, at: number, snapshot: LevelSnapshot): void {
+  snapshot.rule = view.getUint8(at);
+  snapshot.doublings = view.getUint8(at + 1) & (FELL - 1);
+  snapshot.fell = view.getUint8(at + 1) >= FELL ? 1 : 0;
+  snapshot.goodSamples = view.getUint16(at + 2, true);
+  snapshot.ticks = view.getUint16(at + 4, true);
+}
+
+function requireSnapshot(what: string, view: DataView, at: number, rules: number): void {
+  requireAtMost(`rule of ${what}`, rules, view.getUint8(at));
+  requireAtMost(`doublings of ${what}`, DWELL_DOUBLINGS_MAX, view.getUint8(at + 1) & (FELL - 1));
 }
 
 function setWhole(view: DataView, at: number, value: number): void {

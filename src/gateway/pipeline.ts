@@ -3,12 +3,16 @@ import type { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import { Coherence, type CoherenceSettings, makeGatePacket } from '../gate/coherence.ts';
-import { Controller, kvOfTrust, makeGateDecision } from '../gate/controller.ts';
+import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
+import { makeDemandPacket, TypicalActivity } from '../gate/demand.ts';
 import { FeatureEncoder, featureCount } from '../gate/features.ts';
-import type { Frame, GatePacket } from '../gate/packets.ts';
-import { defaultPolicyName, type Policy, type PolicyName, policyOf } from '../gate/policy.ts';
+import { copySnapshot } from '../gate/level-state.ts';
+import { type Frame, type GatePacket, Q15_ONE } from '../gate/packets.ts';
+import { defaultPolicyName, type Policy, type PolicyName, policyHash, policyOf } from '../gate/policy.ts';
+import { RegretGate, type RegretModel, regretModelOf } from '../gate/regret.ts';
 import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import { hashLogits, Witness } from '../gate/witness.ts';
+import { doubtOf } from './doubt.ts';
 import { Output } from './output.ts';
 
 /** What a pipeline asks of an engine. */
@@ -25,6 +29,10 @@ export interface PipelineOptions {
    */
   readonly gating?: boolean;
   readonly coherence?: CoherenceSettings;
+  /** Compute lambda itself at every token, also where bounds would do: for whoever looks at it. Default false. */
+  readonly exactLambda?: boolean;
+  /** What predicts that tier 1 would answer otherwise. Default: what the model carries. */
+  readonly regret?: RegretModel;
 }
 
 /** Sums since the start or the last reset. */
@@ -76,6 +84,9 @@ export class Pipeline {
   readonly #features: Int16Array;
   readonly #spike;
   readonly #gate: GatePacket = makeGatePacket();
+  readonly #demand = makeDemandPacket();
+  readonly #typical = new TypicalActivity();
+  readonly #regret: RegretGate | undefined;
   readonly #decision = makeGateDecision();
   readonly #witness = new Witness();
   #isFirst = true;
@@ -83,7 +94,10 @@ export class Pipeline {
   #lastTimeMs = 0;
   #sinceToken = 0;
 
-  /** Runs `engine`'s model on its stream `stream`. Throws RangeError if the settings or the policy make no sense. */
+  /**
+   * Runs `engine`'s model on its stream `stream`. Throws RangeError if the settings or the policy make no sense, or
+   * if the policy follows a regret that the model does not predict.
+   */
   constructor(engine: PipelineEngine, stream: number, options: PipelineOptions = {}) {
     const { channels, intervalMs, spikes } = engine.model.meaning;
     const count = channels.length;
@@ -93,12 +107,17 @@ export class Pipeline {
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
     this.#encoder = new SpikeEncoder(channels, this.#gating ? (options.spikes ?? spikes) : alwaysFire(count));
-    this.#coherence = new Coherence(channels, options.coherence);
-    this.#controller = new Controller(policyOf(options.policy ?? defaultPolicyName));
+    const policy = policyOf(options.policy ?? defaultPolicyName);
+    const watch = lambdaWatchOf(policy);
+    const exact = watch.exact || options.exactLambda === true;
+    this.#coherence = new Coherence(channels, options.coherence, { ...watch, exact });
+    this.#controller = new Controller(policy);
+    this.#regret = regretGateOf(policy, options.regret ?? regretModelOf(engine.model.meaning));
     this.#featureEncoder = new FeatureEncoder(channels);
     this.#features = new Int16Array(featureCount(count));
     this.#spike = makeSpikePacket(count);
     this.#witness.channels = count;
+    this.#witness.policyHash = this.#gating ? policyHash(policy) : 0;
     this.output = new Output(engine.model.meaning);
     assert(
       engine.model.config.features === this.#features.length,
@@ -114,7 +133,9 @@ export class Pipeline {
     this.#controller.reset();
     this.#featureEncoder.reset();
     this.output.reset();
+    this.#typical.reset();
     Object.assign(this.#gate, makeGatePacket());
+    Object.assign(this.#demand, makeDemandPacket());
     const { counters } = this;
     counters.frames = counters.tokens = counters.skips = counters.macs = counters.macsDense = 0;
     counters.stale = counters.missing = 0;
@@ -140,26 +161,41 @@ export class Pipeline {
     this.#lastTimeMs = frame.timeMs;
     this.#sinceToken += elapsed;
     this.#encoder.encode(frame, elapsed, this.#spike);
-    this.#decide(frame, elapsed);
+    if (this.#gating) this.#measure(frame, elapsed);
+    this.#see(frame);
+    this.#decide();
     this.#count(frame);
     if (this.#decision.tier === 3) this.#skip();
     else this.#compute(frame);
-    this.#testify(frame);
+    this.#testify();
     if (this.#decision.tier !== 3) this.#sinceToken = 0;
     this.#isFirst = false;
     return this.#witness;
   }
 
-  #decide(frame: Frame, elapsed: number): void {
+  /** Coherence sees every tick; what it amounts to is asked at a token. */
+  #measure(frame: Frame, elapsed: number): void {
+    this.#coherence.observe(frame, elapsed);
+    if (!this.#spike.fired) return;
+    this.#coherence.measure(this.#isTrusted, this.#gate);
+    this.#typical.measure(this.#spike, this.#demand);
+  }
+
+  #decide(): void {
     if (!this.#gating) {
       this.#force();
       return;
     }
-    this.#coherence.observe(frame, elapsed);
-    if (this.#spike.fired) this.#coherence.measure(this.#isTrusted, this.#gate);
-    this.#controller.decide(this.#spike, this.#gate, this.#decision);
+    if (this.#regret !== undefined && this.#spike.fired) this.#predictRegret(this.#regret);
+    this.#controller.decide(this.#spike, this.#gate, this.#decision, this.#demand);
     if (this.#decision.tier === 3 && this.#isFirst) this.#force();
     this.#isTrusted = this.#decision.trust === 'allow';
+  }
+
+  /** From the witness, which has seen all that a decision rests on. The first token knows no output to doubt. */
+  #predictRegret(regret: RegretGate): void {
+    this.#demand.regretQ15 = this.output.hasValue ? regret.predict(this.#witness) : Q15_ONE;
+    this.#witness.regretQ15 = this.#demand.regretQ15;
   }
 
   #force(): void {
@@ -208,12 +244,11 @@ export class Pipeline {
     witness.score = this.output.confidence;
   }
 
-  /** Notes what was seen and decided. */
-  #testify(frame: Frame): void {
+  /** Notes what is seen, before anything is decided. */
+  #see(frame: Frame): void {
     const witness = this.#witness;
     const spike = this.#spike;
-    const gate = this.#gate;
-    witness.sequence = this.counters.frames - 1;
+    witness.sequence = this.counters.frames;
     witness.timeMs = frame.timeMs;
     witness.firedMask.fill(0);
     for (let channel = 0; channel < spike.firedMask.length; channel++) {
@@ -222,18 +257,49 @@ export class Pipeline {
     witness.firedCount = spike.firedCount;
     witness.rateQ15 = spike.rateQ15;
     witness.noveltyQ15 = spike.noveltyQ15;
+    witness.elapsedIntervals = this.#sinceToken;
+    witness.doubtQ15 = doubtOf(this.output, this.#engine.model.meaning.task);
+    this.#seeCoherence();
+    const { trust, compute } = this.#controller;
+    copySnapshot(trust, witness.trustBefore);
+    copySnapshot(compute, witness.computeBefore);
+  }
+
+  #seeCoherence(): void {
+    const witness = this.#witness;
+    const gate = this.#gate;
     witness.ready = gate.ready;
     witness.lambdaQ15 = gate.lambdaQ15;
+    witness.lambdaFloorQ15 = gate.lambdaFloorQ15;
+    witness.isExact = gate.isExact;
     witness.lambdaPreviousQ15 = gate.lambdaPreviousQ15;
     witness.lambdaReferenceQ15 = gate.lambdaReferenceQ15;
     witness.boundaryEdges = gate.boundaryEdges;
     witness.boundaryConcentrationQ15 = gate.boundaryConcentrationQ15;
     witness.partitionCount = gate.partitionCount;
+    witness.agreementQ15 = gate.agreementQ15;
+    witness.driftUpQ8 = gate.driftUpQ8;
+    witness.driftDownQ8 = gate.driftDownQ8;
+    witness.noveltyTypicalQ15 = this.#demand.noveltyTypicalQ15;
+    witness.rateTypicalQ15 = this.#demand.rateTypicalQ15;
+    witness.regretQ15 = this.#demand.regretQ15;
+  }
+
+  /** Notes what was decided. */
+  #testify(): void {
+    const witness = this.#witness;
     witness.tier = this.#decision.tier;
     witness.trust = this.#decision.trust;
     witness.reason = this.#decision.reason;
     witness.macsDense = this.#macsDense;
-    witness.elapsedIntervals = this.#sinceToken;
     witness.held = this.output.isHeld;
   }
+}
+
+function regretGateOf(policy: Policy, model: RegretModel | undefined): RegretGate | undefined {
+  if (policy.compute !== 'followsRegret') return undefined;
+  if (model !== undefined) return new RegretGate(model);
+  throw new RangeError(
+    `policy ${policy.name}: expected a model that predicts regret, which \`dormouse calibrate\` makes, got one without`,
+  );
 }

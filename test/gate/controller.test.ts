@@ -166,13 +166,25 @@ describe('Controller, over time', () => {
   });
 
   it('waits for the dwell time, skipped ticks included, however good the tokens', () => {
+    const policy = { ...prototypePolicy, relaxSamples: 1, dwellTicks: 5 };
+    for (const fired of [true, false]) {
+      const decide = deciderOf(policy);
+      decide(bad);
+      for (let tick = 1; tick < 5; tick++)
+        expect(decide(calmGate(), spikeOf(fired)).trust).toBe('quarantine');
+      expect(decide(calmGate()).trust).toBe('allow');
+    }
+  });
+
+  it('dwells twice as long after each relapse within the dwell time, up to 64 times, and once again after peace', () => {
     const decide = deciderOf({ ...prototypePolicy, relaxSamples: 1, dwellTicks: 5 });
-    decide(bad);
-    for (let tick = 1; tick < 5; tick++) expect(decide(calmGate()).trust).toBe('quarantine');
-    expect(decide(calmGate()).trust).toBe('allow');
-    decide(bad);
-    for (let tick = 1; tick < 5; tick++) expect(decide(calmGate(), spikeOf(false)).trust).toBe('quarantine');
-    expect(decide(calmGate()).trust).toBe('allow');
+    const ticksUntilAllowed = () => {
+      decide(bad);
+      for (let tick = 1; ; tick++) if (decide(calmGate()).trust === 'allow') return tick;
+    };
+    expect(Array.from({ length: 8 }, ticksUntilAllowed)).toEqual([5, 10, 20, 40, 80, 160, 320, 320]);
+    for (let tick = 0; tick < 320; tick++) decide(calmGate());
+    expect(ticksUntilAllowed()).toBe(5);
   });
 
   it('does not count a value between the thresholds as good', () => {
@@ -281,15 +293,18 @@ describe('Controller, under noise around a threshold', () => {
     );
   });
 
-  it('relaxes at most once per dwell time whatever the noise, and never gets worse twice in one', () => {
+  it('changes at most once per dwell time on the whole, whatever the noise', () => {
     let total = 0;
     fc.assert(
       fc.property(noise, ({ seed, rule, relaxSamples, dwellTicks }) => {
         const random = randomOf(seed);
-        const gates = Array.from({ length: 300 }, () =>
+        const gates = Array.from({ length: 600 }, () =>
           withValue(rule.field, Math.round(rule.threshold * (0.5 + random()))),
         );
         const changes = changesOf({ ...prototypePolicy, relaxSamples, dwellTicks }, gates);
+        for (const [index, { at }] of changes.entries()) {
+          expect(index + 1).toBeLessThanOrEqual(3 + (at - changes[0]!.at) / dwellTicks);
+        }
         for (const worse of [true, false]) {
           const times = changes.filter((change) => change.worse === worse).map((change) => change.at);
           times.forEach((at, index) => {

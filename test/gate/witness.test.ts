@@ -8,6 +8,15 @@ import { heapBytesPerCall, SEED } from './fixtures.ts';
 const q15 = fc.integer({ min: 0, max: 32767 });
 const byte = fc.integer({ min: 0, max: 255 });
 const whole = fc.maxSafeNat();
+const uint16 = fc.integer({ min: 0, max: 65535 });
+const snapshot = (rules: number) =>
+  fc.record({
+    rule: fc.integer({ min: 0, max: rules }),
+    goodSamples: uint16,
+    ticks: uint16,
+    doublings: fc.integer({ min: 0, max: 6 }),
+    fell: fc.constantFrom(0, 1),
+  });
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
 /** Every field, as an independent list: a field that is forgotten in encode or decode is missed here by toEqual. */
@@ -21,11 +30,23 @@ const fields = fc.record({
   noveltyQ15: q15,
   ready: fc.boolean(),
   lambdaQ15: q15,
+  lambdaFloorQ15: q15,
+  isExact: fc.boolean(),
   lambdaPreviousQ15: q15,
   lambdaReferenceQ15: q15,
   boundaryEdges: fc.integer({ min: 0, max: 1024 }),
   boundaryConcentrationQ15: q15,
   partitionCount: fc.integer({ min: 0, max: 64 }),
+  agreementQ15: q15,
+  driftUpQ8: uint16,
+  driftDownQ8: uint16,
+  noveltyTypicalQ15: q15,
+  rateTypicalQ15: q15,
+  regretQ15: q15,
+  doubtQ15: q15,
+  policyHash: uint32,
+  trustBefore: snapshot(8),
+  computeBefore: snapshot(6),
   tier: fc.constantFrom(0, 1, 2, 3),
   trust: fc.constantFrom<Trust>('allow', 'reduceScope', 'flushKv', 'freezeWrites', 'quarantine'),
   reason: fc.constantFrom<GateReason>(
@@ -39,6 +60,9 @@ const fields = fc.record({
     'partitionDrift',
     'novelty',
     'forcedByFlag',
+    'coherenceDrift',
+    'spikeBurst',
+    'regret',
   ),
   kv: fc.constantFrom<WitnessKv>('none', 'write', 'freeze', 'flush'),
   layers: byte,
@@ -106,14 +130,16 @@ describe('Witness', () => {
   });
 
   it.each([
-    ['magic', 0, 0x20, /magic: expected 0x31574d44, got 0x31574d20/],
+    ['magic', 0, 0x20, /magic: expected 0x32574d44, got 0x32574d20/],
     ['channels', 4, 65, /channels: expected at most 64, got 65/],
-    ['flags', 5, 4, /flags: expected at most 3, got 4/],
+    ['flags', 5, 8, /flags: expected at most 7, got 8/],
     ['a Q15 number', 37, 0x80, /Q15 number: expected at most 32767, got 32768/],
     ['sequence', 15, 0x80, /whole number: expected at most/],
     ['tier', 48, 4, /tier: expected at most 3, got 4/],
     ['trust', 49, 5, /trust: expected at most 4, got 5/],
-    ['reason', 50, 10, /reason: expected at most 9, got 10/],
+    ['reason', 50, 13, /reason: expected at most 12, got 13/],
+    ['rule', 120, 9, /rule of trust before: expected at most 8, got 9/],
+    ['doubling', 127, 7 + 128, /doublings of compute before: expected at most 6, got 7/],
     ['kv', 51, 4, /kv: expected at most 3, got 4/],
   ])('refuses a wrong %s even with a right checksum', (_, at, value, message) => {
     const view = encoded(new Witness());
@@ -125,7 +151,7 @@ describe('Witness', () => {
   it.each([-1, 1, 1000])('refuses an offset of %i in a view with no room for it', (offset) => {
     const view = encoded(new Witness());
     expect(() => new Witness().encode(view, offset)).toThrow(RangeError);
-    expect(() => new Witness().decode(view, offset)).toThrow(/witness: expected 108 bytes at/);
+    expect(() => new Witness().decode(view, offset)).toThrow(/witness: expected 140 bytes at/);
   });
 
   it('keeps its layout: a golden record', () => {
@@ -144,6 +170,18 @@ describe('Witness', () => {
       boundaryEdges: 6,
       boundaryConcentrationQ15: 7,
       partitionCount: 8,
+      lambdaFloorQ15: 14,
+      isExact: true,
+      agreementQ15: 15,
+      driftUpQ8: 16,
+      driftDownQ8: 17,
+      noveltyTypicalQ15: 18,
+      rateTypicalQ15: 19,
+      regretQ15: 20,
+      doubtQ15: 21,
+      policyHash: 0xcafe0123,
+      trustBefore: { rule: 2, goodSamples: 3, ticks: 0x0405, doublings: 6, fell: 1 },
+      computeBefore: { rule: 1, goodSamples: 0, ticks: 7, doublings: 0, fell: 0 },
       tier: 1,
       trust: 'flushKv',
       reason: 'lambdaDroppedFast',
@@ -162,8 +200,8 @@ describe('Witness', () => {
     const time = Buffer.alloc(8);
     time.writeDoubleLE(1_700_000_000_000);
     const body =
-      '444d5731' +
-      '05030208' +
+      '444d5732' +
+      '05070208' +
       '0500000002000000' +
       time.toString('hex') +
       '1200000000000000' +
@@ -174,7 +212,7 @@ describe('Witness', () => {
       '0500' +
       '0600' +
       '0700' +
-      '0000' +
+      '0e00' +
       '01020303' +
       '09000000' +
       '0a00000000000000' +
@@ -184,10 +222,21 @@ describe('Witness', () => {
       '000000000000f83f' +
       'efbeadde' +
       'ffffffff' +
-      '000000000000d03f';
+      '000000000000d03f' +
+      '1200' +
+      '1300' +
+      '1400' +
+      '1500' +
+      '0f00' +
+      '1000' +
+      '1100' +
+      '0000' +
+      '028603000504' +
+      '010000000700' +
+      '2301feca';
     const hex = Buffer.from(encoded(witness).buffer).toString('hex');
     expect(hex.slice(0, -8)).toBe(body);
-    expect(encoded(witness).getUint32(104, true)).toBe(crc32(Buffer.from(body, 'hex')));
+    expect(encoded(witness).getUint32(136, true)).toBe(crc32(Buffer.from(body, 'hex')));
   });
 
   it('reads well as JSON', () => {

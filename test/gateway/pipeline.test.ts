@@ -3,7 +3,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import type { SpikeSettings } from '../../src/engine/model.ts';
 import type { Plan } from '../../src/engine/plan.ts';
-import { steadyPolicy } from '../../src/gate/policy.ts';
+import { Q15_ONE } from '../../src/gate/packets.ts';
+import { policyNames, steadyPolicy } from '../../src/gate/policy.ts';
+import { type RegretModel, regretFeatureNames } from '../../src/gate/regret.ts';
 import { hashLogits } from '../../src/gate/witness.ts';
 import { Pipeline, type PipelineEngine, type PipelineOptions } from '../../src/gateway/pipeline.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
@@ -30,6 +32,14 @@ function engineOf(channels = 2) {
   };
   return { engine, spied, steps };
 }
+
+/** Tier 1 where the last output was sure. */
+const regret: RegretModel = {
+  weights: regretFeatureNames.map((name) => (name === 'doubt' ? 1 : 0)),
+  bias: 0,
+  scores: [0.3],
+  probabilities: [0, 1],
+};
 
 let timeMs = 0;
 beforeEach(() => {
@@ -197,6 +207,7 @@ describe('Pipeline', () => {
 
   it.each([
     [{ policy: 'none' }, /policy: expected one of/],
+    [{ policy: 'energy' }, /policy energy: expected a model that predicts regret, .* got one without/],
     [{ spikes: spikesOf(3, 1) }, /spikes.delta: expected 2 numbers/],
   ])('refuses %j', (options, message) => {
     expect(() => new Pipeline(engineOf().engine, 0, options as PipelineOptions)).toThrow(message);
@@ -245,6 +256,57 @@ describe('Pipeline and trust', () => {
   });
 });
 
+describe('Pipeline and compute', () => {
+  it('by regret runs tier 1 exactly where the last output was sure, and says why', () => {
+    const { spied } = engineOf();
+    const pipeline = new Pipeline(spied, 0, { policy: 'energy', regret });
+    const random = randomOf(5);
+    const tiers = new Set<number>();
+    let doubt = 1;
+    for (let tick = 0; tick < 200; tick++) {
+      const witness = next(pipeline, [20 + 4 * random(), 40 + 4 * random()]);
+      if (witness.tier === 3) continue;
+      expect(witness.regretQ15).toBe(doubt >= 0.3 ? Q15_ONE : 0);
+      expect(witness.doubtQ15).toBe(Math.round(doubt * Q15_ONE));
+      expect(witness).toMatchObject(
+        doubt >= 0.3 ? { tier: 0, reason: 'regret' } : { tier: 1, reason: 'none' },
+      );
+      tiers.add(witness.tier);
+      doubt = 1 - pipeline.output.confidence;
+    }
+    expect([...tiers].sort()).toEqual([0, 1]);
+  });
+
+  it('by events runs less than steady, and steady runs every token in full', () => {
+    const macs = (['steady', 'events', 'aggressive'] as const).map((policy) => {
+      const pipeline = new Pipeline(engineOf(6).engine, 0, { policy });
+      for (const row of coupled(600, 600)) next(pipeline, row);
+      expect(pipeline.counters.perTier[3]).toBeLessThan(300);
+      return pipeline.counters.macs;
+    });
+    expect(macs[1]).toBeLessThan(macs[0]!);
+    expect(macs[2]).toBeLessThan(macs[1]!);
+  });
+
+  it('decides the same with lambda known exactly as where bounds do', () => {
+    const plain = new Pipeline(engineOf(6).engine, 0, { policy: 'conservative' });
+    const exact = new Pipeline(engineOf(6).engine, 0, { policy: 'conservative', exactLambda: true });
+    let bounded = 0;
+    coupled(1500, 1000).forEach((row, tick) => {
+      const [a, b] = [plain, exact].map((pipeline) => pipeline.tick(frameOf(row, tick * INTERVAL_MS)));
+      if (!a!.isExact) bounded++;
+      expect([a!.tier, a!.trust, a!.reason, a!.logitsHash]).toEqual([
+        b!.tier,
+        b!.trust,
+        b!.reason,
+        b!.logitsHash,
+      ]);
+      expect(b!.isExact && a!.lambdaFloorQ15 <= b!.lambdaQ15 && b!.lambdaQ15 <= a!.lambdaQ15).toBe(true);
+    });
+    expect(bounded).toBeGreaterThan(500);
+  });
+});
+
 const spikes: fc.Arbitrary<SpikeSettings> = fc.record({
   delta: fc.constantFrom([0.1, 0.1], [1, 2], [0, 0]),
   heartbeat: fc.constantFrom([5, 9], [1e9, 1e9]),
@@ -267,40 +329,35 @@ describe('Pipeline, for any stream', () => {
 
   it('adds up: frames, tiers, MACs, bounds, elapsed time and what is held', () => {
     fc.assert(
-      fc.property(
-        spikes,
-        ticks,
-        fc.constantFrom('steady' as const, 'prototype' as const),
-        (settings, rows, policy) => {
-          const pipeline = new Pipeline(shared.engine, 0, { spikes: settings, policy });
-          pipeline.reset();
-          let time = 0;
-          let elapsed = 0;
-          let macs = 0;
-          let previous = 0;
-          rows.forEach(({ values, gap }, tick) => {
-            time += gap * INTERVAL_MS;
-            elapsed += tick === 0 ? 0 : gap;
-            const witness = pipeline.tick(frameOf(values, time));
-            expect(witness.elapsedIntervals).toBeCloseTo(elapsed, 9);
-            expect(pipeline.output.isHeld).toBe(witness.tier === 3);
-            if (witness.tier === 3) expect(witness.logitsHash).toBe(previous);
-            else
-              expect(witness.macs).toBeLessThanOrEqual(
-                shared.engine.cost(shared.engine.plans[witness.tier]!.write).macs,
-              );
-            if (witness.tier !== 3) elapsed = 0;
-            previous = witness.logitsHash;
-            macs += witness.macs;
-          });
-          const { counters } = pipeline;
-          expect(counters.tokens + counters.skips).toBe(rows.length);
-          expect([...counters.perTier].reduce((sum, count) => sum + count)).toBe(rows.length);
-          expect(counters.perTier[3]).toBe(counters.skips);
-          expect(counters.macs).toBe(macs);
-          expect(counters.missing).toBe(rows.flatMap((row) => row.values).filter(Number.isNaN).length);
-        },
-      ),
+      fc.property(spikes, ticks, fc.constantFrom(...policyNames), (settings, rows, policy) => {
+        const pipeline = new Pipeline(shared.engine, 0, { spikes: settings, policy, regret });
+        pipeline.reset();
+        let time = 0;
+        let elapsed = 0;
+        let macs = 0;
+        let previous = 0;
+        rows.forEach(({ values, gap }, tick) => {
+          time += gap * INTERVAL_MS;
+          elapsed += tick === 0 ? 0 : gap;
+          const witness = pipeline.tick(frameOf(values, time));
+          expect(witness.elapsedIntervals).toBeCloseTo(elapsed, 9);
+          expect(pipeline.output.isHeld).toBe(witness.tier === 3);
+          if (witness.tier === 3) expect(witness.logitsHash).toBe(previous);
+          else
+            expect(witness.macs).toBeLessThanOrEqual(
+              shared.engine.cost(shared.engine.plans[witness.tier]!.write).macs,
+            );
+          if (witness.tier !== 3) elapsed = 0;
+          previous = witness.logitsHash;
+          macs += witness.macs;
+        });
+        const { counters } = pipeline;
+        expect(counters.tokens + counters.skips).toBe(rows.length);
+        expect([...counters.perTier].reduce((sum, count) => sum + count)).toBe(rows.length);
+        expect(counters.perTier[3]).toBe(counters.skips);
+        expect(counters.macs).toBe(macs);
+        expect(counters.missing).toBe(rows.flatMap((row) => row.values).filter(Number.isNaN).length);
+      }),
       { seed: SEED },
     );
   });
@@ -310,6 +367,9 @@ describe('Pipeline, in steady state', () => {
   it.each([
     ['gated', {}],
     ['gated by the prototype', { policy: 'prototype' }],
+    ['gated by events', { policy: 'events' }],
+    ['gated by regret', { policy: 'energy', regret }],
+    ['gated with drift', { policy: 'conservative' }],
     ['dense', { gating: false }],
   ] as [string, PipelineOptions][])('allocates nothing: %s', (_, options) => {
     const { engine } = engineOf(6);
