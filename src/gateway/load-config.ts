@@ -123,6 +123,7 @@ function readConfig(
     gateway,
     topicPrefix,
     modelPath,
+    ...(target === undefined ? {} : { target }),
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
     routes: model === undefined ? [] : readRoutes(root, channels, frame.timestamp !== undefined),
     frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
