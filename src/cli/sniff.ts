@@ -25,6 +25,7 @@ Nothing is published.
 
   --seconds S           listen for so long (default 30); SIGINT ends it sooner
   --topic FILTER        listen to this only (default #)
+  --connect-timeout S   fail after so long without a connection (default 10)
   -o, --output FILE     write the proposed config there
   --username NAME       with --password-file FILE or --password-env VARIABLE
   --json                print one JSON object: messages, seconds, topics, channels, config
@@ -40,6 +41,7 @@ export const command: Command = {
       options: {
         seconds: { type: 'string' },
         topic: { type: 'string', default: '#' },
+        'connect-timeout': { type: 'string' },
         output: { type: 'string', short: 'o' },
         json: { type: 'boolean', default: false },
         ...credentialOptions,
@@ -54,7 +56,9 @@ export const command: Command = {
     if (problem !== undefined)
       throw new UsageError(`--topic: expected a topic filter, got one with ${problem}`);
     const wanted = numberOption('seconds', values.seconds, 30, 0.1, 86_400);
-    const { sniffer, seconds } = await listen(readBroker(url, values, 'sniff'), values.topic, wanted);
+    const giveUpMs = 1000 * numberOption('connect-timeout', values['connect-timeout'], 10, 0.1, 3600);
+    const mqtt = { ...readBroker(url, values, 'sniff'), connectTimeoutMs: giveUpMs };
+    const { sniffer, seconds } = await listen(mqtt, values.topic, wanted);
     const channels = proposeChannels(sniffer.described());
     const config = proposeConfig(channels, { mqtt: brokerFields(url, values), seconds });
     if (values.output !== undefined) writeFileSync(values.output, config);

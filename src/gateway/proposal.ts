@@ -18,7 +18,10 @@ const nameMax = 64;
 export function proposeChannels(values: readonly HeardValue[], max = 60): ProposedChannel[] {
   const names = new Set<string>();
   const usable = values.filter(
-    (value) => !aboutTheDevice.test(String(value.source.value)) && !isToldElsewhere(value, values),
+    (value) =>
+      !aboutTheDevice.test(String(value.source.value)) &&
+      !isToldElsewhere(value, values) &&
+      Object.values(value.source).every((text) => printable(String(text)) === String(text)),
   );
   return usable.slice(0, max).map((value) => ({ name: uniqueName(value.name, names), value }));
 }
@@ -102,7 +105,7 @@ export function short(value: number): string {
   return String(Number(value.toPrecision(5)));
 }
 
-/** Foreign text without what would move a terminal's cursor or end a line. */
+/** Foreign text without what would move a terminal's cursor, end a line or turn the direction of writing. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '?');
+  return text.replaceAll(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '?');
 }
