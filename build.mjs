@@ -44,6 +44,11 @@ const kernels = [
     enable: 'relaxed-simd',
   },
   {
+    name: 'checksum',
+    source: 'src/engine/kernels/assembly/checksum.ts',
+    into: 'src/engine/kernels/generated/checksum.ts',
+  },
+  {
     name: 'training',
     source: 'src/train/kernels/assembly/training.ts',
     into: 'src/train/kernels/generated/training.ts',

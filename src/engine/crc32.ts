@@ -1,33 +1,28 @@
-/**
- * CRC-32 (IEEE 802.3, reflected, as in zlib): finds damage, does not prove origin.
- *
- * Four bytes at a time (Kounavis and Berry's slicing): a model file is checked in a cold process, where each turn of
- * a loop counts.
- */
+/** CRC-32 (IEEE 802.3, reflected, as in zlib): finds damage, does not prove origin. */
+import { wasmBase64 } from './kernels/generated/checksum.ts';
+import { compileBase64 } from './kernels/wasm-module.ts';
 
-/** [4][256]: `table[k * 256 + byte]` is the remainder of `byte` followed by k zero bytes. */
-const table = new Uint32Array(4 * 256);
-for (let byte = 0; byte < 256; byte++) {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++)
-    remainder = remainder & 1 ? 0xedb88320 ^ (remainder >>> 1) : remainder >>> 1;
-  table[byte] = remainder;
+/** Where the program's tables end and its data begin. */
+const DATA = 8192;
+
+interface Program {
+  readonly writeTables: () => void;
+  readonly update: (register: number, length: number) => number;
 }
-for (let i = 256; i < table.length; i++) table[i] = table[table[i - 256]! & 0xff]! ^ (table[i - 256]! >>> 8);
+
+const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+const data = new Uint8Array(memory.buffer, DATA);
+const program = new WebAssembly.Instance(compileBase64(wasmBase64), { env: { memory } })
+  .exports as unknown as Program;
+program.writeTables();
 
 /** Checksum of `bytes` as an unsigned 32-bit number; `seed` is the checksum of what came before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
-  let crc = ~seed;
-  const whole = bytes.length & ~3;
-  let i = 0;
-  for (; i < whole; i += 4) {
-    crc ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
-    crc =
-      table[768 + (crc & 0xff)]! ^
-      table[512 + ((crc >>> 8) & 0xff)]! ^
-      table[256 + ((crc >>> 16) & 0xff)]! ^
-      table[crc >>> 24]!;
+  let register = ~seed;
+  for (let from = 0; from < bytes.length; from += data.length) {
+    const part = bytes.subarray(from, from + data.length);
+    data.set(part);
+    register = program.update(register, part.length);
   }
-  for (; i < bytes.length; i++) crc = table[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
+  return ~register >>> 0;
 }

@@ -271,32 +271,63 @@ function checkScale(name: string, scale: number, max: number): void {
 }
 
 /** No accumulator reaches ACCUMULATOR_MAX and no requantised value REQUANTISED_MAX, for every input from `low` to `high`. */
-function checkLinear(name: string, { weight, bias, multiplier }: Linear, low: number, high: number): void {
+function checkLinear(name: string, linear: Linear, low: number, high: number): void {
+  const { weight, bias, multiplier } = linear;
   const inputs = weight.length / bias.length;
-  for (let row = 0; row < bias.length; row++) {
-    let sum = 0;
-    let sumOfSizes = 0;
-    for (let i = row * inputs; i < (row + 1) * inputs; i++) {
-      const value = weight[i]!;
-      if (value < -WEIGHT_MAX) {
-        throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got ${value}`);
-      }
-      sum += value;
-      sumOfSizes += value < 0 ? -value : value;
-    }
-    const positive = (sumOfSizes + sum) / 2;
-    const negative = (sumOfSizes - sum) / 2;
-    const most = bias[row]! + positive * high - negative * low;
-    const least = bias[row]! + positive * low - negative * high;
-    const bound = Math.max(-least, most);
-    if (bound >= ACCUMULATOR_MAX) {
-      throw new ModelError(
-        'range',
-        `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`,
-      );
-    }
-    checkScale(`${name}.multiplier[${row}]`, multiplier[row]!, REQUANTISED_MAX / Math.max(1, bound));
+  const forbidden = weight.indexOf(-WEIGHT_MAX - 1);
+  if (forbidden >= 0) {
+    const row = Math.floor(forbidden / inputs);
+    throw new ModelError('range', `${name}.weight[${row}]: expected +-${WEIGHT_MAX}, got -128`);
   }
+  // Nearly always settled without a look at single weights, which takes milliseconds in a cold process.
+  const bound = largestSize(bias) + inputs * WEIGHT_MAX * Math.max(-low, high);
+  if (bound < ACCUMULATOR_MAX && areWithin(multiplier, REQUANTISED_MAX / Math.max(1, bound))) return;
+  for (let row = 0; row < bias.length; row++) checkRow(name, linear, row, low, high);
+}
+
+// Plain loops over whole numbers: in a cold process an iterator or a float makes an object each time.
+function largestSize(values: Int32Array): number {
+  let largest = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (value > largest) largest = value;
+    else if (-value > largest) largest = -value;
+  }
+  return largest;
+}
+
+/** Whether all are from 0 to `max`. Compared as bits, since floats that are not negative are in the order of theirs. */
+function areWithin(scales: Float32Array, max: number): boolean {
+  const bits = new Int32Array(scales.buffer, scales.byteOffset, scales.length);
+  const maxBits = new Int32Array(Float32Array.of(max).buffer)[0]!;
+  for (let i = 0; i < bits.length; i++) if (bits[i]! < 0 || bits[i]! > maxBits) return false;
+  return true;
+}
+
+/** With the exact bound that this row's weights give. */
+function checkRow(name: string, linear: Linear, row: number, low: number, high: number): void {
+  const bound = accumulatorBound(linear, row, low, high);
+  if (bound >= ACCUMULATOR_MAX) {
+    throw new ModelError(
+      'range',
+      `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`,
+    );
+  }
+  checkScale(`${name}.multiplier[${row}]`, linear.multiplier[row]!, REQUANTISED_MAX / Math.max(1, bound));
+}
+
+/** The largest size that one row's accumulator can have. */
+function accumulatorBound({ weight, bias }: Linear, row: number, low: number, high: number): number {
+  const inputs = weight.length / bias.length;
+  let positive = 0;
+  let negative = 0;
+  for (const value of weight.subarray(row * inputs, (row + 1) * inputs)) {
+    if (value > 0) positive += value;
+    else negative += value;
+  }
+  const most = bias[row]! + positive * high + negative * low;
+  const least = bias[row]! + positive * low + negative * high;
+  return Math.max(-least, most);
 }
 
 function checkExponentTable(table: Int32Array): void {

@@ -4,17 +4,17 @@ import type { Kernels, MatrixInput } from './kernels/contract.ts';
 import type { LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
 import type { LayerWeights, Linear, Model } from './model.ts';
 
-/** A linear layer of the file that fills some rows of a matrix in memory. */
-interface Part {
-  readonly linear: Linear;
-  /** Where a true row stands among the padded ones. */
-  readonly rowAt: (row: number) => number;
+/** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */
+interface Run {
+  readonly length: number;
+  readonly stride: number;
 }
 
-/** Columns that lie side by side in the file and in memory, and from one such run to the next in memory. */
-interface Run {
-  readonly columns: number;
-  readonly stride: number;
+/** A linear layer of the file that fills some rows of a matrix in memory, from row `first` on. */
+interface Part {
+  readonly linear: Linear;
+  readonly first: number;
+  readonly rows: Run;
 }
 
 export function writeWeights(
@@ -34,14 +34,14 @@ export function writeWeights(
 }
 
 function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config: TransformerConfig): void {
-  const size = headSize(config);
-  const stride = at.attention.headStride;
+  const heads = { length: headSize(config), stride: at.attention.headStride };
   const parts = [layer.query, layer.key, layer.value].map((linear, part) => ({
     linear,
-    rowAt: (row: number) => part * at.attention.width + Math.floor(row / size) * stride + (row % size),
+    first: part * at.attention.width,
+    rows: heads,
   }));
   writer.matrix(at.queryKeyValue, parts, config.hidden);
-  writer.single(at.output, layer.output, config.hidden, 'activations', { columns: size, stride });
+  writer.single(at.output, layer.output, config.hidden, 'activations', heads);
   writer.single(at.up, layer.up, config.hidden);
   writer.bytes(at.gelu, layer.gelu);
   writer.single(at.down, layer.down, config.feedForward);
@@ -61,7 +61,8 @@ class Writer {
   }
 
   single(at: Matrix, linear: Linear, columns: number, input?: MatrixInput, run?: Run): void {
-    this.matrix(at, [{ linear, rowAt: (row) => row }], columns, input, run);
+    const rows = { length: linear.bias.length, stride: linear.bias.length };
+    this.matrix(at, [{ linear, first: 0, rows }], columns, input, run);
   }
 
   matrix(
@@ -69,25 +70,15 @@ class Writer {
     parts: readonly Part[],
     columns: number,
     input: MatrixInput = 'activations',
-    run: Run = { columns, stride: columns },
+    run: Run = { length: columns, stride: columns },
   ): void {
     const weight = new Int8Array(at.outputs * at.inputs);
     const bias = new Int32Array(at.outputs);
     const multiplier = new Float32Array(at.outputs);
-    for (const { linear, rowAt } of parts) {
-      for (let row = 0; row < linear.bias.length; row++) {
-        const to = rowAt(row);
-        bias[to] = linear.bias[row]!;
-        multiplier[to] = linear.multiplier[row]!;
-        for (
-          let first = 0, place = to * at.inputs;
-          first < columns;
-          first += run.columns, place += run.stride
-        ) {
-          const from = row * columns + first;
-          weight.set(linear.weight.subarray(from, from + run.columns), place);
-        }
-      }
+    for (const { linear, first, rows } of parts) {
+      copyRuns(linear.bias, rows, bias, first);
+      copyRuns(linear.multiplier, rows, multiplier, first);
+      copyMatrix(linear.weight, columns, run, rows, weight.subarray(first * at.inputs), at.inputs);
     }
     this.#kernels.pack(at, weight, input);
     this.ints(at.bias, bias);
@@ -104,5 +95,40 @@ class Writer {
 
   floats(at: number, values: Float32Array): void {
     new Float32Array(this.#memory.buffer, at).set(values);
+  }
+}
+
+/** Few long copies where nothing lies between: a view for each row is a millisecond's garbage in a cold process. */
+function copyRuns<T extends Int8Array | Int32Array | Float32Array>(
+  from: T,
+  run: Run,
+  to: T,
+  first: number,
+): void {
+  if (run.length === run.stride) {
+    to.set(from, first);
+    return;
+  }
+  for (let start = 0, place = first; start < from.length; start += run.length, place += run.stride) {
+    to.set(from.subarray(start, start + run.length), place);
+  }
+}
+
+/** Rows of `columns` numbers, in runs, to rows of `width`, which lie in runs themselves. */
+function copyMatrix(
+  from: Int8Array,
+  columns: number,
+  run: Run,
+  rows: Run,
+  to: Int8Array,
+  width: number,
+): void {
+  if (columns === width) {
+    copyRuns(from, { length: rows.length * width, stride: rows.stride * width }, to, 0);
+    return;
+  }
+  for (let row = 0; row * columns < from.length; row++) {
+    const place = Math.floor(row / rows.length) * rows.stride + (row % rows.length);
+    copyRuns(from.subarray(row * columns, (row + 1) * columns), run, to, place * width);
   }
 }

@@ -4,6 +4,7 @@ import { padded } from '../memory-plan.ts';
 import type { Kernels, MatrixInput } from './contract.ts';
 import { wasmBase64 as exactBase64 } from './generated/exact.ts';
 import { wasmBase64 as relaxedBase64 } from './generated/relaxed.ts';
+import { compileBase64 } from './wasm-module.ts';
 
 type Kernel = (...numbers: number[]) => number;
 
@@ -37,9 +38,7 @@ const compiled: { [build in WasmBuild]?: WebAssembly.Module } = {};
 /** Compiled once per process. Throws WebAssembly.CompileError where (relaxed) SIMD is missing. */
 function compile(build: WasmBuild): WebAssembly.Module {
   const { base64 } = builds[build];
-  compiled[build] ??= new WebAssembly.Module(
-    Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)),
-  );
+  compiled[build] ??= compileBase64(base64);
   return compiled[build];
 }
 
