@@ -54,6 +54,11 @@ export function wholeNumberOption(
   return value;
 }
 
+/** A list of names with commas between; empty when the option was not given. */
+export function namesOption(text: string | undefined): readonly string[] {
+  return text?.split(',').map((name) => name.trim()) ?? [];
+}
+
 /** Node adds advice about `--` after its first sentence, which helps nobody here. */
 function firstSentence(message: string): string {
   return message.split('. ')[0]!;

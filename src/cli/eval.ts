@@ -1,12 +1,18 @@
 /** `dormouse eval`: how good a model is on a recording, what gating saves, and whether something simpler does better. */
-import type { Model, SpikeSettings } from '../engine/model.ts';
-import { type EvaluateOptions, type Evaluation, evaluate } from '../eval/evaluate.ts';
+import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Model } from '../engine/model.ts';
+import { type EvaluateOptions, type Evaluation, evaluate, scaleThresholds } from '../eval/evaluate.ts';
+import { plotEvaluation } from '../eval/plot.ts';
 import { describeEvaluation } from '../eval/report.ts';
 import { TraceFile } from '../eval/trace.ts';
 import { type PolicyName, policyNames } from '../gate/policy.ts';
-import { openRecording, type Recording } from '../recording/recording.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import { openRecording, type Recording, withChangePoints, withoutChannels } from '../recording/recording.ts';
+import { type Command, namesOption, numberOption, parseOptions, UsageError } from './command.ts';
 import { readModel } from './files.ts';
+
+/** Thresholds that a plot shows beside the model's own. */
+const plottedScales: readonly number[] = [0.25, 0.5, 1, 2, 4, 8];
 
 export const command: Command = {
   name: 'eval',
@@ -18,13 +24,19 @@ int8 engine: gated, as the gateway runs it; dense, every tick at tier 0 with its
 gate's own rate. Scores are over every tick, skipped ones with the output that was held. The best of each column
 is marked with *.
 
-  --json                 one JSON object instead of the table
+  --json                 one JSON object instead of the table; what cannot be said is null
   --policy NAME          ${policyNames.join(' or ')}
   --threshold-scale X    multiply the channels' spike thresholds by X (default 1)
+  --curve X,X,...        gated runs with thresholds so many times as wide, too
+  --plot FILE.svg        draw quality against compute (with --curve ${plottedScales.join(',')} unless given)
+  --beside MODEL         another model of the same recording among the rivals, dense; may be repeated
+  --without NAMES        the recording without these channels (names with commas between), for the rivals too
+  --change-points NAME   column of change points that recording.json ignores, for the NAB score
   --trace FILE           write the gated run's results, one JSON line per tick as the gateway publishes them`,
   async run(args) {
-    const { model, recording, options, json, tracePath } = readArguments(args);
+    const { model, recording, options, json, tracePath, plotPath } = readArguments(args);
     const evaluation = evaluateTraced(model, recording, options, tracePath);
+    if (plotPath !== undefined) writeFileSync(plotPath, plotEvaluation(evaluation, recording.name));
     const text = json
       ? [JSON.stringify(evaluation)]
       : [title(model, recording), '', ...describeEvaluation(evaluation)];
@@ -39,6 +51,7 @@ interface Arguments {
   readonly options: EvaluateOptions;
   readonly json: boolean;
   readonly tracePath: string | undefined;
+  readonly plotPath: string | undefined;
 }
 
 function readArguments(args: string[]): Arguments {
@@ -49,6 +62,11 @@ function readArguments(args: string[]): Arguments {
       policy: { type: 'string' },
       'threshold-scale': { type: 'string' },
       trace: { type: 'string' },
+      curve: { type: 'string' },
+      plot: { type: 'string' },
+      beside: { type: 'string', multiple: true },
+      without: { type: 'string' },
+      'change-points': { type: 'string' },
     },
     allowPositionals: true,
   });
@@ -59,19 +77,30 @@ function readArguments(args: string[]): Arguments {
     throw new UsageError(`expected one model and one recording, got also '${surplus[0]}'`);
   const policy = values.policy === undefined ? {} : { policy: requirePolicy(values.policy) };
   const scale = numberOption('threshold-scale', values['threshold-scale'], 1, 0, 1000);
+  const scales = curveScales(values.curve, values.plot !== undefined);
   const model = readModel(modelPath);
   const options = {
     ...policy,
     spikes: scaleThresholds(model.meaning.spikes, scale),
+    curveScales: scales,
+    beside: new Map((values.beside ?? []).map((path) => [basename(path), readModel(path)])),
     onProgress: showProgress,
   };
+  const all = withoutChannels(openRecording(recordingPath), namesOption(values.without));
+  const points = values['change-points'];
   return {
     model,
-    recording: openRecording(recordingPath),
+    recording: points === undefined ? all : withChangePoints(all, points),
     options,
     json: values.json ?? false,
     tracePath: values.trace,
+    plotPath: values.plot,
   };
+}
+
+function curveScales(text: string | undefined, isPlotted: boolean): readonly number[] {
+  if (text === undefined) return isPlotted ? plottedScales : [];
+  return text.split(',').map((part) => numberOption('curve', part, 1, 0, 1000));
 }
 
 function requirePolicy(name: string): PolicyName {
@@ -79,11 +108,6 @@ function requirePolicy(name: string): PolicyName {
   if (policy === undefined)
     throw new UsageError(`--policy: expected ${policyNames.join(' or ')}, got '${name}'`);
   return policy;
-}
-
-/** The same settings with every channel's delta times `scale`. */
-export function scaleThresholds(spikes: SpikeSettings, scale: number): SpikeSettings {
-  return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
 }
 
 function evaluateTraced(

@@ -20,7 +20,14 @@ import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
 import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import {
+  type Command,
+  namesOption,
+  numberOption,
+  parseOptions,
+  UsageError,
+  wholeNumberOption,
+} from './command.ts';
 
 /** What a kill may cost. */
 const checkpointSeconds = 10;
@@ -157,7 +164,7 @@ function readArguments(args: string[]): Arguments {
     preset: requirePreset(values.preset ?? 'micro'),
     window:
       values.window === undefined ? undefined : wholeNumberOption('window', values.window, 0, 1, WINDOW_MAX),
-    without: values.without?.split(',').map((name) => name.trim()) ?? [],
+    without: namesOption(values.without),
     checkpointMs:
       1000 * numberOption('checkpoint-every', values['checkpoint-every'], checkpointSeconds, 0, 1e6),
     threads: wholeNumberOption('threads', values.threads, availableParallelism(), 1, 256),

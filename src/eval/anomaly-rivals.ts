@@ -12,11 +12,11 @@ import {
   quantile,
   standardise,
 } from '../statistics/statistics.ts';
-import type { Metric } from './metrics.ts';
-import { type AlarmScores, calibrate, type Protocol, scoreAlarms, type TestSeries } from './protocols.ts';
+import { type AlarmScores, calibrate, type Protocol, type TestSeries } from './protocols.ts';
+import { type Scored, scoreAlarms } from './scores.ts';
 
 /** EWMA chart of z-scores, Hotelling's T2, PCA with T2 and Q, and an alarm at every row. */
-export function anomalyRivals(protocol: Protocol): Record<string, Metric> {
+export function anomalyRivals(protocol: Protocol): Record<string, Scored> {
   const score = (detect: (z: Float64Array, test: TestSeries) => AlarmScores) =>
     scoreAlarms(
       protocol,

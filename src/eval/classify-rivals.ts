@@ -2,8 +2,8 @@
 
 import { fitDiscriminant } from '../statistics/discriminant.ts';
 import { fillForward, knownMeans, standardise } from '../statistics/statistics.ts';
-import type { Metric } from './metrics.ts';
-import { concatenate, type Protocol, scoreClasses } from './protocols.ts';
+import { concatenate, type Protocol } from './protocols.ts';
+import { type Scored, scoreClasses } from './scores.ts';
 
 /** Rows with their classes. */
 interface Sample {
@@ -18,7 +18,7 @@ interface Sample {
 type Classifier = (values: Float64Array, row: number) => number;
 
 /** Majority class, best single-channel threshold, linear discriminant. */
-export function classifyRivals(protocol: Protocol): Record<string, Metric> {
+export function classifyRivals(protocol: Protocol): Record<string, Scored> {
   const sample = trainSample(protocol);
   if (sample === null) return {};
   const score = (classifier: Classifier) =>

@@ -8,42 +8,73 @@ import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
 import { median } from '../statistics/statistics.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
-import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
+import { type Interval, keptShare, metricIntervals, retentionInterval } from './bootstrap.ts';
 import { classifyRivals } from './classify-rivals.ts';
+import { forceTier } from './forced-tier.ts';
 import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
 import { loadProtocol, type Protocol } from './protocols.ts';
 import { makeRecorder, type ScoringRecorder } from './recorders.ts';
 import { type Recorder, type RunCounts, type RunOptions, runTests } from './runs.ts';
+import type { Scored } from './scores.ts';
+
+/** A run of the model, or a rival's answers. */
+export interface Result {
+  readonly metric: Metric;
+  /** 95 % intervals of the metrics that retention is about: block bootstrap over time, for anomalies over files. */
+  readonly interval: Readonly<Record<string, Interval>>;
+}
+
+export interface RunResult extends Result {
+  readonly macsPerTick: number;
+}
+
+export interface GatedResult extends RunResult {
+  /** Share of ticks without a token. */
+  readonly skipRate: number;
+  /** Shares of ticks by tier 0 to 3. */
+  readonly tierShares: readonly [number, number, number, number];
+}
+
+/** A run, beside the dense one. */
+export interface ComparedResult extends RunResult {
+  /** See Evaluation. */
+  readonly retention: number;
+}
+
+export interface CurvePoint extends ComparedResult {
+  /** Every channel's delta was so many times the model's. */
+  readonly thresholdScale: number;
+  readonly skipRate: number;
+}
 
 export interface Evaluation {
   readonly task: Recording['task'];
   /** Of the gated run, which is how the gateway runs. */
   readonly metric: Metric;
   /** Tier 0 at every tick, with its KV cache: what caching saves is not counted as gating. */
-  readonly dense: { readonly metric: Metric; readonly macsPerTick: number };
-  readonly gated: {
-    readonly metric: Metric;
-    readonly macsPerTick: number;
-    /** Share of ticks without a token. */
-    readonly skipRate: number;
-    /** Shares of ticks by tier 0 to 3. */
-    readonly tierShares: readonly [number, number, number, number];
-  };
-  /** Quality kept by gating: gated over dense (of the worst file, where files are scored apart); 1 is all of it. */
+  readonly dense: RunResult;
+  readonly gated: GatedResult;
+  /**
+   * Quality kept by gating: gated over dense (of the worst file, where files are scored apart); 1 is all of it. NaN (null
+   * in JSON) where the dense model has none.
+   */
   readonly retention: number;
   /** 95 % interval of `retention`: paired block bootstrap over time, for anomalies over files. */
-  readonly retentionInterval: readonly [number, number];
+  readonly retentionInterval: Interval;
   /** Dense over gated multiply-accumulates of the engine. */
   readonly computeReduction: number;
   /** Dense over gated wall time of whole ticks, gate included, on this machine. */
   readonly timeReduction: number;
+  /** Every tick at that tier. */
+  readonly tiers: readonly [ComparedResult, ComparedResult, ComparedResult];
+  /** Gated with other thresholds; empty unless asked for. */
+  readonly curve: readonly CurvePoint[];
   readonly rivals: Readonly<Record<string, Rival>>;
 }
 
-export interface Rival {
-  readonly metric: Metric;
-  /** Of rivals that run the model. */
+export interface Rival extends Result {
+  /** Of rivals that run a model. */
   readonly macsPerTick?: number;
 }
 
@@ -52,6 +83,10 @@ export interface EvaluateOptions {
   readonly policy?: PolicyName;
   /** Default: the model's own. */
   readonly spikes?: SpikeSettings;
+  /** Gated runs with thresholds so many times the model's, for the curve of quality against compute. */
+  readonly curveScales?: readonly number[];
+  /** Other models for the same recording, by name: dense, in the rivals' table. */
+  readonly beside?: ReadonlyMap<string, Model>;
   /** Timed passes of each kind; default 3. */
   readonly repetitions?: number;
   /** Sees the gated run, row by row. */
@@ -71,7 +106,19 @@ export class EvaluationError extends Error {
 /** Reads the recording's files and runs everything. Throws EvaluationError or RecordingError. */
 export function evaluate(model: Model, recording: Recording, options: EvaluateOptions = {}): Evaluation {
   const protocol = loadProtocol(matchRecording(model, recording));
-  return evaluateProtocol(model, protocol, options);
+  const evaluation = evaluateProtocol(model, protocol, options, rivalsProtocol(protocol, recording));
+  return { ...evaluation, rivals: { ...evaluation.rivals, ...modelsBeside(recording, options) } };
+}
+
+/**
+ * A rival classifier sees every channel that there is, though the model may do without some; what is predicted of
+ * channels can be compared on the same ones only.
+ */
+function rivalsProtocol(protocol: Protocol, recording: Recording): Protocol {
+  const { task, channels } = protocol.recording;
+  return task !== 'classify' || channels.length === recording.channels.length
+    ? protocol
+    : loadProtocol(recording);
 }
 
 /** The recording with the model's channels in the model's order. Throws EvaluationError where they do not fit. */
@@ -97,40 +144,59 @@ export function matchRecording(model: Model, recording: Recording): Recording {
   return matched;
 }
 
-/** The same for a recording that was matched and read. */
+/** The same, but for models beside, of a recording that was matched and read. */
 export function evaluateProtocol(
   model: Model,
   protocol: Protocol,
   options: EvaluateOptions = {},
+  forRivals: Protocol = protocol,
 ): Evaluation {
+  const { task } = protocol.recording;
   const runs = new Runs(model, protocol, options);
   const gated = runs.gated();
   const dense = runs.dense();
   const decimated = runs.decimated(1 - share(gated.counts, 3));
+  const compared = (run: ScoredRun) => ({
+    ...resultOf(run),
+    retention: retention(task, run.metric, dense.metric),
+  });
   return {
-    task: protocol.recording.task,
+    task,
     metric: gated.metric,
-    dense: { metric: dense.metric, macsPerTick: macsPerTick(dense.counts) },
-    gated: {
-      metric: gated.metric,
-      macsPerTick: macsPerTick(gated.counts),
-      skipRate: share(gated.counts, 3),
-      tierShares: [
-        share(gated.counts, 0),
-        share(gated.counts, 1),
-        share(gated.counts, 2),
-        share(gated.counts, 3),
-      ],
-    },
-    retention: retention(protocol.recording.task, gated.metric, dense.metric),
+    dense: resultOf(dense),
+    gated: { ...resultOf(gated), skipRate: share(gated.counts, 3), tierShares: tierShares(gated.counts) },
+    retention: retention(task, gated.metric, dense.metric),
     retentionInterval: retentionInterval(gated.blocked, dense.blocked),
-    computeReduction: macsPerTick(dense.counts) / macsPerTick(gated.counts),
+    computeReduction: keptShare(macsPerTick(dense.counts), macsPerTick(gated.counts)),
     timeReduction: runs.timeReduction(),
+    tiers: [compared(runs.forced(0)), compared(runs.forced(1)), compared(runs.forced(2))],
+    curve: (options.curveScales ?? []).map((thresholdScale) => {
+      const run = runs.scaled(thresholdScale);
+      return { thresholdScale, ...compared(run), skipRate: share(run.counts, 3) };
+    }),
     rivals: {
-      ...trivialRivals(protocol),
-      decimation: { metric: decimated.metric, macsPerTick: macsPerTick(decimated.counts) },
+      ...trivialRivals(forRivals),
+      decimation: resultOf(decimated),
     },
   };
+}
+
+function resultOf({ metric, blocked, counts }: ScoredRun): RunResult {
+  return { metric, interval: metricIntervals(blocked), macsPerTick: macsPerTick(counts) };
+}
+
+function tierShares(counts: RunCounts): GatedResult['tierShares'] {
+  return [share(counts, 0), share(counts, 1), share(counts, 2), share(counts, 3)];
+}
+
+/** Each as it is: on every tick, at its own tier 0, with the channels that it was trained on. */
+function modelsBeside(recording: Recording, { beside }: EvaluateOptions): Record<string, Rival> {
+  return Object.fromEntries(
+    [...(beside ?? [])].map(([name, model]) => {
+      const protocol = loadProtocol(matchRecording(model, recording));
+      return [name, resultOf(new Runs(model, protocol, {}).dense())];
+    }),
+  );
 }
 
 function macsPerTick({ macs, ticks }: RunCounts): number {
@@ -141,30 +207,41 @@ function share({ tierTicks, ticks }: RunCounts, tier: number): number {
   return tierTicks[tier]! / ticks;
 }
 
-/** Accuracy or F1 kept, or the inverse of the error's growth; NaN where the dense model keeps nothing. */
-export function retention(task: Recording['task'], gated: Metric, dense: Metric): number {
-  if (task === 'anomaly') return gated.f1! / dense.f1!;
-  if (task === 'forecast') return dense.mse! / gated.mse!;
+/** Accuracy or F1 kept, or the inverse of the error's growth; NaN where the dense model has nothing to keep. */
+export function retention(task: Recording['task'], run: Metric, dense: Metric): number {
+  if (task === 'anomaly') return keptShare(run.f1!, dense.f1!);
+  if (task === 'forecast') return keptShare(1 / run.mse!, 1 / dense.mse!);
   const files = Object.keys(dense).filter((name) => name.startsWith('accuracy:'));
-  return Math.min(...files.map((name) => gated[name]! / dense[name]!));
+  return Math.min(...files.map((name) => keptShare(run[name]!, dense[name]!)));
 }
 
 function trivialRivals(protocol: Protocol): Record<string, Rival> {
   const byTask = { classify: classifyRivals, anomaly: anomalyRivals, forecast: forecastRivals };
-  const metrics = byTask[protocol.recording.task](protocol);
-  return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, { metric }]));
+  const scored = byTask[protocol.recording.task](protocol);
+  return Object.fromEntries(
+    Object.entries(scored).map(([name, { metric, blocked }]) => [
+      name,
+      { metric, interval: metricIntervals(blocked) },
+    ]),
+  );
 }
 
-interface ScoredRun {
-  readonly metric: Metric;
-  readonly blocked: BlockedQuality;
+interface ScoredRun extends Scored {
   readonly counts: RunCounts;
+}
+
+const tierCount = 3;
+
+/** The same settings with every channel's delta times `scale`. */
+export function scaleThresholds(spikes: SpikeSettings, scale: number): SpikeSettings {
+  return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
 }
 
 /** The passes over the tests. Two streams of one engine: gated and dense share the weights, not the past. */
 class Runs {
   readonly #protocol: Protocol;
   readonly #options: EvaluateOptions;
+  readonly #engine: Engine;
   readonly #gated: Pipeline;
   readonly #dense: Pipeline;
   readonly #warmUpRows: number;
@@ -173,18 +250,22 @@ class Runs {
   #pass = 0;
 
   constructor(model: Model, protocol: Protocol, options: EvaluateOptions) {
-    const { policy, spikes } = options;
     const { task } = model.meaning;
     const { sequence, layers } = model.config;
-    const engine = new Engine(model, { streams: 2 });
+    this.#engine = new Engine(model, { streams: 2 });
     this.#protocol = protocol;
     this.#options = options;
-    this.#gated = new Pipeline(engine, 0, { ...(policy && { policy }), ...(spikes && { spikes }) });
-    this.#dense = new Pipeline(engine, 1, { gating: false });
+    this.#gated = this.#gatedWith(options.spikes ?? model.meaning.spikes);
+    this.#dense = new Pipeline(this.#engine, 1, { gating: false });
     this.#threshold = task.kind === 'anomaly' ? task.threshold : Number.NaN;
     // So many tokens can reach the first scored one; ticks that are skipped on the way need room too.
     this.#warmUpRows = 4 * sequence * layers;
-    this.#passes = 3 + 2 * this.#repetitions;
+    this.#passes = 3 + tierCount + (options.curveScales?.length ?? 0) + 2 * this.#repetitions;
+  }
+
+  #gatedWith(spikes: SpikeSettings): Pipeline {
+    const { policy } = this.#options;
+    return new Pipeline(this.#engine, 0, { ...(policy && { policy }), spikes });
   }
 
   get #repetitions(): number {
@@ -204,6 +285,18 @@ class Runs {
     return this.#score('decimated', this.#dense, rate);
   }
 
+  /** The dense model with every tick at one tier. */
+  forced(tier: 0 | 1 | 2): ScoredRun {
+    const pipeline = new Pipeline(forceTier(this.#engine, tier), 1, { gating: false });
+    return this.#score(`tier ${tier}`, pipeline, 1);
+  }
+
+  /** Gated, every threshold times `scale`. */
+  scaled(scale: number): ScoredRun {
+    const spikes = this.#options.spikes ?? this.#engine.model.meaning.spikes;
+    return this.#score(`thresholds x ${scale}`, this.#gatedWith(scaleThresholds(spikes, scale)), 1);
+  }
+
   /** Median of dense over gated time, each pair one after the other so that the machine's moods hit both. */
   timeReduction(): number {
     const ratios = Array.from({ length: this.#repetitions }, () => {
@@ -217,7 +310,7 @@ class Runs {
     const scoring = makeRecorder(this.#protocol, this.#threshold);
     const recorder = trace === undefined ? scoring : both(scoring, trace);
     const counts = this.#run(name, pipeline, { rate, recorder });
-    return { metric: scoring.metric(), blocked: scoring.blocked(), counts };
+    return { ...scoring.scored(), counts };
   }
 
   #run(

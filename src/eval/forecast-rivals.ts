@@ -1,8 +1,8 @@
 /** Trivial forecasters: the last value repeated, and a linear map of the last values in closed form. */
 import { cholesky, solveCholesky } from '../statistics/linear-algebra.ts';
 import { addRidge, fillForward, knownMeans, standardise } from '../statistics/statistics.ts';
-import type { Metric } from './metrics.ts';
-import { ForecastScore, type Protocol, scoredSpan } from './protocols.ts';
+import { type Protocol, scoredSpan } from './protocols.ts';
+import { ForecastScore, type Scored } from './scores.ts';
 
 /** Rows that the linear map looks back on. */
 export const lookBack = 336;
@@ -12,9 +12,9 @@ const ridge = 1;
 /** Forecast of all channels from z-scored rows up to `origin`, into [channels x horizon], in z units. */
 type Forecaster = (table: Float64Array, origin: number, out: Float64Array) => void;
 
-export function forecastRivals(protocol: Protocol): Record<string, Metric> {
+export function forecastRivals(protocol: Protocol): Record<string, Scored> {
   const horizon = protocol.recording.horizon!;
-  const rivals: Record<string, Metric> = {
+  const rivals: Record<string, Scored> = {
     repeatLast: scoreForecaster(protocol, repeatLast(protocol.channels, horizon)),
   };
   const early = protocol.tests.some(({ scoredFrom }) => scoredFrom < lookBack);
@@ -25,13 +25,13 @@ export function forecastRivals(protocol: Protocol): Record<string, Metric> {
   return rivals;
 }
 
-function scoreForecaster(protocol: Protocol, forecast: Forecaster): Metric {
+function scoreForecaster(protocol: Protocol, forecast: Forecaster): Scored {
   const { recording, channels, standardiser } = protocol;
   const { mean, deviation } = standardiser;
   const horizon = recording.horizon!;
   const out = new Float64Array(channels * horizon);
   const score = new ForecastScore(protocol);
-  for (const test of protocol.tests) {
+  for (const [file, test] of protocol.tests.entries()) {
     const table = standardise(fillForward(test.series.values, mean), standardiser);
     const { from, to } = scoredSpan(recording, test);
     for (let origin = from; origin < to; origin++) {
@@ -40,10 +40,10 @@ function scoreForecaster(protocol: Protocol, forecast: Forecaster): Metric {
         const channel = Math.floor(i / horizon);
         out[i] = mean[channel]! + deviation[channel]! * out[i]!;
       }
-      score.add(test.series, origin, out);
+      score.add(file, origin, out);
     }
   }
-  return score.metric();
+  return score.scored();
 }
 
 function repeatLast(channels: number, horizon: number): Forecaster {

@@ -1,4 +1,4 @@
-/** What is shown to whom, and what is scored: the three tasks' protocols, shared by the model and its rivals. */
+/** What is shown to whom, and which rows are scored: the three tasks' protocols, shared by the model and its rivals. */
 import {
   type Recording,
   RecordingError,
@@ -8,7 +8,6 @@ import {
   sliceSeries,
 } from '../recording/recording.ts';
 import { fillForward, fitStandardiser, knownMeans, type Standardiser } from '../statistics/statistics.ts';
-import { alarmMetric, averagePrecision, Confusion, ForecastError, type Metric } from './metrics.ts';
 
 /** One file that is tested. */
 export interface TestSeries {
@@ -71,27 +70,6 @@ export function concatenate(parts: readonly Series[], channels: number): Float64
   return values;
 }
 
-/** `predictions[file][row]` is a class index; every row of each file is given, the scored ones count. */
-export function scoreClasses(protocol: Protocol, predictions: readonly ArrayLike<number>[]): Metric {
-  const classes = protocol.recording.classes!.length;
-  const all = new Confusion(classes);
-  const perFile: Metric = {};
-  for (const [index, { series, scoredFrom }] of protocol.tests.entries()) {
-    const own = new Confusion(classes);
-    for (let row = scoredFrom; row < series.rows; row++) {
-      own.add(series.labels![row]!, predictions[index]![row]!);
-      all.add(series.labels![row]!, predictions[index]![row]!);
-    }
-    perFile[`accuracy:${series.name}`] = own.accuracy();
-  }
-  return {
-    accuracy: all.accuracy(),
-    balancedAccuracy: all.balancedAccuracy(),
-    macroF1: all.macroF1(),
-    ...perFile,
-  };
-}
-
 /** Scores of one file, and what makes an alarm of them. */
 export interface AlarmScores {
   /** [rows], higher is stranger. */
@@ -99,23 +77,6 @@ export interface AlarmScores {
   /** What an ordinary score is, and the score that is an alarm; from rows that are not scored. */
   readonly ordinary: number;
   readonly limit: number;
-}
-
-/** Point-wise over the scored rows of all files together. */
-export function scoreAlarms(protocol: Protocol, files: readonly AlarmScores[]): Metric {
-  const labels: number[] = [];
-  const alarms: number[] = [];
-  const relative: number[] = [];
-  for (const [index, { series, scoredFrom }] of protocol.tests.entries()) {
-    const { scores, ordinary, limit } = files[index]!;
-    for (let row = scoredFrom; row < series.rows; row++) {
-      labels.push(series.labels![row]!);
-      alarms.push(scores[row]! >= limit ? 1 : 0);
-      // Files have scores of different size; only their distance to the file's own limit can be ranked together.
-      relative.push((scores[row]! - ordinary) / (limit - ordinary));
-    }
-  }
-  return { ...alarmMetric(labels, alarms), auprc: averagePrecision(labels, relative) };
 }
 
 /**
@@ -144,37 +105,4 @@ export function scoredSpan(
 ): { from: number; to: number } {
   if (recording.task !== 'forecast') return { from: scoredFrom, to: series.rows };
   return { from: Math.max(scoredFrom - 1, 0), to: series.rows - recording.horizon! };
-}
-
-/** Scores forecasts made one after the other. Values are in physical units, errors in z units of the train rows. */
-export class ForecastScore {
-  readonly #error = new ForecastError();
-  readonly #protocol: Protocol;
-
-  constructor(protocol: Protocol) {
-    this.#protocol = protocol;
-  }
-
-  /**
-   * `values`: [channels x horizon], channel-major; made after row `origin` of `series`. Unknown truths do not count.
-   * Returns the sum of this window's squared errors.
-   */
-  add(series: Series, origin: number, values: ArrayLike<number>): number {
-    const { channels, standardiser, recording } = this.#protocol;
-    const horizon = recording.horizon!;
-    let squares = 0;
-    for (let channel = 0; channel < channels; channel++) {
-      const scale = standardiser.deviation[channel]!;
-      for (let ahead = 0; ahead < horizon; ahead++) {
-        const actual = series.values[(origin + 1 + ahead) * channels + channel]!;
-        if (Number.isNaN(actual)) continue;
-        squares += this.#error.add(values[channel * horizon + ahead]! / scale, actual / scale);
-      }
-    }
-    return squares;
-  }
-
-  metric(): Metric {
-    return this.#error.metric();
-  }
 }

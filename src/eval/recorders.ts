@@ -1,18 +1,10 @@
 /** From outputs, row by row, to a metric: one recorder per task. */
 
 import { median } from '../statistics/statistics.ts';
-import { type BlockedQuality, makeBlocks } from './bootstrap.ts';
-import { type Metric, UNANSWERED } from './metrics.ts';
-import {
-  type AlarmScores,
-  calibrate,
-  ForecastScore,
-  type Protocol,
-  scoreAlarms,
-  scoreClasses,
-  scoredSpan,
-} from './protocols.ts';
+import { UNANSWERED } from './metrics.ts';
+import { type AlarmScores, calibrate, type Protocol, scoredSpan } from './protocols.ts';
 import type { Recorder } from './runs.ts';
+import { ForecastScore, type Scored, scoreAlarms, scoreClasses } from './scores.ts';
 
 /** What recorders read of a pipeline's output; which fields mean something depends on the task. */
 export interface OutputFields {
@@ -27,9 +19,7 @@ export interface OutputFields {
 }
 
 export interface ScoringRecorder extends Recorder<OutputFields> {
-  metric(): Metric;
-  /** The quality that `retention` compares, in blocks. */
-  blocked(): BlockedQuality;
+  scored(): Scored;
 }
 
 /** `threshold` is the model's own, for an anomaly task. */
@@ -57,19 +47,8 @@ class ClassRecorder implements ScoringRecorder {
     if (output.hasValue) this.#predictions[file]![row] = output.classIndex;
   }
 
-  metric(): Metric {
+  scored(): Scored {
     return scoreClasses(this.#protocol, this.#predictions);
-  }
-
-  /** Accuracy; each file is a group. */
-  blocked(): BlockedQuality {
-    const groups = this.#protocol.tests.map(({ series, scoredFrom }, file) =>
-      makeBlocks({ from: scoredFrom, to: series.rows }, 2, (row, sums) => {
-        sums[0]!++;
-        if (this.#predictions[file]![row] === series.labels![row]) sums[1]!++;
-      }),
-    );
-    return { groups, quality: ([rows, right]) => right! / rows! };
   }
 }
 
@@ -97,29 +76,12 @@ class AlarmRecorder implements ScoringRecorder {
   }
 
   /** f1 and the rest with limits from each file's calibration rows; `:threshold` with the model's own, as it runs. */
-  metric(): Metric {
+  scored(): Scored {
     const own = scoreAlarms(this.#protocol, this.#ownLimits());
-    const renamed = Object.fromEntries(
-      Object.entries(own).map(([name, value]) => [`${name}:threshold`, value]),
-    );
-    return this.#isCalibrated ? { ...scoreAlarms(this.#protocol, this.#calibrated()), ...renamed } : own;
-  }
-
-  /** F1; each file is a block, for within a file the fault is one. */
-  blocked(): BlockedQuality {
-    const files = this.#isCalibrated ? this.#calibrated() : this.#ownLimits();
-    const blocks = this.#protocol.tests.map(({ series, scoredFrom }, file) => {
-      const { scores, limit } = files[file]!;
-      const sums = new Float64Array(2);
-      for (let row = scoredFrom; row < series.rows; row++) {
-        const alarm = scores[row]! >= limit;
-        const isAnomaly = series.labels![row] === 1;
-        if (alarm && isAnomaly) sums[0]!++;
-        else if (alarm !== isAnomaly) sums[1]!++;
-      }
-      return sums;
-    });
-    return { groups: [blocks], quality: ([hits, mistakes]) => hits! / (hits! + mistakes! / 2) };
+    if (!this.#isCalibrated) return own;
+    const { metric, blocked } = scoreAlarms(this.#protocol, this.#calibrated());
+    const renamed = Object.entries(own.metric).map(([name, value]) => [`${name}:threshold`, value]);
+    return { metric: { ...metric, ...Object.fromEntries(renamed) }, blocked };
   }
 
   get #isCalibrated(): boolean {
@@ -145,8 +107,6 @@ class ForecastRecorder implements ScoringRecorder {
   readonly #protocol: Protocol;
   readonly #score: ForecastScore;
   readonly #spans: readonly { readonly from: number; readonly to: number }[];
-  /** [files][rows] sum of the window's squared errors. */
-  readonly #squares: readonly Float64Array[];
   readonly #values: Float64Array;
 
   constructor(protocol: Protocol) {
@@ -154,13 +114,12 @@ class ForecastRecorder implements ScoringRecorder {
     this.#values = new Float64Array(protocol.channels * protocol.recording.horizon!);
     this.#score = new ForecastScore(protocol);
     this.#spans = protocol.tests.map((test) => scoredSpan(protocol.recording, test));
-    this.#squares = protocol.tests.map(({ series }) => new Float64Array(series.rows));
   }
 
   row(file: number, row: number, output: OutputFields): void {
     if (row < this.#spans[file]!.from) return;
     this.#advance(output);
-    this.#squares[file]![row] = this.#score.add(this.#protocol.tests[file]!.series, row, this.#values);
+    this.#score.add(file, row, this.#values);
   }
 
   /** A held forecast has begun to pass: what it says of the coming ticks lies further in; its last value stands on. */
@@ -173,18 +132,7 @@ class ForecastRecorder implements ScoringRecorder {
     }
   }
 
-  metric(): Metric {
-    return this.#score.metric();
-  }
-
-  /** The inverse of the mean squared error. */
-  blocked(): BlockedQuality {
-    const blocks = this.#spans.flatMap((span, file) =>
-      makeBlocks(span, 2, (row, sums) => {
-        sums[0]!++;
-        sums[1]! += this.#squares[file]![row]!;
-      }),
-    );
-    return { groups: [blocks], quality: ([windows, squares]) => windows! / squares! };
+  scored(): Scored {
+    return this.#score.scored();
   }
 }

@@ -1,24 +1,34 @@
 /** An evaluation as text: one table with the rivals in it, and sentences that say who wins. */
-import type { Evaluation } from './evaluate.ts';
+import type { Evaluation, Rival } from './evaluate.ts';
 import type { Metric } from './metrics.ts';
 
-interface Row {
+interface Row extends Rival {
   readonly name: string;
-  readonly metric: Metric;
-  readonly macsPerTick?: number | undefined;
 }
 
 /** Where a smaller number is better. */
 const errors: readonly string[] = ['mse', 'mae'];
-/** Not won alone: each can be had for the other. */
-const rates: readonly string[] = ['falseAlarmRate', 'missedAlarmRate'];
-const headings: Readonly<Record<string, string>> = {
+/** Not won alone: each can be had for another. */
+const rates: readonly string[] = [
+  'falseAlarmRate',
+  'missedAlarmRate',
+  'falseAlarmsPerDay',
+  'detectedShare',
+  'detectionDelayS',
+];
+/** Large numbers. */
+const coarse: readonly string[] = ['falseAlarmsPerDay', 'detectionDelayS', 'nabStandard'];
+export const headings: Readonly<Record<string, string>> = {
   balancedAccuracy: 'balanced',
   macroF1: 'macro F1',
   f1: 'F1',
   falseAlarmRate: 'false alarms',
   missedAlarmRate: 'missed',
   auprc: 'AUPRC',
+  falseAlarmsPerDay: 'false/day',
+  detectedShare: 'detected',
+  detectionDelayS: 'delay s',
+  nabStandard: 'NAB',
   mse: 'MSE',
   mae: 'MAE',
 };
@@ -39,31 +49,47 @@ export function describeEvaluation(evaluation: Evaluation): string[] {
   ];
 }
 
-function tableRows({ gated, dense, rivals }: Evaluation): Row[] {
-  return [{ name: gatedName, ...gated }, { name: 'dense', ...dense }, ...rivalRows(rivals)];
+/** Tier 0 of `tiers` is the dense run once more. */
+function tableRows({ gated, dense, tiers, curve, rivals }: Evaluation): Row[] {
+  return [
+    { name: gatedName, ...gated },
+    ...curve.map((point) => ({ name: `${gatedName}, deltas x ${point.thresholdScale}`, ...point })),
+    { name: 'dense', ...dense },
+    { name: 'dense, tier 1', ...tiers[1] },
+    { name: 'dense, tier 2', ...tiers[2] },
+    ...rivalRows(rivals),
+  ];
 }
 
 function rivalRows(rivals: Evaluation['rivals']): Row[] {
-  return Object.entries(rivals).map(([name, { metric, macsPerTick }]) => ({ name, metric, macsPerTick }));
+  return Object.entries(rivals).map(([name, rival]) => ({ name, ...rival }));
 }
 
 function formatTable(rows: readonly Row[], columns: readonly string[]): string[] {
   const best = new Map(columns.map((column) => [column, bestOf(rows, column)]));
-  const cells = rows.map(({ name, metric, macsPerTick }) => [
+  const sure = Object.keys(rows[0]!.interval)[0];
+  const cells = rows.map(({ name, metric, interval, macsPerTick }) => [
     name,
-    ...columns.map((column) => cell(metric[column], best.get(column))),
+    ...columns.map((column) => cell(column, metric[column], best.get(column))),
+    ...(sure === undefined ? [] : [range(interval[sure])]),
     macsPerTick === undefined ? '-' : grouped(macsPerTick),
   ]);
-  return align([['', ...columns.map(heading), 'MACs/tick'], ...cells]);
+  const head = [...columns.map(heading), ...(sure === undefined ? [] : [`95 % of ${heading(sure)}`])];
+  return align([['', ...head, 'MACs/tick'], ...cells]);
+}
+
+function range(interval: readonly [number, number] | undefined): string {
+  if (interval === undefined || Number.isNaN(interval[0])) return '-';
+  return `${interval[0].toFixed(4)}-${interval[1].toFixed(4)}`;
 }
 
 function heading(column: string): string {
   return headings[column] ?? column.replace(/^accuracy:/, '');
 }
 
-function cell(value: number | undefined, best: number | undefined): string {
+function cell(column: string, value: number | undefined, best: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return '- ';
-  return `${value.toFixed(4)}${value === best ? '*' : ' '}`;
+  return `${value.toFixed(coarse.includes(column) ? 2 : 4)}${value === best ? '*' : ' '}`;
 }
 
 /** undefined where nothing can be won. */
@@ -83,29 +109,29 @@ function describeThreshold(metric: Metric): string[] {
   return [`With the model's own threshold, without calibration per file: ${own}.`];
 }
 
-function describeGating({
-  gated,
-  retention,
-  retentionInterval,
-  computeReduction,
-  timeReduction,
-}: Evaluation): string[] {
+function describeGating(evaluation: Evaluation): string[] {
+  const { gated, retention, retentionInterval, computeReduction, timeReduction, tiers } = evaluation;
   const shares = gated.tierShares.map((share, tier) => `tier ${tier} ${percent(share)}`).join(', ');
   const time = Number.isNaN(timeReduction) ? '' : `, time by ${timeReduction.toFixed(2)}`;
+  const compute = Number.isNaN(computeReduction) ? 'all there is' : computeReduction.toFixed(2);
   const [low, high] = retentionInterval;
-  const kept = Number.isNaN(retention)
-    ? 'nothing (the dense model has no quality to keep)'
-    : `${retention.toFixed(4)} (95 %: ${low.toFixed(4)} to ${high.toFixed(4)})`;
+  const skipped = `Skipped ${percent(gated.skipRate)} of ticks (${shares}).`;
+  if (Number.isNaN(retention)) {
+    return [skipped, `Gating divides compute by ${compute}${time}; the dense model has no quality to keep.`];
+  }
+  const sure = Number.isNaN(low) ? '' : ` (95 %: ${low.toFixed(4)} to ${high.toFixed(4)})`;
+  const [, tier1, tier2] = tiers.map((tier) => tier.retention.toFixed(4));
   return [
-    `Skipped ${percent(gated.skipRate)} of ticks (${shares}).`,
-    `Gating divides compute by ${computeReduction.toFixed(2)}${time}, and keeps ${kept} of the dense quality.`,
+    skipped,
+    `Gating divides compute by ${compute}${time}, and keeps ${retention.toFixed(4)}${sure} of the dense quality.`,
+    `Every tick at tier 1 keeps ${tier1} of it, at tier 2 ${tier2}.`,
   ];
 }
 
 /** Says plainly where something simpler is better. */
 function judge(rows: readonly Row[], columns: readonly string[]): string[] {
   const gated = rows.find(({ name }) => name === gatedName)!;
-  const rivals = rows.filter(({ name }) => name !== gatedName && name !== 'dense');
+  const rivals = rows.filter(({ name }) => !name.startsWith(gatedName) && !name.startsWith('dense'));
   const losses = columns.flatMap((column) => {
     const best = bestOf(rivals, column);
     const own = gated.metric[column]!;

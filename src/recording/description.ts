@@ -29,6 +29,8 @@ export interface Recording {
   readonly timeColumn: string;
   /** Absent: rows have no labels. */
   readonly labelColumn?: string;
+  /** 1 where an anomaly begins, ends or changes its nature; anomaly only. Absent: only the labels are known. */
+  readonly changePointColumn?: string;
   readonly ignoredColumns: readonly string[];
   readonly train: readonly RowRange[];
   /** Empty: whoever trains sets part of `train` aside. */
@@ -51,6 +53,7 @@ const keys = [
   'horizon',
   'time',
   'label',
+  'changePoints',
   'ignore',
   'channels',
   'intervalS',
@@ -80,6 +83,7 @@ export function parseDescription(text: string, directory: string): Recording {
     timeColumn: requireText(fields.time, 'time'),
     ignoredColumns: fields.ignore === undefined ? [] : requireTexts(fields.ignore, 'ignore'),
     ...requireLabels(fields, task),
+    ...requireChangePoints(fields.changePoints, task),
     ...requireHorizon(fields.horizon, task),
     ...requireSplits(fields),
   };
@@ -129,6 +133,12 @@ function requireLabels(
     refuse('classes', `2 to ${labelsMax} classes`, `${classes.length}`);
   }
   return { labelColumn: requireText(fields.label, 'label'), classes };
+}
+
+function requireChangePoints(value: unknown, task: RecordingTask): { changePointColumn?: string } {
+  if (value === undefined) return {};
+  if (task !== 'anomaly') refuse('changePoints', `nothing, since the task is ${task}`, value);
+  return { changePointColumn: requireText(value, 'changePoints') };
 }
 
 function requireHorizon(value: unknown, task: RecordingTask): { horizon?: number } {
@@ -232,9 +242,11 @@ function refuseSharedColumns(recording: Recording): void {
     ...recording.ignoredColumns,
     ...recording.channels.map(({ name }) => name),
   ];
-  if (recording.labelColumn !== undefined) columns.push(recording.labelColumn);
+  for (const column of [recording.labelColumn, recording.changePointColumn]) {
+    if (column !== undefined) columns.push(column);
+  }
   const twice = columns.find((column, index) => columns.indexOf(column) !== index);
-  if (twice !== undefined) refuse('time, label, ignore, channels', 'different columns', twice);
+  if (twice !== undefined) refuse('time, label, changePoints, ignore, channels', 'different columns', twice);
 }
 
 function requireObject(value: unknown, path: string, known?: readonly string[]): Record<string, unknown> {

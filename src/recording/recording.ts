@@ -56,6 +56,25 @@ export function withoutChannels(recording: Recording, names: readonly string[]):
   return names.length === 0 ? recording : selectChannels(recording, left);
 }
 
+/** The same recording with the change points that an ignored column holds. Throws RecordingError if it ignores no such column. */
+export function withChangePoints(recording: Recording, column: string): Recording {
+  const { name, ignoredColumns } = recording;
+  if (recording.changePointColumn === column) return recording;
+  if (!ignoredColumns.includes(column)) {
+    const has = ignoredColumns.join(', ') || 'none';
+    throw new RecordingError(
+      name,
+      {},
+      `change points: expected one of the ignored columns (${has}), got '${column}'`,
+    );
+  }
+  return {
+    ...recording,
+    changePointColumn: column,
+    ignoredColumns: ignoredColumns.filter((ignored) => ignored !== column),
+  };
+}
+
 /** Reads and checks one CSV file whole. Labels are null if the file has no label column. Throws RecordingError. */
 export function readSeries(recording: Recording, file: string): Series {
   const { directory } = recording;

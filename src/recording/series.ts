@@ -14,6 +14,8 @@ export interface Series {
   readonly values: Float64Array;
   /** [rows], index of the class, or 1 for an anomaly; null without a label column. */
   readonly labels: Int8Array | null;
+  /** [rows], 1 at a change point; absent where the recording names no such column, or the file has none. */
+  readonly changePoints?: Int8Array;
 }
 
 /** Rows `from` to `to` (excluded) as views of the same memory. */
@@ -25,6 +27,7 @@ export function sliceSeries(series: Series, from: number, to: number): Series {
     timeMs: series.timeMs.subarray(from, to),
     values: series.values.subarray(from * channels, to * channels),
     labels: series.labels?.subarray(from, to) ?? null,
+    ...(series.changePoints && { changePoints: series.changePoints.subarray(from, to) }),
   };
 }
 
@@ -34,6 +37,7 @@ interface Columns {
   readonly channels: readonly number[];
   /** -1: none. */
   readonly label: number;
+  readonly changePoint: number;
 }
 
 /** Parses a whole CSV text. `file` is only a name. Throws RecordingError at the first thing that is wrong. */
@@ -45,11 +49,13 @@ export function parseSeries(recording: Recording, file: string, text: string): S
   const times: number[] = [];
   const values: number[] = [];
   const labels: number[] = [];
+  const changePoints: number[] = [];
   while (reader.next()) {
     rows.checkLength();
     times.push(rows.time(times.at(-1)));
     for (let channel = 0; channel < columns.channels.length; channel++) values.push(rows.value(channel));
     if (columns.label >= 0) labels.push(rows.label());
+    if (columns.changePoint >= 0) changePoints.push(rows.changePoint());
   }
   if (times.length === 0) throw new RecordingError(file, {}, 'expected rows after the header, got none');
   return {
@@ -58,6 +64,7 @@ export function parseSeries(recording: Recording, file: string, text: string): S
     timeMs: Float64Array.from(times),
     values: Float64Array.from(values),
     labels: columns.label < 0 ? null : Int8Array.from(labels),
+    ...(columns.changePoint >= 0 && { changePoints: Int8Array.from(changePoints) }),
   };
 }
 
@@ -65,7 +72,8 @@ export function parseSeries(recording: Recording, file: string, text: string): S
 function findColumns(recording: Recording, file: string, header: readonly string[]): Columns {
   const names = header.map((name) => name.trim());
   const channelNames = recording.channels.map(({ name }) => name);
-  const known = [recording.timeColumn, ...channelNames, ...recording.ignoredColumns, recording.labelColumn];
+  const { timeColumn, labelColumn, changePointColumn, ignoredColumns } = recording;
+  const known = [timeColumn, ...channelNames, ...ignoredColumns, labelColumn, changePointColumn];
   for (const [index, name] of names.entries()) {
     const place = { line: 1, column: name };
     if (names.indexOf(name) !== index)
@@ -84,11 +92,13 @@ function findColumns(recording: Recording, file: string, header: readonly string
       throw new RecordingError(file, { line: 1, column }, `expected this column, got ${names.join(', ')}`);
     return index;
   };
+  const findIfThere = (column: string | undefined) => (column === undefined ? -1 : names.indexOf(column));
   return {
     count: names.length,
-    time: find(recording.timeColumn),
+    time: find(timeColumn),
     channels: channelNames.map(find),
-    label: recording.labelColumn === undefined ? -1 : names.indexOf(recording.labelColumn),
+    label: findIfThere(labelColumn),
+    changePoint: findIfThere(changePointColumn),
   };
 }
 
@@ -145,6 +155,13 @@ class RowParser {
     if (Number.isInteger(label) && label >= 0 && label < count) return label;
     const expected = classes === undefined ? '0 or 1' : `0 to ${count - 1} or one of ${classes.join(', ')}`;
     throw this.#error(this.#recording.labelColumn!, `expected ${expected}, got ${show(text)}`);
+  }
+
+  changePoint(): number {
+    const text = this.#reader.fields[this.#columns.changePoint]!.trim();
+    const value = Number(text === '' ? Number.NaN : text);
+    if (value === 0 || value === 1) return value;
+    throw this.#error(this.#recording.changePointColumn!, `expected 0 or 1, got ${show(text)}`);
   }
 
   #error(column: string | undefined, problem: string): RecordingError {

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
-import { command, scaleThresholds } from '../../src/cli/eval.ts';
+import { command } from '../../src/cli/eval.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
+import { scaleThresholds } from '../../src/eval/evaluate.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { resultOf } from '../../src/gateway/results.ts';
 import { openRecording, readSeries } from '../../src/recording/recording.ts';
@@ -73,10 +74,19 @@ describe('eval', () => {
       'retentionInterval',
       'computeReduction',
       'timeReduction',
+      'tiers',
+      'curve',
       'rivals',
     ]);
-    expect(Object.keys(evaluation.dense)).toEqual(['metric', 'macsPerTick']);
-    expect(Object.keys(evaluation.gated)).toEqual(['metric', 'macsPerTick', 'skipRate', 'tierShares']);
+    expect(Object.keys(evaluation.dense)).toEqual(['metric', 'interval', 'macsPerTick']);
+    expect(Object.keys(evaluation.gated)).toEqual([
+      'metric',
+      'interval',
+      'macsPerTick',
+      'skipRate',
+      'tierShares',
+    ]);
+    expect(Object.keys(evaluation.gated.interval)).toEqual(['accuracy', 'accuracy:a.csv', 'accuracy:b.csv']);
     expect(Object.keys(evaluation.metric)).toEqual([
       'accuracy',
       'balancedAccuracy',
@@ -90,18 +100,22 @@ describe('eval', () => {
     await command.run([path('model.safetensors'), directory]);
     const lines = written.split('\n');
     expect(lines[0]).toBe('room (classify; 2 files; temperature, humidity)');
-    expect(lines[3]).toMatch(/^ +accuracy +balanced +macro F1 +a\.csv +b\.csv +MACs\/tick$/);
-    const names = lines.slice(4, 10).map((line) => line.split(' ')[0]);
+    expect(lines[3]).toMatch(
+      /^ +accuracy +balanced +macro F1 +a\.csv +b\.csv +95 % of accuracy +MACs\/tick$/,
+    );
+    const names = lines.slice(4, 12).map((line) => line.split('  ')[0]);
     expect(names).toEqual([
       'gated',
       'dense',
+      'dense, tier 1',
+      'dense, tier 2',
       'majority',
       'bestThreshold',
       'linearDiscriminant',
       'decimation',
     ]);
     // The label is a threshold on the temperature, and a random model knows nothing.
-    expect(lines[7]).toMatch(/^bestThreshold +(0\.9\d+|1\.0000)\*/);
+    expect(lines[9]).toMatch(/^bestThreshold +(0\.9\d+|1\.0000)\*/);
     expect(written).toMatch(/\nbestThreshold beats the gated model in accuracy: \S+ against \S+\.\n/);
     expect(written).toMatch(/\nSkipped \S+ % of ticks \(tier 0 /);
   });
@@ -143,6 +157,38 @@ describe('eval', () => {
     expect(await skipRate('--policy', 'prototype')).toBe(usual);
   });
 
+  it('runs with other thresholds, and draws what each costs', async () => {
+    const plot = path('quality.svg');
+    await command.run([path('model.safetensors'), directory, '--json', '--curve', '0,1,4', '--plot', plot]);
+    const { curve, gated, dense } = JSON.parse(written);
+    expect(curve.map((point: { thresholdScale: number }) => point.thresholdScale)).toEqual([0, 1, 4]);
+    expect(curve[0].metric).toEqual(dense.metric);
+    expect(curve[0].retention).toBe(1);
+    expect(curve[1].macsPerTick).toBe(gated.macsPerTick);
+    expect(curve[2].skipRate).toBeGreaterThan(gated.skipRate);
+    const svg = readFileSync(plot, 'utf8');
+    expect(svg).toMatch(/^<svg [^>]*role="img">/);
+    expect(svg).toContain('room, accuracy on a.csv');
+    expect(svg).toContain('x 4</text>');
+    expect(svg).not.toContain('NaN');
+  });
+
+  it('shows another model beside, on the channels that it knows', async () => {
+    writeFileSync(path('small.safetensors'), saveModel(tinyModel({ channels: ['humidity'] })));
+    const beside = ['--beside', path('small.safetensors')];
+    await command.run([path('model.safetensors'), directory, '--json', ...beside]);
+    const { rivals } = JSON.parse(written);
+    written = '';
+    await command.run([path('small.safetensors'), directory, '--json']);
+    const alone = JSON.parse(written);
+    expect(rivals['small.safetensors']).toEqual(alone.dense);
+    // The label is in the temperature, which the small model does not know but its rivals do.
+    expect(alone.rivals.bestThreshold.metric.accuracy).toBeGreaterThan(0.9);
+    written = '';
+    await command.run([path('small.safetensors'), directory, '--json', '--without', 'temperature']);
+    expect(JSON.parse(written).rivals.bestThreshold.metric.accuracy).toBeLessThan(0.9);
+  });
+
   it('scales deltas alone', () => {
     const spikes = { delta: [1, 2], heartbeat: [3, 4], refractory: [5, 6] };
     expect(scaleThresholds(spikes, 0.5)).toEqual({ ...spikes, delta: [0.5, 1] });
@@ -154,7 +200,8 @@ describe('refuses', () => {
     [[], 'expected a model file'],
     [['model'], 'expected a recording'],
     [['model', 'recording', 'more'], "expected one model and one recording, got also 'more'"],
-    [['model', 'recording', '--policy', 'bold'], "--policy: expected steady or prototype, got 'bold'"],
+    [['model', 'recording', '--policy', 'bold'], "got 'bold'"],
+    [['model', 'recording', '--curve', '1,x'], "--curve: expected a number from 0 to 1000, got 'x'"],
     [['model', 'recording', '--threshold-scale', '-1'], '--threshold-scale'],
     [
       ['model', 'recording', '--threshold-scale', 'low'],

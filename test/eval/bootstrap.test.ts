@@ -1,16 +1,64 @@
 import { describe, expect, it } from 'vitest';
-import { type BlockedQuality, makeBlocks, retentionInterval } from '../../src/eval/bootstrap.ts';
+import {
+  type BlockedQuality,
+  makeBlocks,
+  metricIntervals,
+  retentionInterval,
+} from '../../src/eval/bootstrap.ts';
 import { makeRandom } from './helpers.ts';
 
 /** Accuracy of blocks that are given as [rows, right]. */
 function accuracyOf(...groups: [number, number][][]): BlockedQuality {
   return {
+    name: 'accuracy',
+    groupNames: groups.map((_, group) => `accuracy:${group}`),
+    metricOf: (quality) => quality,
     groups: groups.map((blocks) => blocks.map((sums) => Float64Array.from(sums))),
     quality: ([rows, right]) => right! / rows!,
   };
 }
 
+describe('metricIntervals', () => {
+  it('has one for all blocks and one for each group', () => {
+    const even: [number, number][] = [
+      [10, 5],
+      [10, 5],
+    ];
+    const run = accuracyOf(even, [[30, 30]]);
+    expect(metricIntervals(run)).toEqual({
+      accuracy: [0.8, 0.8],
+      'accuracy:0': [0.5, 0.5],
+      'accuracy:1': [1, 1],
+    });
+  });
+
+  it('is as wide as theory says', () => {
+    const random = makeRandom(6);
+    const rows = Array.from({ length: 400 }, (): [number, number] => [1, random() < 0.8 ? 1 : 0]);
+    const mean = rows.reduce((sum, [, right]) => sum + right, 0) / 400;
+    const [low, high] = metricIntervals(accuracyOf(rows)).accuracy!;
+    const half = 1.96 * Math.sqrt((mean * (1 - mean)) / 400);
+    expect(Math.abs(low - (mean - half))).toBeLessThan(0.005);
+    expect(Math.abs(high - (mean + half))).toBeLessThan(0.005);
+  });
+
+  it('turns a quality into the error that people read', () => {
+    const run: BlockedQuality = {
+      ...accuracyOf([[10, 5]]),
+      name: 'mse',
+      groupNames: [],
+      metricOf: (q) => 1 / q,
+    };
+    expect(metricIntervals(run)).toEqual({ mse: [2, 2] });
+  });
+});
+
 describe('retentionInterval', () => {
+  it('knows none where there is nothing to keep', () => {
+    const none = accuracyOf([[10, 0]]);
+    expect(retentionInterval(accuracyOf([[10, 5]]), none)).toEqual([Number.NaN, Number.NaN]);
+  });
+
   it('is a point where every block keeps the same', () => {
     const base = accuracyOf([
       [10, 10],

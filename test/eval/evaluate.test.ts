@@ -86,6 +86,29 @@ describe('evaluate', () => {
     expect(evaluation.metric).toEqual(gated.metric);
   });
 
+  it('runs every tick at each tier by itself', () => {
+    const { tiers, dense } = evaluation;
+    const { retention: kept, ...zero } = tiers[0];
+    expect(zero).toEqual(dense);
+    expect(kept).toBe(1);
+    const engine = new Engine(model);
+    for (const tier of [1, 2] as const) {
+      const cost = engine.cost(engine.plans[tier]!.write).macs;
+      expect(tiers[tier].macsPerTick).toBeLessThanOrEqual(cost);
+      expect(tiers[tier].macsPerTick).toBeGreaterThan(0.9 * cost);
+    }
+    expect(tiers[1].macsPerTick).toBeLessThan(dense.macsPerTick);
+  });
+
+  it('gives every run and rival an interval around its own figure', () => {
+    const { dense, gated, rivals, tiers } = evaluation;
+    for (const { metric, interval } of [dense, gated, ...tiers, ...Object.values(rivals)]) {
+      const [low, high] = interval.accuracy!;
+      expect(low).toBeLessThanOrEqual(metric.accuracy!);
+      expect(high).toBeGreaterThanOrEqual(metric.accuracy!);
+    }
+  });
+
   it('decimates at the rate of the gate', () => {
     const { decimation } = evaluation.rivals;
     const rate = decimation!.macsPerTick! / evaluation.dense.macsPerTick;
@@ -129,13 +152,17 @@ describe('evaluate', () => {
   it('tells of its passes', () => {
     const passes: string[] = [];
     const onProgress = (pass: string, done: number, total: number) => passes.push(`${pass} ${done}/${total}`);
-    evaluateProtocol(model, protocol, { repetitions: 1, onProgress });
+    evaluateProtocol(model, protocol, { repetitions: 1, onProgress, curveScales: [2] });
     expect(passes).toEqual([
-      'gated 0/5',
-      'dense 1/5',
-      'decimated 2/5',
-      'gated, timed 3/5',
-      'dense, timed 4/5',
+      'gated 0/9',
+      'dense 1/9',
+      'decimated 2/9',
+      'gated, timed 3/9',
+      'dense, timed 4/9',
+      'tier 0 5/9',
+      'tier 1 6/9',
+      'tier 2 7/9',
+      'thresholds x 2 8/9',
     ]);
   });
 });
@@ -201,10 +228,16 @@ describe('the other tasks', () => {
       'falseAlarmRate',
       'missedAlarmRate',
       'auprc',
+      'falseAlarmsPerDay',
+      'detectedShare',
+      'detectionDelayS',
       'f1:threshold',
       'falseAlarmRate:threshold',
       'missedAlarmRate:threshold',
       'auprc:threshold',
+      'falseAlarmsPerDay:threshold',
+      'detectedShare:threshold',
+      'detectionDelayS:threshold',
     ]);
     expect(Object.keys(rivals)).toEqual(['ewmaT2', 'hotellingT2', 'pcaT2Q', 'everything', 'decimation']);
     expect(metric.f1).toBeGreaterThan(0.5);
@@ -233,6 +266,13 @@ describe('retention', () => {
     const dense = { accuracy: 1, 'accuracy:a.csv': 1, 'accuracy:b.csv': 0.8 };
     const gated = { accuracy: 0.9, 'accuracy:a.csv': 0.95, 'accuracy:b.csv': 0.72 };
     expect(retention('classify', gated, dense)).toBeCloseTo(0.9, 12);
+  });
+
+  it('is unknown where the dense model has nothing to keep', () => {
+    expect(retention('anomaly', { f1: 0.6 }, { f1: 0 })).toBeNaN();
+    expect(retention('anomaly', { f1: 0.6 }, { f1: Number.NaN })).toBeNaN();
+    const dense = { 'accuracy:a.csv': 0, 'accuracy:b.csv': 1 };
+    expect(retention('classify', { 'accuracy:a.csv': 0, 'accuracy:b.csv': 1 }, dense)).toBeNaN();
   });
 
   it('falls where an error grows', () => {

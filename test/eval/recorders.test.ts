@@ -34,7 +34,7 @@ describe('classify', () => {
     const recorder = makeRecorder(protocol, Number.NaN);
     for (const [row, classIndex] of [0, 1, 0, 0].entries())
       recorder.row(0, row, outputOf({ classIndex }), null);
-    expect(recorder.metric()).toMatchObject({
+    expect(recorder.scored().metric).toMatchObject({
       accuracy: 0.75,
       'accuracy:a.csv': 0.75,
       balancedAccuracy: 0.75,
@@ -45,7 +45,7 @@ describe('classify', () => {
     const recorder = makeRecorder(protocol, Number.NaN);
     for (let row = 0; row < 4; row++)
       recorder.row(0, row, outputOf({ hasValue: row > 0, classIndex: 0 }), null);
-    expect(recorder.metric().accuracy).toBe(0.25);
+    expect(recorder.scored().metric.accuracy).toBe(0.25);
   });
 });
 
@@ -60,7 +60,7 @@ describe('anomaly', () => {
       threshold,
     );
     for (let row = 0; row < rows.length; row++) recorder.row(0, row, outputOf({ score: score(row) }), null);
-    return recorder.metric();
+    return recorder.scored().metric;
   };
 
   it('calibrates on the rows before, but not on a stream that has hardly begun', () => {
@@ -95,7 +95,7 @@ describe('forecast', () => {
       recorder.row(0, row, outputOf({ values: Float64Array.of(a, a + 1, b, b + 12) }), null);
     }
     // Of four values each, one is off by 2, which is 1 in z units.
-    expect(recorder.metric()).toEqual({ mse: 0.25, mae: 0.25 });
+    expect(recorder.scored().metric).toEqual({ mse: 0.25, mae: 0.25 });
   });
 
   it('reads a held forecast where time has come to', () => {
@@ -104,6 +104,6 @@ describe('forecast', () => {
     recorder.row(0, 1, outputOf({ values }), null);
     recorder.row(0, 2, outputOf({ values, ageIntervals: 1.02 }), null);
     // Of the second window the first values are right, the last ones stand on: 4 for 5 and 40 for 50.
-    expect(recorder.metric().mse).toBeCloseTo((0.5 ** 2 + 5 ** 2) / 8, 12);
+    expect(recorder.scored().metric.mse).toBeCloseTo((0.5 ** 2 + 5 ** 2) / 8, 12);
   });
 });

@@ -3,9 +3,15 @@ import { anomalyRivals } from '../../src/eval/anomaly-rivals.ts';
 import { classifyRivals } from '../../src/eval/classify-rivals.ts';
 import { forecastRivals } from '../../src/eval/forecast-rivals.ts';
 import { loadProtocol, type Protocol, scoredSpan } from '../../src/eval/protocols.ts';
+import type { Scored } from '../../src/eval/scores.ts';
 import { openRecording, type Recording, type Series, selectChannels } from '../../src/recording/recording.ts';
 import { fitStandardiser } from '../../src/statistics/statistics.ts';
 import { makeNormal, makeRecording, makeSeries, realRecording } from './helpers.ts';
+
+/** Metrics by name. */
+function metricsOf(rivals: Record<string, Scored>) {
+  return Object.fromEntries(Object.entries(rivals).map(([name, { metric }]) => [name, metric]));
+}
 
 function makeProtocol(changes: Partial<Recording>, train: Series[], tests: Protocol['tests']): Protocol {
   const channels = train[0]!.values.length / train[0]!.rows;
@@ -27,7 +33,7 @@ describe('classifyRivals', () => {
   const train = sample('train.csv', 600);
   const test = sample('test.csv', 300);
   const protocol = makeProtocol({ classes: ['no', 'yes'] }, [train], [{ series: test, scoredFrom: 0 }]);
-  const rivals = classifyRivals(protocol);
+  const rivals = metricsOf(classifyRivals(protocol));
 
   it('names the majority, a threshold and the linear discriminant', () => {
     expect(Object.keys(rivals)).toEqual(['majority', 'bestThreshold', 'linearDiscriminant']);
@@ -47,20 +53,20 @@ describe('classifyRivals', () => {
       [0, 0],
     ];
     const series = makeSeries('test.csv', values, [0, 0, 1, 1]);
-    const found = classifyRivals(
-      makeProtocol({ classes: ['no', 'yes'] }, [series], [{ series, scoredFrom: 0 }]),
+    const found = metricsOf(
+      classifyRivals(makeProtocol({ classes: ['no', 'yes'] }, [series], [{ series, scoredFrom: 0 }])),
     );
     expect(found.bestThreshold!.accuracy).toBe(1);
   });
 
   it('learns nothing from the test labels', () => {
     const blind = { ...test, labels: test.labels!.map((label) => 1 - label) };
-    const flipped = classifyRivals({ ...protocol, tests: [{ series: blind, scoredFrom: 0 }] });
+    const flipped = metricsOf(classifyRivals({ ...protocol, tests: [{ series: blind, scoredFrom: 0 }] }));
     expect(flipped.linearDiscriminant!.accuracy).toBe(0);
   });
 
   it('has none without train labels', () => {
-    expect(classifyRivals({ ...protocol, train: [{ ...train, labels: null }] })).toEqual({});
+    expect(metricsOf(classifyRivals({ ...protocol, train: [{ ...train, labels: null }] }))).toEqual({});
   });
 });
 
@@ -76,7 +82,7 @@ describe('anomalyRivals', () => {
   const protocol = makeProtocol(changes, [series], [{ series, scoredFrom: 400 }]);
 
   it('find a shift of one channel', () => {
-    const rivals = anomalyRivals(protocol);
+    const rivals = metricsOf(anomalyRivals(protocol));
     expect(Object.keys(rivals)).toEqual(['ewmaT2', 'hotellingT2', 'pcaT2Q', 'everything']);
     for (const name of ['ewmaT2', 'hotellingT2', 'pcaT2Q']) expect(rivals[name]!.f1).toBeGreaterThan(0.9);
     expect(rivals.everything!.f1).toBeCloseTo(100 / 150, 12);
@@ -84,8 +90,8 @@ describe('anomalyRivals', () => {
 
   it('do not look at the clock', () => {
     const later = { ...series, timeMs: series.timeMs.map((timeMs) => 3 * timeMs + 1e9) };
-    expect(anomalyRivals({ ...protocol, tests: [{ series: later, scoredFrom: 400 }] })).toEqual(
-      anomalyRivals(protocol),
+    expect(metricsOf(anomalyRivals({ ...protocol, tests: [{ series: later, scoredFrom: 400 }] }))).toEqual(
+      metricsOf(anomalyRivals(protocol)),
     );
   });
 
@@ -95,19 +101,23 @@ describe('anomalyRivals', () => {
       values.map(([a]) => [a!, 5]),
       labels,
     );
-    const rivals = anomalyRivals(makeProtocol(changes, [still], [{ series: still, scoredFrom: 400 }]));
+    const rivals = metricsOf(
+      anomalyRivals(makeProtocol(changes, [still], [{ series: still, scoredFrom: 400 }])),
+    );
     expect(rivals.ewmaT2!.f1).toBeGreaterThan(0.9);
   });
 
   it('raise no alarm in a plant that stands still', () => {
     const still = makeSeries('pump.csv', Array(600).fill([5, 5]), Array(600).fill(0));
-    const rivals = anomalyRivals(makeProtocol(changes, [still], [{ series: still, scoredFrom: 400 }]));
+    const rivals = metricsOf(
+      anomalyRivals(makeProtocol(changes, [still], [{ series: still, scoredFrom: 400 }])),
+    );
     for (const name of ['ewmaT2', 'hotellingT2', 'pcaT2Q']) expect(rivals[name]!.falseAlarmRate).toBe(0);
   });
 
   it('without calibration rows leave only the alarm at every row', () => {
     const bare = makeProtocol({ task: 'anomaly', calibrationRows: 0 }, [series], [{ series, scoredFrom: 0 }]);
-    expect(Object.keys(anomalyRivals(bare))).toEqual(['everything']);
+    expect(Object.keys(metricsOf(anomalyRivals(bare)))).toEqual(['everything']);
   });
 });
 
@@ -125,14 +135,14 @@ describe('forecastRivals', () => {
   });
 
   it('the linear map continues a wave and a trend, the last value does not', () => {
-    const rivals = forecastRivals(protocol);
+    const rivals = metricsOf(forecastRivals(protocol));
     expect(rivals.linear336!.mse).toBeLessThan(0.005);
     expect(rivals.repeatLast!.mse).toBeGreaterThan(0.5);
   });
 
   it('leaves the linear map out where no window fits', () => {
     const short = makeSeries('wave.csv', wave(300, makeNormal(3)), null);
-    expect(Object.keys(forecastRivals({ ...protocol, train: [short] }))).toEqual(['repeatLast']);
+    expect(Object.keys(metricsOf(forecastRivals({ ...protocol, train: [short] })))).toEqual(['repeatLast']);
   });
 });
 
@@ -140,7 +150,7 @@ describe('forecastRivals', () => {
 describe('on real recordings', () => {
   it('reaches the known figures of the occupancy recording', ({ skip }) => {
     const directory = realRecording('occupancy') ?? skip('no recording');
-    const rivals = classifyRivals(loadProtocol(openRecording(directory)));
+    const rivals = metricsOf(classifyRivals(loadProtocol(openRecording(directory))));
     expect(rivals.majority!['accuracy:test.csv']).toBeCloseTo(0.635, 3);
     expect(rivals.majority!['accuracy:test2.csv']).toBeCloseTo(0.79, 3);
     expect(rivals.linearDiscriminant!['accuracy:test.csv']).toBeCloseTo(0.979, 3);
@@ -156,7 +166,7 @@ describe('on real recordings', () => {
       'co2',
       'humidity_ratio',
     ]);
-    const rivals = classifyRivals(loadProtocol(dark));
+    const rivals = metricsOf(classifyRivals(loadProtocol(dark)));
     expect(Math.abs(rivals.linearDiscriminant!['accuracy:test.csv']! - 0.853)).toBeLessThan(0.001);
     expect(Math.abs(rivals.linearDiscriminant!['accuracy:test2.csv']! - 0.738)).toBeLessThan(0.001);
   });
@@ -166,7 +176,7 @@ describe('on real recordings', () => {
     const protocol = loadProtocol(openRecording(directory));
     const scored = protocol.tests.reduce((sum, { series, scoredFrom }) => sum + series.rows - scoredFrom, 0);
     expect(scored).toBe(23801);
-    const rivals = anomalyRivals(protocol);
+    const rivals = metricsOf(anomalyRivals(protocol));
     expect(rivals.everything!.f1).toBeCloseTo(0.698, 3);
     expect(Math.abs(rivals.ewmaT2!.f1! - 0.806)).toBeLessThan(0.005);
     expect(Math.abs(rivals.pcaT2Q!.f1! - 0.76)).toBeLessThan(0.01);
@@ -177,7 +187,7 @@ describe('on real recordings', () => {
     const protocol = loadProtocol(openRecording(directory));
     const { from, to } = scoredSpan(protocol.recording, protocol.tests[0]!);
     expect([from, to - from]).toEqual([11519, 2785]);
-    const rivals = forecastRivals(protocol);
+    const rivals = metricsOf(forecastRivals(protocol));
     expect(rivals.repeatLast!.mse).toBeCloseTo(1.294, 3);
     expect(rivals.linear336!.mse).toBeCloseTo(0.37, 3);
     expect(rivals.linear336!.mae).toBeCloseTo(0.3915, 3);

@@ -10,6 +10,8 @@ import {
   resolveRange,
   selectChannels,
   sliceSeries,
+  withChangePoints,
+  withoutChannels,
 } from '../../src/recording/recording.ts';
 
 const description = {
@@ -330,5 +332,56 @@ describe('ranges', () => {
     expect(() => resolveRange({ file: 'a.csv', from: 3, to: Number.POSITIVE_INFINITY }, read(text))).toThrow(
       'expected rows 3..end, got 3 rows',
     );
+  });
+});
+
+describe('withoutChannels', () => {
+  it('reads over what is left out', () => {
+    const dark = withoutChannels(open(), ['light']);
+    expect(dark.channels).toEqual([{ name: 'co2', unit: 'ppm' }]);
+    expect(dark.ignoredColumns).toEqual(['note', 'light']);
+    expect(withoutChannels(open(), [])).toEqual(open());
+  });
+
+  it('refuses names that are not there, and to leave nothing', () => {
+    expect(() => withoutChannels(open(), ['lamp'])).toThrow("expected a channel 'lamp', got light, co2");
+    expect(() => withoutChannels(open(), ['co2', 'light'])).toThrow(
+      'expected a channel that is not left out',
+    );
+  });
+});
+
+describe('change points', () => {
+  const { classes: _, ...rest } = description;
+  const anomaly = { ...rest, task: 'anomaly', ignore: ['note', 'changed'] };
+  const text = 'time,light,co2,label,note,changed\n0,1,2,0,x,0\n1,1,2,1,x,1\n2,1,2,1,x,0.0\n';
+  const openAnomaly = (changes: object = {}) => {
+    writeFileSync(join(directory, 'recording.json'), JSON.stringify({ ...anomaly, ...changes }));
+    writeFileSync(join(directory, 'a.csv'), text);
+    return openRecording(directory);
+  };
+
+  it('are read where the recording or the caller names their column', () => {
+    expect(readSeries(openAnomaly(), 'a.csv').changePoints).toBeUndefined();
+    const named = openAnomaly({ ignore: ['note'], changePoints: 'changed' });
+    const chosen = withChangePoints(openAnomaly(), 'changed');
+    expect(chosen).toEqual(named);
+    expect(withChangePoints(named, 'changed')).toEqual(named);
+    const series = readSeries(openAnomaly({ ignore: ['note'], changePoints: 'changed' }), 'a.csv');
+    expect([...series.changePoints!]).toEqual([0, 1, 0]);
+    expect([...sliceSeries(series, 1, 3).changePoints!]).toEqual([1, 0]);
+  });
+
+  it('are refused where they make no sense', () => {
+    expect(() => withChangePoints(openAnomaly(), 'label')).toThrow(
+      "change points: expected one of the ignored columns (note, changed), got 'label'",
+    );
+    expect(() => open({ changePoints: 'changed' })).toThrow(
+      'changePoints: expected nothing, since the task is',
+    );
+    expect(() => openAnomaly({ changePoints: 'changed' })).toThrow('expected different columns, got');
+    const bad = openAnomaly({ ignore: ['note'], changePoints: 'changed' });
+    writeFileSync(join(directory, 'a.csv'), text.replace('x,1', 'x,2'));
+    expect(() => readSeries(bad, 'a.csv')).toThrow('expected 0 or 1, got');
   });
 });
