@@ -11,6 +11,7 @@ const commands: CommandTable = {
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
   sniff: () => import('./sniff.ts'),
+  tune: () => import('./tune.ts'),
   bench: () => import('./bench.ts'),
   generate: () => import('./generate.ts'),
   export: () => import('./export.ts'),

@@ -1,0 +1,136 @@
+/** `dormouse tune`: fits when channels fire, for the least compute that keeps the quality asked for. */
+import { writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Model } from '../engine/model.ts';
+import { saveModel } from '../engine/model-file.ts';
+import { matchRecording } from '../eval/evaluate.ts';
+import { defaultTuneOptions, type Settings, type Trial, tune } from '../eval/tune.ts';
+import { describeTuning, yamlOf } from '../eval/tune-report.ts';
+import { loadTuneRows } from '../eval/tune-rows.ts';
+import { defaultPolicyName, policyNames } from '../gate/policy.ts';
+import { openRecording, type Recording } from '../recording/recording.ts';
+import { version } from '../version.ts';
+import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { readModel } from './files.ts';
+
+const defaults = defaultTuneOptions;
+
+export const command: Command = {
+  name: 'tune',
+  summary: 'fit the spike thresholds: least compute at the quality asked for',
+  usage: `Usage: dormouse tune RECORDING --model MODEL [options]
+
+Plays the training and validation rows of RECORDING, never those that are tested, under many settings: thresholds per
+channel, heartbeats and policies. Prints what it tried and the settings that need the least compute among those that
+keep the quality asked for, at the lower end of a 95 % bootstrap interval, both on the rows that the model was trained
+on and on those set aside. Where anomalies are to be found and these rows have none, faults are injected.
+
+  --model MODEL          (required)
+  --retention X          share of the dense model's quality to keep (default ${defaults.retention})
+  -o, --output FILE      where the settings go: NAME.safetensors is the model with them, NAME.yaml the sections of a
+                         gateway's config (default: those are printed)
+  --policies NAMES       with commas between (default ${policyNames.join(',')}); with a model as output ${defaultPolicyName}
+                         alone, since a model says nothing of policies
+  --trials N             most settings to try (default ${defaults.trials})
+  --json                 every trial, as one JSON object`,
+  async run(args) {
+    const { model, recording, retention, output, policies, trials, json } = readArguments(args);
+    const rows = loadTuneRows(model, recording);
+    const tuning = tune(model, rows, { ...defaults, retention, trials, policies, onTrial: showProgress });
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    const text = json ? [JSON.stringify(tuning)] : describeTuning(tuning, rows, retention);
+    process.stdout.write(`${text.join('\n')}\n`);
+    if (tuning.best === null)
+      throw new Error(`no setting keeps ${retention} of the quality: nothing is written`);
+    if (output !== undefined) writeSettings(output, model, tuning.best, recording, retention);
+    else if (!json) process.stdout.write(`\n${yamlOf(tuning.best.settings, model.meaning)}`);
+    return 0;
+  },
+};
+
+function readArguments(args: string[]) {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseOptions({
+    args,
+    options: {
+      model: text,
+      retention: text,
+      output: { type: 'string', short: 'o' },
+      policies: text,
+      trials: text,
+      json: { type: 'boolean' },
+    },
+    allowPositionals: true,
+  });
+  const [path, ...surplus] = positionals;
+  if (path === undefined) throw new UsageError('expected a recording');
+  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
+  if (values.model === undefined) throw new UsageError('expected --model MODEL');
+  const output = requireOutput(values.output, values.model);
+  const model = readModel(values.model);
+  return {
+    model,
+    recording: matchRecording(model, openRecording(path)),
+    retention: numberOption('retention', values.retention, defaults.retention, 0, 1),
+    output,
+    policies: requirePolicies(values.policies, output),
+    trials: wholeNumberOption('trials', values.trials, defaults.trials, 1, 1e6),
+    json: values.json ?? false,
+  };
+}
+
+function requireOutput(output: string | undefined, model: string): string | undefined {
+  if (output === undefined || /\.ya?ml$/.test(output)) return output;
+  if (!output.endsWith('.safetensors')) {
+    throw new UsageError(`--output: expected NAME.safetensors or NAME.yaml, got '${output}'`);
+  }
+  if (output === model) throw new UsageError('--output: expected another file than --model');
+  return output;
+}
+
+function requirePolicies(names: string | undefined, output: string | undefined) {
+  if (names === undefined) return output?.endsWith('.safetensors') ? [defaultPolicyName] : policyNames;
+  return names.split(',').map((name) => {
+    const policy = policyNames.find((known) => known === name);
+    if (policy !== undefined) return policy;
+    throw new UsageError(`--policies: expected some of ${policyNames.join(', ')}, got '${name}'`);
+  });
+}
+
+/** Only where a person watches. */
+function showProgress(done: number, most: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done} of at most ${most} settings`);
+}
+
+function writeSettings(
+  path: string,
+  model: Model,
+  best: Trial,
+  recording: Recording,
+  retention: number,
+): void {
+  const text = path.endsWith('.safetensors')
+    ? saveModel(tunedModel(model, best, recording, retention))
+    : yamlOf(best.settings, model.meaning);
+  writeFileSync(path, text);
+  process.stdout.write(`${basename(path)} written\n`);
+}
+
+/** The same weights with other thresholds, and a note of where they come from. */
+function tunedModel(model: Model, best: Trial, recording: Recording, retention: number): Model {
+  const { settings, skipRate, retentionLow } = best;
+  const tuned = {
+    recording: recording.name,
+    rows: 'training and validation',
+    asked: retention,
+    keptAtLeast: Number(retentionLow.toFixed(4)),
+    skipRate: Number(skipRate.toFixed(4)),
+    dormouse: version,
+  };
+  const provenance = { ...model.meaning.provenance, tuned };
+  return { ...model, meaning: { ...model.meaning, spikes: spikesOf(settings), provenance } };
+}
+
+function spikesOf({ spikes: { delta, heartbeat, refractory } }: Settings) {
+  return { delta, heartbeat, refractory };
+}
