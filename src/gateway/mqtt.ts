@@ -22,6 +22,8 @@ export interface ConnectionOptions {
   readonly filters: readonly string[];
   /** Availability: retained `online` and `offline`, the latter also as last will. */
   readonly statusTopic?: string;
+  /** The last will of each connection, asked for when it is made; instead of that of `statusTopic`. */
+  readonly will?: () => OutgoingMessage;
   /** False: the broker keeps nothing for us while we are away. Default true. */
   readonly keepSession?: boolean;
   readonly outbox: Outbox;
@@ -237,7 +239,7 @@ export class MqttConnection {
   }
 
   #clientOptions(): IClientOptions {
-    const { mqtt, keepSession = true, statusTopic, receiveMaximum, packetBytes } = this.#options;
+    const { mqtt, keepSession = true, receiveMaximum, packetBytes } = this.#options;
     return {
       manualConnect: true,
       clientId: mqtt.clientId,
@@ -250,9 +252,7 @@ export class MqttConnection {
       resubscribe: false,
       ...credentials(mqtt),
       ...tlsOptions(mqtt),
-      ...(statusTopic === undefined
-        ? {}
-        : { will: { topic: statusTopic, payload: Buffer.from('offline'), qos: 1, retain: true } }),
+      ...lastWill(this.#options),
       ...(this.#version === 5
         ? {
             properties: {
@@ -264,6 +264,15 @@ export class MqttConnection {
         : {}),
     };
   }
+}
+
+function lastWill({ will, statusTopic }: ConnectionOptions): IClientOptions {
+  if (will !== undefined) {
+    const { payload, ...message } = will();
+    return { will: { ...message, payload: Buffer.from(payload as Uint8Array) } };
+  }
+  if (statusTopic === undefined) return {};
+  return { will: { topic: statusTopic, payload: Buffer.from('offline'), qos: 1, retain: true } };
 }
 
 function firstVersion(version: MqttVersion): 4 | 5 {

@@ -82,6 +82,14 @@ export class Outbox {
     this.#sent = 0;
   }
 
+  /** Forgets everything: for messages that mean nothing on the next connection. */
+  clear(): void {
+    this.dropped += this.#slots.length;
+    this.#slots.length = 0;
+    this.#sent = 0;
+    this.#tellWaiting();
+  }
+
   /** Not recursive: a send may settle at once. */
   #pump(): void {
     if (this.#pumping) return;
@@ -99,10 +107,12 @@ export class Outbox {
   /** Acknowledgements of an earlier connection are void: its messages are under way again. */
   #settle(slot: Slot, send: Send, error: Error | undefined): void {
     if (this.#send !== send || slot.acknowledged) return;
+    const index = this.#slots.indexOf(slot);
+    if (index < 0) return;
     slot.acknowledged = true;
     if (error === undefined) this.acknowledged++;
     else this.refused++;
-    this.#remove(this.#slots.indexOf(slot));
+    this.#remove(index);
     this.#sent--;
     this.#pump();
     this.#tellWaiting();
