@@ -3,6 +3,7 @@ import type { Channel, Json, ModelMeaning } from '../engine/model.ts';
 import { version } from '../version.ts';
 import { type GatewayConfig, type HomeAssistantConfig, ownTopics } from './config.ts';
 import type { OutgoingMessage } from './outbox.ts';
+import type { GatewayPart } from './part.ts';
 
 type Component = { readonly [key: string]: Json };
 type Components = { readonly [key: string]: Component };
@@ -17,6 +18,29 @@ const platforms: Readonly<Record<string, string>> = {
   power: 'sensor',
   energy: 'sensor',
 };
+
+/** Publishes the discovery at each connection, and when Home Assistant has started. */
+export class HomeAssistant implements GatewayPart {
+  readonly filters: readonly string[];
+  readonly #discovery: OutgoingMessage;
+  #publish: (message: OutgoingMessage) => void = () => {};
+
+  constructor(settings: HomeAssistantConfig, config: GatewayConfig, meaning: ModelMeaning) {
+    this.#discovery = discoveryMessage(settings, config, meaning);
+    this.filters = [birthTopic(settings)];
+  }
+
+  onReady(publish: (message: OutgoingMessage) => void): void {
+    this.#publish = publish;
+    publish(this.#discovery);
+  }
+
+  /** A retained birth is from before our connection, which has just told everything. */
+  onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
+    if (retained || topic !== this.filters[0]) return;
+    if (payload.length === 6 && Buffer.from(payload).toString() === 'online') this.#publish(this.#discovery);
+  }
+}
 
 /** Home Assistant says `online` here when it starts, and then needs the discoveries again. */
 export function birthTopic({ discoveryPrefix }: HomeAssistantConfig): string {

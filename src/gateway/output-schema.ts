@@ -1,6 +1,15 @@
 /** The JSON schema of what the gateway publishes of a tick, for one model. */
 import type { Json, ModelMeaning } from '../engine/model.ts';
 import { reasons, trusts } from '../gate/witness.ts';
+import { type GatewayConfig, ownTopics } from './config.ts';
+import type { GatewayPart } from './part.ts';
+
+/** Publishes the schema, retained, whenever there is a connection. */
+export function schemaPart(config: GatewayConfig, meaning: ModelMeaning): GatewayPart {
+  const payload = JSON.stringify(resultSchema(meaning, `gateway ${config.gateway}`));
+  const topic = ownTopics(config).schema;
+  return { onReady: (publish) => publish({ topic, payload, qos: 1, retain: true }) };
+}
 
 type Schema = { readonly [key: string]: Json };
 

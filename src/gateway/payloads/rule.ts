@@ -23,6 +23,8 @@ export interface PathRule {
   readonly wrapper?: string;
   /** Where the document tells the value's unit, and the unit that is wanted. */
   readonly unit?: { readonly path: JsonPath; readonly to: string };
+  /** The topic where the device's definition is published, and the device's name there. */
+  readonly definition?: { readonly topic: string; readonly device: string };
 }
 
 /** A field of a line of text. */

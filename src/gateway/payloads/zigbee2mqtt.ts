@@ -1,5 +1,7 @@
 /** Zigbee2MQTT: `<base>/<friendly name>` with a JSON object, and what `<base>/bridge/devices` says of its keys. */
+import { describe } from '../checker.ts';
 import { type BindRequest, deviceOf, type Preset, pathOf, topicOf } from './preset.ts';
+import type { PathRule } from './rule.ts';
 
 const defaultBase = 'zigbee2mqtt';
 
@@ -8,22 +10,32 @@ export const zigbee2mqtt: Preset = {
   keys: ['base'],
   device: 'the friendly name',
   bind(request) {
-    const rule = {
-      kind: 'path',
-      path: pathOf(request, 'temperature'),
-      text: request.value ?? request.channel,
-    } as const;
-    if (request.device === undefined) return [{ filter: topicOf(request), rule }];
-    const filter = `${baseOf(request)}/${deviceOf(request, 'a friendly name')}`;
+    const path = pathOf(request, 'temperature');
+    const rule: PathRule = { kind: 'path', path, text: request.value ?? request.channel };
+    if (request.device === undefined) {
+      const filter = topicOf(request);
+      return [{ filter, rule: { ...rule, ...definitionOf(filter) } }];
+    }
+    const [base, device] = [baseOf(request), deviceOf(request, 'a friendly name')];
+    const filter = `${base}/${device}`;
     return [
-      { filter, rule },
+      { filter, rule: { ...rule, definition: { topic: `${base}/bridge/devices`, device } } },
       { filter: `${filter}/availability`, rule: { kind: 'availability' } },
     ];
   },
 };
 
+/** A topic that names one device names its definition too, if the base topic is a single level. */
+function definitionOf(filter: string): Pick<PathRule, 'definition'> {
+  const at = filter.indexOf('/');
+  if (at < 1 || /[+#]/.test(filter)) return {};
+  return { definition: { topic: `${filter.slice(0, at)}/bridge/devices`, device: filter.slice(at + 1) } };
+}
+
 function baseOf(request: BindRequest): string {
-  return request.section.text('base', defaultBase, "Zigbee2MQTT's base topic");
+  const base = request.section.text('base', defaultBase, "Zigbee2MQTT's base topic");
+  if (/[+#\0]/.test(base)) request.section.add('base', 'a topic without wildcards', describe(base));
+  return base;
 }
 
 /** One value that a device tells, as its definition says. */

@@ -1,0 +1,28 @@
+/** The parts that a config asks for beside results: schema, discovery, Sparkplug, and what devices say of themselves. */
+import type { Decoder } from './decode.ts';
+import { HomeAssistant } from './home-assistant.ts';
+import type { LoadedConfig } from './load-config.ts';
+import type { Log } from './log.ts';
+import { schemaPart } from './output-schema.ts';
+import type { GatewayPart } from './part.ts';
+import { SparkplugHost } from './sparkplug-host.ts';
+import { SparkplugNode } from './sparkplug-node.ts';
+import { ZigbeeDefinitions } from './zigbee-definitions.ts';
+
+/** `decoder`: that of the gateway, which does not exist yet when its parts are made. */
+export function makeOutputParts(
+  { config, model }: LoadedConfig,
+  decoder: () => Decoder,
+  log: Log,
+): GatewayPart[] {
+  const { meaning } = model;
+  const parts: GatewayPart[] = [schemaPart(config, meaning)];
+  const definitions = new ZigbeeDefinitions(config.routes, meaning.channels, decoder, log);
+  if (definitions.filters.length > 0) parts.push(definitions);
+  if (config.routes.some(({ channels }) => channels[0]?.rule.kind === 'sparkplug'))
+    parts.push(new SparkplugHost(config.routes, decoder));
+  if (config.homeAssistant !== undefined)
+    parts.push(new HomeAssistant(config.homeAssistant, config, meaning));
+  if (config.sparkplug !== undefined) parts.push(new SparkplugNode(config.sparkplug, config, meaning, log));
+  return parts;
+}
