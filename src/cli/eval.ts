@@ -9,7 +9,7 @@ import { TraceFile } from '../eval/trace.ts';
 import { type PolicyName, policyNames } from '../gate/policy.ts';
 import { openRecording, type Recording, withChangePoints, withoutChannels } from '../recording/recording.ts';
 import { type Command, namesOption, numberOption, parseOptions, UsageError } from './command.ts';
-import { readModel } from './files.ts';
+import { readFloatModel, readModel } from './files.ts';
 
 /** Thresholds that a plot shows beside the model's own. */
 const plottedScales: readonly number[] = [0.25, 0.5, 1, 2, 4, 8];
@@ -29,6 +29,7 @@ is marked with *.
   --threshold-scale X    multiply the channels' spike thresholds by X (default 1)
   --curve X,X,...        gated runs with thresholds so many times as wide, too
   --plot FILE.svg        draw quality against compute (with --curve ${plottedScales.join(',')} unless given)
+  --float FILE           the float32 parameters behind MODEL (train --float FILE), dense
   --beside MODEL         another model of the same recording among the rivals, dense; may be repeated
   --without NAMES        the recording without these channels (names with commas between), for the rivals too
   --change-points NAME   column of change points that recording.json ignores, for the NAB score
@@ -64,6 +65,7 @@ function readArguments(args: string[]): Arguments {
       trace: { type: 'string' },
       curve: { type: 'string' },
       plot: { type: 'string' },
+      float: { type: 'string' },
       beside: { type: 'string', multiple: true },
       without: { type: 'string' },
       'change-points': { type: 'string' },
@@ -83,6 +85,7 @@ function readArguments(args: string[]): Arguments {
     ...policy,
     spikes: scaleThresholds(model.meaning.spikes, scale),
     curveScales: scales,
+    ...(values.float !== undefined && { float: readFloatModel(values.float, model) }),
     beside: new Map((values.beside ?? []).map((path) => [basename(path), readModel(path)])),
     onProgress: showProgress,
   };

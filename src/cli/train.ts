@@ -9,13 +9,14 @@ import {
   type TransformerConfig,
   validateConfig,
 } from '../engine/config.ts';
-import { WINDOW_MAX } from '../engine/limits.ts';
+import { HIDDEN_MAX, LAYERS_MAX, WINDOW_MAX } from '../engine/limits.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { CheckpointFile, fingerprint } from '../train/checkpoint.ts';
 import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
+import { saveFloatModel } from '../train/float-model.ts';
 import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
@@ -46,7 +47,9 @@ again, and ends with the same file.
 
   -o, --output FILE         where the model goes (required)
   --preset NAME             ${presetNames.join(' or ')} (default micro)
-  --window N                ticks that one attends to, instead of the preset's
+  --hidden N, --layers N, --window N
+                            width, depth and ticks that one attends to, instead of the preset's
+  --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
                             step is the result (default ${defaultSettings.dataset.validationShare})
@@ -84,6 +87,9 @@ again, and ends with the same file.
     const provenance = provenanceOf(recording, settings, result, args);
     const bytes = saveModel({ ...result.model, meaning: { ...result.model.meaning, provenance } });
     writeFileSync(options.output, bytes);
+    if (options.floatOutput !== undefined) {
+      writeFileSync(options.floatOutput, saveFloatModel({ config, parameters: result.parameters }));
+    }
     checkpoints.remove();
     process.stdout.write(options.json ? jsonOf(options, result, bytes) : textOf(options, result, bytes));
     return 0;
@@ -94,7 +100,8 @@ interface Arguments {
   readonly recordingPath: string;
   readonly output: string;
   readonly preset: PresetName;
-  readonly window: number | undefined;
+  readonly sizes: Sizes;
+  readonly floatOutput: string | undefined;
   readonly without: readonly string[];
   readonly threads: number;
   readonly checkpointMs: number;
@@ -134,7 +141,16 @@ const numbers = [
   'validation-share',
   'checkpoint-every',
 ] as const;
-const wholeNumbers = ['seed', 'steps', 'threads', 'heartbeat', 'hold-max', 'window'] as const;
+const wholeNumbers = [
+  'seed',
+  'steps',
+  'threads',
+  'heartbeat',
+  'hold-max',
+  'hidden',
+  'layers',
+  'window',
+] as const;
 
 function readArguments(args: string[]): Arguments {
   const text = { type: 'string' } as const;
@@ -144,6 +160,7 @@ function readArguments(args: string[]): Arguments {
       output: { type: 'string', short: 'o' },
       preset: text,
       without: text,
+      float: text,
       force: { type: 'boolean' },
       quiet: { type: 'boolean' },
       json: { type: 'boolean' },
@@ -162,8 +179,12 @@ function readArguments(args: string[]): Arguments {
     recordingPath,
     output: values.output,
     preset: requirePreset(values.preset ?? 'micro'),
-    window:
-      values.window === undefined ? undefined : wholeNumberOption('window', values.window, 0, 1, WINDOW_MAX),
+    sizes: {
+      hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
+      layers: sizeOption('layers', values.layers, LAYERS_MAX),
+      window: sizeOption('window', values.window, WINDOW_MAX),
+    },
+    floatOutput: values.float,
     without: namesOption(values.without),
     checkpointMs:
       1000 * numberOption('checkpoint-every', values['checkpoint-every'], checkpointSeconds, 0, 1e6),
@@ -216,15 +237,33 @@ function requirePreset(name: string): PresetName {
   return preset;
 }
 
-/** The preset, its rings long enough for the window; the lower tiers keep their shorter ones. */
-function configOf(recording: Recording, { preset, window }: Arguments): TransformerConfig {
+/** Instead of the preset's; undefined: the preset's. */
+interface Sizes {
+  readonly hidden: number | undefined;
+  readonly layers: number | undefined;
+  readonly window: number | undefined;
+}
+
+function sizeOption(name: string, text: string | undefined, max: number): number | undefined {
+  return text === undefined ? undefined : wholeNumberOption(name, text, 0, 1, max);
+}
+
+/** The preset in other sizes: rings long enough for the window, lower tiers as short and shallow as they were, or shorter. */
+function configOf(recording: Recording, { preset, sizes }: Arguments): TransformerConfig {
   const channels = recording.channels.length;
   const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
-  if (window === undefined) return config;
+  const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
   const sequence = Math.max(config.sequence, window);
   const [full, ...lower] = config.tiers;
-  const shorter = lower.map((tier) => ({ ...tier, window: Math.min(tier.window, window) }));
-  return validateConfig({ ...config, window, sequence, tiers: [{ ...full, window, sequence }, ...shorter] });
+  const tiers = [
+    { ...full, layers, window, sequence },
+    ...lower.map((tier) => ({
+      ...tier,
+      layers: Math.min(tier.layers, layers),
+      window: Math.min(tier.window, window),
+    })),
+  ];
+  return validateConfig({ ...config, hidden, layers, window, sequence, feedForward: 4 * hidden, tiers });
 }
 
 /** Beside the model, and says so where a run goes on. */

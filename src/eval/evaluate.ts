@@ -7,9 +7,11 @@ import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
 import { median } from '../statistics/statistics.ts';
+import type { FloatModel } from '../train/float-model.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
 import { type Interval, keptShare, metricIntervals, retentionInterval } from './bootstrap.ts';
 import { classifyRivals } from './classify-rivals.ts';
+import { FloatTwin } from './float-twin.ts';
 import { forceTier } from './forced-tier.ts';
 import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
@@ -68,6 +70,8 @@ export interface Evaluation {
   readonly timeReduction: number;
   /** Every tick at that tier. */
   readonly tiers: readonly [ComparedResult, ComparedResult, ComparedResult];
+  /** The float32 network that the model was quantised from, on every tick; null unless asked for. */
+  readonly float: Result | null;
   /** Gated with other thresholds; empty unless asked for. */
   readonly curve: readonly CurvePoint[];
   readonly rivals: Readonly<Record<string, Rival>>;
@@ -85,6 +89,8 @@ export interface EvaluateOptions {
   readonly spikes?: SpikeSettings;
   /** Gated runs with thresholds so many times the model's, for the curve of quality against compute. */
   readonly curveScales?: readonly number[];
+  /** What the model was quantised from. */
+  readonly float?: FloatModel;
   /** Other models for the same recording, by name: dense, in the rivals' table. */
   readonly beside?: ReadonlyMap<string, Model>;
   /** Timed passes of each kind; default 3. */
@@ -170,6 +176,7 @@ export function evaluateProtocol(
     computeReduction: keptShare(macsPerTick(dense.counts), macsPerTick(gated.counts)),
     timeReduction: runs.timeReduction(),
     tiers: [compared(runs.forced(0)), compared(runs.forced(1)), compared(runs.forced(2))],
+    float: options.float === undefined ? null : runs.float(options.float),
     curve: (options.curveScales ?? []).map((thresholdScale) => {
       const run = runs.scaled(thresholdScale);
       return { thresholdScale, ...compared(run), skipRate: share(run.counts, 3) };
@@ -260,7 +267,8 @@ class Runs {
     this.#threshold = task.kind === 'anomaly' ? task.threshold : Number.NaN;
     // So many tokens can reach the first scored one; ticks that are skipped on the way need room too.
     this.#warmUpRows = 4 * sequence * layers;
-    this.#passes = 3 + tierCount + (options.curveScales?.length ?? 0) + 2 * this.#repetitions;
+    const asked = (options.curveScales?.length ?? 0) + (options.float === undefined ? 0 : 1);
+    this.#passes = 3 + tierCount + asked + 2 * this.#repetitions;
   }
 
   #gatedWith(spikes: SpikeSettings): Pipeline {
@@ -289,6 +297,16 @@ class Runs {
   forced(tier: 0 | 1 | 2): ScoredRun {
     const pipeline = new Pipeline(forceTier(this.#engine, tier), 1, { gating: false });
     return this.#score(`tier ${tier}`, pipeline, 1);
+  }
+
+  /** Every tick by the float network. Its wall time and operations say nothing. */
+  float(float: FloatModel): Result {
+    const twin = new FloatTwin(this.#engine, float);
+    const pipeline = new Pipeline(twin, 0, { gating: false });
+    runTests(this.#protocol, pipeline, { warmUpRows: this.#warmUpRows });
+    twin.compute();
+    const { metric, blocked } = this.#score('float32', pipeline, 1);
+    return { metric, interval: metricIntervals(blocked) };
   }
 
   /** Gated, every threshold times `scale`. */

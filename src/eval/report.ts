@@ -50,11 +50,12 @@ export function describeEvaluation(evaluation: Evaluation): string[] {
 }
 
 /** Tier 0 of `tiers` is the dense run once more. */
-function tableRows({ gated, dense, tiers, curve, rivals }: Evaluation): Row[] {
+function tableRows({ gated, dense, tiers, float, curve, rivals }: Evaluation): Row[] {
   return [
     { name: gatedName, ...gated },
     ...curve.map((point) => ({ name: `${gatedName}, deltas x ${point.thresholdScale}`, ...point })),
     { name: 'dense', ...dense },
+    ...(float === null ? [] : [{ name: 'dense, float32', ...float }]),
     { name: 'dense, tier 1', ...tiers[1] },
     { name: 'dense, tier 2', ...tiers[2] },
     ...rivalRows(rivals),

@@ -40,7 +40,7 @@ export function provenanceOf(
 
 /** How many threads, what was shown and how often it was saved meanwhile, does not change the model. */
 const flags: readonly string[] = ['--quiet', '--json'];
-const withValue: readonly string[] = ['--threads', '--checkpoint-every'];
+const withValue: readonly string[] = ['--threads', '--checkpoint-every', '--float'];
 
 function whatMatters(args: readonly string[]): readonly string[] {
   return args.filter((argument, index) => {

@@ -75,6 +75,7 @@ describe('eval', () => {
       'computeReduction',
       'timeReduction',
       'tiers',
+      'float',
       'curve',
       'rivals',
     ]);

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadModel } from '../../src/engine/model-file.ts';
+import { loadFloatModel } from '../../src/train/float-model.ts';
 import { smallSeries } from '../train/small-dataset.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -108,24 +109,20 @@ it('goes on after a SIGKILL, and ends with the same file', async () => {
   expect(existsSync(`${model}.checkpoint`)).toBe(false);
 }, 60_000);
 
-it('leaves channels out, sets nothing aside and takes another window when told to', async () => {
-  const options = [
-    '--without',
-    'wave',
-    '--validation-share',
-    '0',
-    '--window',
-    '12',
-    '--steps',
-    '3',
-    '--quiet',
-  ];
-  const { stdout } = await dormouse(recording, ...options, '-o', 'part.safetensors', '--json');
+it('leaves channels out, sets nothing aside, takes other sizes and writes what it quantised', async () => {
+  const data = ['--without', 'wave', '--validation-share', '0', '--steps', '3', '--quiet', '--json'];
+  const sizes = ['--window', '12', '--hidden', '32', '--layers', '1', '--float', 'float.safetensors'];
+  const { stdout } = await dormouse(recording, ...data, ...sizes, '-o', 'part.safetensors');
   expect(JSON.parse(stdout)).toMatchObject({ validation: null, exits: [], bestStep: 3 });
   const { meaning, config } = loadModel(readFileSync(join(directory, 'part.safetensors')));
   expect(meaning.channels.map(({ name }) => name)).toEqual(['level']);
   expect(meaning.provenance.validation).toEqual({ rows: 'none', step: 3 });
   expect(config.tiers.map(({ window }) => window)).toEqual([12, 4, 4]);
+  expect(config.tiers.map(({ layers }) => layers)).toEqual([1, 1, 1]);
+  expect([config.hidden, config.feedForward]).toEqual([32, 128]);
+  const float = loadFloatModel(readFileSync(join(directory, 'float.safetensors')));
+  expect(float.config).toEqual(config);
+  expect(float.parameters.some((value) => value !== 0)).toBe(true);
 }, 60_000);
 
 it('refuses a channel that counts rows, unless forced', async () => {

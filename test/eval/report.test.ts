@@ -23,6 +23,7 @@ function evaluationOf(changes: Partial<Evaluation>, metric: Record<string, numbe
     computeReduction: 4,
     timeReduction: 3.5,
     tiers: [tierOf(metric, 400_000, 1), tierOf(metric, 200_000, 0.99), tierOf(metric, 200_000, 0.95)],
+    float: null,
     curve: [],
     rivals: {},
     ...changes,
