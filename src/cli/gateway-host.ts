@@ -52,7 +52,7 @@ export class GatewayHost {
 
   /**
    * Stops the running gateway and starts one of `next`. The broker keeps for the new one what comes between the two,
-   * if both have one client id and the session does not expire. Rejects when `next` can't be had: then the old config
+   * if both have one client id and the session does not expire; results that still wait are handed on. Rejects when `next` can't be had: then the old config
    * runs on, or runs again; if even that can't be, it is fatal. One call at a time.
    */
   async replace(next: LoadedConfig): Promise<void> {
@@ -68,7 +68,9 @@ export class GatewayHost {
   }
 
   async #begin(prepared: Prepared): Promise<void> {
+    const before = this.gateway.outbox.remaining();
     this.#running = await open(prepared, this.#options.log);
+    for (const message of before) this.gateway.outbox.push(message);
     this.gateway.start();
   }
 

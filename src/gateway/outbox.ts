@@ -60,6 +60,11 @@ export class Outbox {
     return new Promise((resolve) => this.#waiting.push({ count, resolve }));
   }
 
+  /** What waits or is under way, the oldest first. */
+  remaining(): OutgoingMessage[] {
+    return this.#slots.map(({ message }) => message);
+  }
+
   push(message: OutgoingMessage): void {
     if (this.#slots.length === this.capacity) {
       this.#remove(this.#sent);

@@ -104,6 +104,15 @@ test.each([
   expect(() => new Outbox(capacity, inFlight)).toThrow(RangeError);
 });
 
+test('what remains is what waits or is under way, in order', () => {
+  const outbox = new Outbox(3, 1);
+  const { send, sent } = wire();
+  outbox.attach(send);
+  for (const text of ['a', 'b', 'c']) outbox.push(message(text));
+  sent[0]!.done();
+  expect(outbox.remaining()).toEqual([message('b'), message('c')]);
+});
+
 test('after a lost connection nothing is under way, so the oldest goes first', () => {
   const outbox = new Outbox(3, 2);
   outbox.attach(wire().send);
