@@ -8,6 +8,7 @@ const commands: CommandTable = {
   train: () => import('./train.ts'),
   eval: () => import('./eval.ts'),
   inspect: () => import('./inspect.ts'),
+  explain: () => import('./explain.ts'),
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
   sniff: () => import('./sniff.ts'),

@@ -42,15 +42,22 @@ export class WitnessLog implements TickObserver {
 }
 
 /**
- * Every whole witness in a directory's log, oldest first; the same object each time. Records that are no witnesses
- * (of another version) are left out. Throws what the disk throws.
+ * Every whole witness in a directory's log, oldest first; the same object each time. Files that another version wrote
+ * are left out; `onForeign` is told their names and the bytes of their records. Throws what the disk throws.
  */
-export async function* readWitnesses(directory: string): AsyncGenerator<Witness> {
+export async function* readWitnesses(
+  directory: string,
+  onForeign?: (file: string, recordBytes: number) => void,
+): AsyncGenerator<Witness> {
   const witness = new Witness();
   for (const number of logFileNumbers(await readdir(directory), logName)) {
     const bytes = await readFile(join(directory, logFileName(logName, number)));
     const file = readRecordFile(bytes);
-    if (file.recordBytes !== WITNESS_BYTES) continue;
+    if (file.recordBytes !== WITNESS_BYTES) {
+      // A header that was cut says 0: a file that was just begun.
+      if (file.recordBytes > 0) onForeign?.(logFileName(logName, number), file.recordBytes);
+      continue;
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let index = 0; index < file.count; index++) {
       witness.decode(view, file.record(index).byteOffset - bytes.byteOffset);

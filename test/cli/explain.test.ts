@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { UsageError } from '../../src/cli/command.ts';
+import { command } from '../../src/cli/explain.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import { writeHeader } from '../../src/gateway/record-file.ts';
+import { WitnessLog } from '../../src/gateway/witness-log.ts';
+import { Fixture } from '../gateway/fixture.ts';
+
+const fixture = new Fixture();
+const log = fixture.path('witness');
+const model = fixture.path('model.safetensors');
+let recording = '';
+let written = '';
+
+/** Logs a run over the walk, as `dormouse run` does; the log has `ticks` ticks of each of two starts. */
+async function writeLog(ticks: number): Promise<void> {
+  const { timeMs, values } = fixture.series();
+  for (let start = 0; start < 2; start++) {
+    const pipeline = new Pipeline(new Engine(fixture.model), 0);
+    const witnesses = await WitnessLog.open(
+      { directory: log, fileBytes: 1 << 20, files: 4, flushMs: 60_000 },
+      (text) => expect.fail(text),
+    );
+    for (let row = start * ticks; row < (start + 1) * ticks; row++) {
+      witnesses.onTick(pipeline.tick({ timeMs: timeMs[row]!, values: values.slice(row * 2, row * 2 + 2) }));
+    }
+    await witnesses.close();
+  }
+}
+
+beforeAll(async () => {
+  recording = fixture.writeRecording(200);
+  await writeLog(100);
+});
+afterAll(() => fixture.remove());
+beforeEach(() => {
+  written = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    written += text;
+    return true;
+  });
+});
+afterEach(() => vi.restoreAllMocks());
+
+async function json(...args: string[]) {
+  expect(await command.run([...args, '--json'])).toBe(0);
+  return JSON.parse(written);
+}
+
+describe('explain of a log', () => {
+  it('takes the last tick, or the last start that has the sequence, or the time', async () => {
+    expect((await json(log)).witness.sequence).toBe(99);
+    written = '';
+    const found = await json(log, '--sequence', '4');
+    expect(found.witness).toMatchObject({ sequence: 4, timeMs: Date.UTC(2026, 0, 1) + 104_000 });
+    expect(found.policy).toBe('steady');
+    written = '';
+    expect((await json(log, '--time', '2026-01-01T00:00:07.5Z')).witness.timeMs).toBe(
+      Date.UTC(2026, 0, 1) + 7000,
+    );
+  });
+
+  it('reads like this', async () => {
+    expect(await command.run([log, '--sequence', '0', '--model', model])).toBe(0);
+    expect(written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy steady\n/);
+    expect(written).toContain('decided  tier 0 (full), trust allow, reason none; keys and values: write\n');
+    expect(written).toContain('fired    temperature, humidity\n');
+    expect(written).toMatch(/\nlambda, freeze .* coherence means nothing yet\n/);
+    expect(written).toMatch(/\none notch away: \d+ tried, 0 change the decision\n$/);
+  });
+
+  it.each([
+    [['--sequence', '100'], /no tick with sequence 100 among 200/],
+    [['--time', '2025-01-01'], /no tick at or before that time among 200/],
+  ])('says so when there is no such tick: %j', async (args, message) => {
+    await expect(command.run([log, ...args])).rejects.toThrow(message);
+  });
+
+  it('says which file another version wrote', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'dormouse-explain-'));
+    const bytes = Buffer.alloc(16 + 108);
+    writeHeader(bytes, 108);
+    writeFileSync(join(directory, 'witness-00000001.log'), bytes);
+    await expect(command.run([directory])).rejects.toThrow(
+      /another version wrote witness-00000001.log \(108 bytes\), whose records are not 140 bytes long/,
+    );
+    rmSync(directory, { recursive: true });
+  });
+
+  it('says so when there is no log', async () => {
+    await expect(command.run([fixture.path('nothing')])).rejects.toThrow(
+      /expected a witness log, found nothing there/,
+    );
+    await expect(command.run([model])).rejects.toThrow(/expected a witness log, got/);
+  });
+});
+
+const classify = () =>
+  writeFileSync(
+    fixture.path('recording.json'),
+    JSON.stringify({
+      name: 'walk',
+      task: 'classify',
+      classes: ['empty', 'occupied'],
+      label: 'label',
+      time: 'time',
+      channels: { temperature: '', humidity: '' },
+      train: ['walk.csv'],
+      test: ['walk.csv'],
+      intervalS: 1,
+      source: 'made for this test',
+    }),
+  );
+
+describe('explain of a recording', () => {
+  beforeAll(classify);
+
+  it('plays the file up to the row, and decides as the gateway did', async () => {
+    const found = await json(model, recording, '--row', '99');
+    expect(found.witness.sequence).toBe(99);
+    expect(found.decision).toEqual(expect.objectContaining({ trust: 'allow' }));
+    written = '';
+    expect((await json(model, recording, '--time', '2026-01-01T00:00:12.9Z')).witness.sequence).toBe(12);
+    written = '';
+    expect((await json(model, fixture.directory, '--policy', 'events')).policy).toBe('events');
+  });
+
+  it.each([
+    [['--row', '200'], /expected a row below 200, got 200/],
+    [['--time', '2020-01-01'], /expected a time from 2026-01-01T00:00:00.000Z on/],
+  ])('says so when there is no such row: %j', async (args, message) => {
+    await expect(command.run([model, recording, ...args])).rejects.toThrow(message);
+  });
+});
+
+describe('explain, called wrongly', () => {
+  it.each([
+    [[], /expected a witness log, or a model and a recording/],
+    [['a', 'b', 'c'], /expected one witness log, got also 'b c'/],
+    [['a', '--row', '1'], /--row: does not go with a witness log/],
+    [['a', 'b', '--sequence', '1'], /--sequence: does not go with a recording/],
+    [['a', '--time', 'noon'], /--time: expected ISO 8601 or seconds, got 'noon'/],
+    [['a', '--time', '1', '--sequence', '2'], /expected --sequence or --time, got both/],
+    [['a', '--sequence', '1.5'], /--sequence: expected a whole number/],
+    [[model, 'x', '--policy', 'kind'], /--policy: expected one of steady, .*, got 'kind'/],
+  ])('%j', async (args, message) => {
+    await expect(command.run(args)).rejects.toThrow(message);
+    await expect(command.run(args)).rejects.toThrow(UsageError);
+  });
+});
