@@ -4,10 +4,10 @@ import { basename } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { matchRecording } from '../eval/evaluate.ts';
-import { defaultTuneOptions, type Settings, type Trial, tune } from '../eval/tune.ts';
+import { defaultTuneOptions, policiesFor, type Settings, type Trial, tune } from '../eval/tune.ts';
 import { describeTuning, yamlOf } from '../eval/tune-report.ts';
 import { loadTuneRows } from '../eval/tune-rows.ts';
-import { defaultPolicyName, policyNames } from '../gate/policy.ts';
+import { type PolicyName, policyNames } from '../gate/policy.ts';
 import { openRecording, type Recording } from '../recording/recording.ts';
 import { version } from '../version.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
@@ -29,8 +29,8 @@ on and on those set aside. Where anomalies are to be found and these rows have n
   --retention X          share of the dense model's quality to keep (default ${defaults.retention})
   -o, --output FILE      where the settings go: NAME.safetensors is the model with them, NAME.yaml the sections of a
                          gateway's config (default: those are printed)
-  --policies NAMES       with commas between (default ${policyNames.join(',')}); with a model as output ${defaultPolicyName}
-                         alone, since a model says nothing of policies
+  --policies NAMES       with commas between (default: all that the model can run, of ${policyNames.join(', ')});
+                         a config names the policy, a model only notes it
   --trials N             most settings to try (default ${defaults.trials})
   --json                 every trial, as one JSON object`,
   async run(args) {
@@ -73,7 +73,7 @@ function readArguments(args: string[]) {
     recording: matchRecording(model, openRecording(path)),
     retention: numberOption('retention', values.retention, defaults.retention, 0, 1),
     output,
-    policies: requirePolicies(values.policies, output),
+    policies: values.policies === undefined ? policiesFor(model) : requirePolicies(values.policies),
     trials: wholeNumberOption('trials', values.trials, defaults.trials, 1, 1e6),
     json: values.json ?? false,
   };
@@ -88,8 +88,7 @@ function requireOutput(output: string | undefined, model: string): string | unde
   return output;
 }
 
-function requirePolicies(names: string | undefined, output: string | undefined) {
-  if (names === undefined) return output?.endsWith('.safetensors') ? [defaultPolicyName] : policyNames;
+function requirePolicies(names: string): readonly PolicyName[] {
   return names.split(',').map((name) => {
     const policy = policyNames.find((known) => known === name);
     if (policy !== undefined) return policy;
@@ -113,7 +112,7 @@ function writeSettings(
     ? saveModel(tunedModel(model, best, recording, retention))
     : yamlOf(best.settings, model.meaning);
   writeFileSync(path, text);
-  process.stdout.write(`${basename(path)} written\n`);
+  process.stdout.write(`${basename(path)} written; policy: ${best.settings.policy}\n`);
 }
 
 /** The same weights with other thresholds, and a note of where they come from. */
@@ -122,6 +121,7 @@ function tunedModel(model: Model, best: Trial, recording: Recording, retention: 
   const tuned = {
     recording: recording.name,
     rows: 'training and validation',
+    policy: settings.policy,
     asked: retention,
     keptAtLeast: Number(retentionLow.toFixed(4)),
     skipRate: Number(skipRate.toFixed(4)),

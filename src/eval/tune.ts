@@ -6,7 +6,8 @@
  */
 import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
-import { defaultPolicyName, type PolicyName, policyNames } from '../gate/policy.ts';
+import { defaultPolicyName, type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
+import { regretModelOf } from '../gate/regret.ts';
 import type { SpikeRule, SpikeRules } from '../gate/spike-settings.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
@@ -20,6 +21,7 @@ export interface TuneOptions {
   /** Most settings to try. */
   readonly trials: number;
   readonly rules: readonly SpikeRule[];
+  /** Tried at the best thresholds; see `policiesFor`. */
   readonly policies: readonly PolicyName[];
   readonly onTrial?: (done: number, most: number) => void;
 }
@@ -28,8 +30,14 @@ export const defaultTuneOptions: TuneOptions = {
   retention: 0.99,
   trials: 300,
   rules: ['delta'],
-  policies: policyNames,
+  policies: [defaultPolicyName],
 };
+
+/** All policies but those that need what the model does not bring along. */
+export function policiesFor({ meaning }: Model): readonly PolicyName[] {
+  const predictsRegret = regretModelOf(meaning) !== undefined;
+  return policyNames.filter((name) => predictsRegret || policyOf(name).compute !== 'followsRegret');
+}
 
 export interface Settings {
   readonly spikes: SpikeRules;
@@ -143,7 +151,8 @@ class Search {
     if (kept.length === 0) return;
     const best = kept.reduce((a, b) => (b.macsPerTick < a.macsPerTick ? b : a));
     for (const policy of this.#options.policies) {
-      this.#evaluate(`policy ${policy}`, { ...best.settings, policy });
+      const settings = { ...best.settings, policy };
+      if (!this.#tried.has(keyOf(settings))) this.#evaluate(`policy ${policy}`, settings);
     }
   }
 
