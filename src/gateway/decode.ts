@@ -296,7 +296,9 @@ export class Decoder {
     if (refinement !== undefined && isOutside(value, refinement))
       return this.#unknown('outOfRange', source.name, `${value}, beyond the sensor's range`);
     const conversion = source.conversion ?? told ?? refinement?.conversion;
-    return conversion === undefined ? value : value * conversion.scale + conversion.offset;
+    if (conversion === undefined) return value;
+    const converted = value * conversion.scale + conversion.offset;
+    return Number.isFinite(converted) ? converted : this.#unknown('notANumber', source.name, String(value));
   }
 
   #unknown(kind: DecodeProblem, channel: string, got: string): number {

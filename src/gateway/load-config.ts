@@ -70,7 +70,7 @@ function readConfigText(path: string): string {
 
 function parseYaml(text: string): { value: unknown; problems: Problems } {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const lineOf = (path: KeyPath) => {
     for (let length = path.length; length > 0; length--) {
       const node = document.getIn(path.slice(0, length), true);

@@ -1,5 +1,7 @@
 /** From what was heard to a config that `validate` accepts; only the model is missing. */
 import { stringify } from 'yaml';
+import { Problems, Section } from './checker.ts';
+import { readRoutes } from './config-channels.ts';
 import type { ReadingSource } from './payloads/readings.ts';
 import type { HeardValue } from './sniffer.ts';
 
@@ -21,9 +23,18 @@ export function proposeChannels(values: readonly HeardValue[], max = 60): Propos
     (value) =>
       !aboutTheDevice.test(String(value.source.value)) &&
       !isToldElsewhere(value, values) &&
-      Object.values(value.source).every((text) => printable(String(text)) === String(text)),
+      isAccepted(value.source),
   );
   return usable.slice(0, max).map((value) => ({ name: uniqueName(value.name, names), value }));
+}
+
+/** Whether a config may have it, and a terminal show it. */
+function isAccepted(source: ReadingSource): boolean {
+  if (Object.values(source).some((text) => printable(String(text)) !== String(text))) return false;
+  const problems = new Problems();
+  const channels = [{ name: 'a', unit: '', center: 0, scale: 1 }];
+  readRoutes(new Section(problems, [], { channels: { a: source } }), channels);
+  return problems.list.length === 0;
 }
 
 /** A Shelly tells the same on its status topics, if they are switched on, as in its notifications. */

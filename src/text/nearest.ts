@@ -1,10 +1,14 @@
 /** The name that someone probably meant. */
 
+/** Longer than any name: nobody's mistyped one, and slow to compare. */
+const typedMax = 200;
+
 /**
  * Of `names` the one with the fewest edits to `typed`, if that is at most a third of its length (and 2), or the one
  * that begins with what was typed.
  */
 export function nearestName(typed: string, names: readonly string[]): string | undefined {
+  if (typed.length > typedMax) return undefined;
   const wanted = typed.toLowerCase();
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
