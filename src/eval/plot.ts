@@ -4,9 +4,9 @@ import { headings } from './report.ts';
 
 /** Panels side by side, one for each metric that has intervals. */
 const PANELS_MAX = 4;
-const WIDTH = 430;
+const WIDTH = 470;
 const HEIGHT = 330;
-const FRAME = { left: 52, right: 138, top: 34, bottom: 44 };
+const FRAME = { left: 52, right: 172, top: 34, bottom: 44 };
 /** Labels of lines keep this distance. */
 const LABEL_PX = 12;
 
@@ -52,7 +52,8 @@ ${panels.join('\n')}
 const style = `
 text { font: 11px system-ui, sans-serif; fill: #333; }
 .title { font-weight: 600; font-size: 12px; }
-.axis, .bar { stroke: #888; stroke-width: 1; fill: none; }
+.axis { stroke: #888; stroke-width: 1; fill: none; }
+.bar { stroke: #8886; stroke-width: 3; }
 .grid { stroke: #8883; stroke-width: 1; }
 .rival { stroke: #888; stroke-width: 1; stroke-dasharray: 4 3; }
 .curve { stroke: #0969da; stroke-width: 1.5; fill: none; }
@@ -80,7 +81,7 @@ function drawPanel(evaluation: Evaluation, metric: string, title: string): strin
     ...drawAxes(scale),
     ...drawLevels(shown, scale),
     `<polyline class="curve" points="${curve.map(({ x, y }) => `${scale.x(x)},${scale.y(y)}`).join(' ')}"/>`,
-    ...points.flatMap((point) => drawPoint(point, scale)),
+    ...drawPoints(points, scale),
     ...hidden.map(({ name, y }, index) =>
       text(
         WIDTH - FRAME.right + 6,
@@ -104,8 +105,9 @@ function pointsOf({ gated, dense, tiers, curve, rivals }: Evaluation, metric: st
       .filter(({ thresholdScale }) => isOwn(thresholdScale))
       .map((one) => point(`x ${one.thresholdScale}`, 'gated', one)),
     point('dense', 'dense', dense),
-    point('tier 1', 'tier', tiers[1]),
-    point('tier 2', 'tier', tiers[2]),
+    ...(tiers[1].macsPerTick === tiers[2].macsPerTick
+      ? [point('tiers 1, 2', 'tier', tiers[1])]
+      : [point('tier 1', 'tier', tiers[1]), point('tier 2', 'tier', tiers[2])]),
     ...Object.entries(rivals).flatMap(([name, { macsPerTick, ...rival }]) =>
       macsPerTick === undefined ? [] : [point(name, 'other', { ...rival, macsPerTick })],
     ),
@@ -204,14 +206,44 @@ function drawLevels(levels: readonly Level[], scale: Scale): string[] {
     });
 }
 
-function drawPoint({ name, mark, x, y, low, high }: Point, scale: Scale): string[] {
-  const [cx, cy] = [scale.x(x), scale.y(y)];
-  const bar = Number.isFinite(low) && Number.isFinite(high);
-  return [
-    ...(bar ? [line('bar', cx, scale.y(low), cx, scale.y(high))] : []),
-    `<circle class="${mark}" cx="${cx}" cy="${cy}" r="${name === mark ? 5 : 3.5}"><title>${escapeText(`${name}: ${round(y)}`)}</title></circle>`,
-    text(cx + 6, cy - 5, name),
-  ];
+interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+}
+
+const LETTER_PX = 6;
+
+/** Bars under marks under labels; a label goes where nothing is yet, or above right of its mark. */
+function drawPoints(points: readonly Point[], scale: Scale): string[] {
+  const placed = points.map((point) => ({ ...point, cx: scale.x(point.x), cy: scale.y(point.y) }));
+  const taken: Box[] = placed.map(({ cx, cy }) => ({ x: cx - 5, y: cy + 5, width: 10 }));
+  const bars = placed
+    .filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high))
+    .map(({ cx, low, high }) => line('bar', cx, scale.y(low), cx, scale.y(high)));
+  const marks = placed.map(
+    ({ name, mark, cx, cy, y }) =>
+      `<circle class="${mark}" cx="${cx}" cy="${cy}" r="${name === mark ? 5 : 3.5}"><title>${escapeText(`${name}: ${round(y)}`)}</title></circle>`,
+  );
+  const labels = placed.map(({ name, cx, cy }) => {
+    const box = freePlace(name, cx, cy, taken);
+    taken.push(box);
+    return text(box.x, box.y, name);
+  });
+  return [...bars, ...marks, ...labels];
+}
+
+function freePlace(name: string, cx: number, cy: number, taken: readonly Box[]): Box {
+  const width = LETTER_PX * name.length;
+  const places = [-6, 14, -18, 26, -30].flatMap((dy) =>
+    [cx + 6, cx - 6 - width, cx - width / 2].map((x) => ({ x, y: cy + dy, width })),
+  );
+  const inside = places.filter(({ x }) => x > FRAME.left && x + width < WIDTH - FRAME.right + 30);
+  return inside.find((place) => !taken.some((box) => overlap(place, box))) ?? places[0]!;
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && Math.abs(a.y - b.y) < LABEL_PX;
 }
 
 function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {

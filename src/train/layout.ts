@@ -71,7 +71,8 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
 
 /**
  * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth), the head and the
- * linear path near zero so that training starts at the prior, biases zero, age biases zero.
+ * linear path near zero so that training starts at the prior, biases zero. Age biases fall with age, in each head at
+ * another slope (ALiBi, Press et al. 2108.12409): heads begin as moving averages over few tokens to all.
  */
 export function initialParameters(
   config: TransformerConfig,
@@ -85,7 +86,16 @@ export function initialParameters(
     const deviation = initialGain(name, config.layers) / Math.sqrt(columns);
     for (let i = 0; i < rows * columns; i++) parameters[offset + i] = deviation * random.normal();
   }
+  for (const { ageBias } of layout.layers) startAgeBias(parameters, ageBias);
   return parameters;
+}
+
+/** Slopes from 2^(-8/heads) down to 2^-8 per token, in powers of two where `heads` divides 8. */
+function startAgeBias(parameters: Float32Array, { offset, rows: heads, columns: window }: Slice): void {
+  for (let head = 0; head < heads; head++) {
+    const slope = 2 ** ((-8 * (head + 1)) / heads);
+    for (let age = 0; age < window; age++) parameters[offset + head * window + age] = -slope * age;
+  }
 }
 
 function initialGain(name: string, layers: number): number {
