@@ -163,7 +163,9 @@ export class MqttConnection {
     }
     // On every connection: a broker that lost our session forgot the subscriptions too.
     const { qos } = this.#options.mqtt;
-    const options = this.#version === 5 ? { qos, rh: 1, rap: false } : { qos };
+    // What is retained is our state, which a session that outlived the last process does not bring.
+    const rh = this.connects === 0 ? 0 : 1;
+    const options = this.#version === 5 ? { qos, rh, rap: false } : { qos };
     client.subscribe([...filters], options, (error, _granted, suback) => {
       if (client !== this.#client || this.#stopping) return;
       const refused = refusedFilters(filters, suback?.granted as number[] | undefined);
