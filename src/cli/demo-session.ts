@@ -70,7 +70,7 @@ export class DemoSession {
     });
     this.#gateway = new Gateway(loaded, {
       log: this.#log(),
-      observers: [this.#ledger, this.#monitor],
+      parts: [this.#ledger, this.#monitor],
       onFatal: (error) => this.#fail(error),
     });
   }

@@ -1,43 +1,39 @@
 /** The gateway that runs now, what it writes to, and how one config gives way to the next. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TickObserver } from '../energy/ledger.ts';
 import { Ledger, measureCpuNsPerMac } from '../energy/ledger.ts';
 import { LedgerFile } from '../energy/ledger-file.ts';
 import { findTarget } from '../energy/target.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { GatewayConfig, LedgerConfig } from '../gateway/config.ts';
+import type { LedgerConfig, WitnessLogConfig } from '../gateway/config.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
+import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 
 export type HostOptions = Pick<GatewayOptions, 'log' | 'onFatal'>;
 
-/** A gateway whose files are not open yet. */
+/** A gateway that may not be started yet, since its files are not open. */
 interface Prepared {
   readonly loaded: LoadedConfig;
   readonly gateway: Gateway;
-  readonly observers: TickObserver[];
-}
-
-interface Running extends Prepared {
-  readonly close: () => Promise<void>;
 }
 
 export class GatewayHost {
   readonly #options: HostOptions;
-  #running: Running;
+  #running: Prepared;
 
-  private constructor(options: HostOptions, running: Running) {
+  private constructor(options: HostOptions, running: Prepared) {
     this.#options = options;
     this.#running = running;
   }
 
   /** Opens what the config asks for and starts. Rejects when something of it can't be had. */
   static async start(loaded: LoadedConfig, options: HostOptions): Promise<GatewayHost> {
-    const running = await open(prepare(loaded, options), options.log);
+    const running = prepare(loaded, options);
+    await openFiles(running, options.log);
     running.gateway.start();
     return new GatewayHost(options, running);
   }
@@ -58,7 +54,7 @@ export class GatewayHost {
   async replace(next: LoadedConfig): Promise<void> {
     const { loaded } = this.#running;
     const prepared = prepare(next, this.#options);
-    await stop(this.#running);
+    await this.stop();
     try {
       await this.#begin(prepared);
     } catch (error) {
@@ -69,66 +65,47 @@ export class GatewayHost {
 
   async #begin(prepared: Prepared): Promise<void> {
     const before = this.gateway.outbox.remaining();
-    this.#running = await open(prepared, this.#options.log);
+    await openFiles(prepared, this.#options.log);
+    this.#running = prepared;
     for (const message of before) this.gateway.outbox.push(message);
     this.gateway.start();
   }
 
   /** Within a second, files flushed. */
   stop(): Promise<void> {
-    return stop(this.#running);
+    return this.gateway.stop();
   }
 }
 
 function prepare(loaded: LoadedConfig, options: HostOptions): Prepared {
-  const observers: TickObserver[] = [];
-  return { loaded, observers, gateway: makeGateway(loaded, { ...options, observers }) };
+  const decoder = () => gateway.intake.decoder;
+  const parts = makeOutputParts(loaded, decoder, options.log);
+  const gateway: Gateway = makeGateway(loaded, { ...options, parts });
+  return { loaded, gateway };
 }
 
-async function stop({ gateway, close }: Running): Promise<void> {
-  await gateway.stop();
-  await close();
+/** Opens the files that the config asks for; they are closed when the gateway stops. */
+async function openFiles({ gateway }: Prepared, log: Log): Promise<void> {
+  const { witnessLog, ledger } = gateway.config;
+  if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
+  if (ledger !== undefined) gateway.parts.add(openLedger(ledger, gateway.engine));
 }
 
-async function open(prepared: Prepared, log: Log): Promise<Running> {
-  const { gateway, observers } = prepared;
-  const closers = await openObservers(gateway.config, gateway.engine, observers, log);
-  return { ...prepared, close: async () => void (await Promise.all(closers.map((close) => close()))) };
-}
-
-/** Fills `observers` with those that the config asks for; gives what closes them. */
-async function openObservers(
-  config: GatewayConfig,
-  engine: Engine,
-  observers: TickObserver[],
-  log: Log,
-): Promise<(() => Promise<void>)[]> {
-  const closers: (() => Promise<void>)[] = [];
-  if (config.witnessLog !== undefined) {
-    const witnessLog = await WitnessLog.open(config.witnessLog, (text) => log.warning(text));
-    const { repairedBytes } = witnessLog.records;
-    if (repairedBytes > 0)
-      log.warning(`witness log: the last ${repairedBytes} bytes were no whole record and are gone`);
-    observers.push(witnessLog);
-    closers.push(() => witnessLog.close());
-  }
-  if (config.ledger !== undefined) {
-    const ledger = openLedger(config.ledger, engine);
-    observers.push(ledger);
-    closers.push(() => ledger.stop());
-  }
-  return closers;
+async function openWitnessLog(config: WitnessLogConfig, log: Log): Promise<WitnessLog> {
+  const witnessLog = await WitnessLog.open(config, (text) => log.warning(text));
+  const { repairedBytes } = witnessLog.records;
+  if (repairedBytes > 0)
+    log.warning(`witness log: the last ${repairedBytes} bytes were no whole record and are gone`);
+  return witnessLog;
 }
 
 function openLedger({ directory, target }: LedgerConfig, engine: Engine): Ledger {
   mkdirSync(directory, { recursive: true });
-  const ledger = new Ledger({
+  return new Ledger({
     target: findTarget(target),
     file: new LedgerFile({ path: join(directory, 'ledger.ndjson') }),
     cpuNsPerMac: measureEngine(engine),
   });
-  ledger.start();
-  return ledger;
 }
 
 /** CPU time of one MAC here, by some steps at full compute; leaves the engine as it was. */

@@ -15,12 +15,6 @@ export interface TickWitness {
   readonly macsDense: number;
 }
 
-/** Somebody who is told of every tick. `onTick` allocates nothing, waits for nothing and never throws. */
-export interface TickObserver {
-  onTick(witness: TickWitness): void;
-  flush(): Promise<void>;
-}
-
 /** Sums over a span; see LedgerRecord for each. Energies are NaN where they are not known. */
 export interface LedgerTotals {
   wallMs: number;
@@ -61,7 +55,7 @@ const macsAt = 4;
 const macsDenseAt = 5;
 const countersLength = 6;
 
-export class Ledger implements TickObserver {
+export class Ledger {
   readonly meter: Meter;
   readonly target: Target;
   /** Writes that the disk refused, and what it said last. The records wait for the next write. */
@@ -97,6 +91,7 @@ export class Ledger implements TickObserver {
     return this.#pending.length;
   }
 
+  /** Counts a tick. Allocates nothing, waits for nothing and never throws. */
   onTick(witness: TickWitness): void {
     this.#counters[witness.tier]! += 1;
     this.#counters[macsAt]! += witness.macs;

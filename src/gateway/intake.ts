@@ -89,6 +89,11 @@ export class Intake {
     this.#tell('dropped', undefined, 'messages come faster than they are worked on, the oldest are dropped');
   }
 
+  /** Whether some channel comes from a topic. */
+  wants(topic: string): boolean {
+    return this.#routesOf(topic).length > 0;
+  }
+
   /** Works on what waits until `untilMs` of performance.now(); true when nothing is left. */
   drain(untilMs: number): boolean {
     for (let message = this.ring.shift(); message !== undefined; message = this.ring.shift()) {

@@ -1,6 +1,4 @@
 /** The gateway: MQTT in, ticks through the pipeline, results out. */
-
-import type { TickObserver } from '../energy/ledger.ts';
 import { Engine, type EngineOptions } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
@@ -12,13 +10,14 @@ import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
 import { MqttConnection } from './mqtt.ts';
 import { Outbox } from './outbox.ts';
+import { type GatewayPart, Parts } from './part.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';
 
 export interface GatewayOptions {
   readonly log: Log;
-  /** Told of every tick; flushed when the gateway stops. */
-  readonly observers?: readonly TickObserver[];
+  /** What lives beside the ticks: stopped when the gateway stops. */
+  readonly parts?: readonly GatewayPart[];
   readonly clock?: Clock;
   /** What the device allows the engine; default: anything. */
   readonly engine?: Pick<EngineOptions, 'maxBytes' | 'kernels'>;
@@ -50,6 +49,8 @@ export class Gateway {
   readonly intake: Intake;
   readonly outbox: Outbox;
   readonly connection: MqttConnection;
+  /** Those that hear no topics may be added until the start. */
+  readonly parts: Parts;
   readonly config: GatewayConfig;
   readonly #options: GatewayOptions;
   readonly #clock: Clock;
@@ -73,6 +74,7 @@ export class Gateway {
       spikes: config.spikes,
       ...(config.policy === undefined ? {} : { policy: config.policy as PolicyName }),
     });
+    this.parts = new Parts(options.parts ?? []);
     this.#rule = new PublishRule(config.output.publish);
     this.outbox = new Outbox(config.limits.outboxMessages, config.limits.inFlight);
     this.intake = this.#makeIntake(model.meaning.channels.length);
@@ -80,13 +82,14 @@ export class Gateway {
   }
 
   start(): void {
+    this.parts.start();
     this.connection.start();
     if (this.config.frame.mode === 'grid' && this.config.frame.timestamp === undefined) this.#awaitGridTick();
     const intervalMs = this.config.countersIntervalS * 1000;
     if (intervalMs > 0) this.#countersTimer = setInterval(() => this.#publishCounters(), intervalMs);
   }
 
-  /** Works off what waits, says goodbye, flushes the observers; within a second, broker there or not. */
+  /** Works off what waits, says goodbye, stops the parts; within a second, broker there or not. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -133,6 +136,7 @@ export class Gateway {
         resent: outbox.resent,
         refused: outbox.refused,
       },
+      ...this.parts.counters(),
     };
   }
 
@@ -156,20 +160,17 @@ export class Gateway {
     const { log, onFatal } = this.#options;
     return new MqttConnection({
       mqtt: config.mqtt,
-      filters: config.routes.map(({ filter }) => filter),
+      filters: [...new Set([...config.routes.map(({ filter }) => filter), ...this.parts.filters])],
       statusTopic: ownTopics(config).status,
       outbox,
       receiveMaximum: Math.ceil(config.limits.ringMessages / 2),
       packetBytes: config.limits.packetBytes,
       events: {
-        onMessage: (topic, payload, retained, proceed) => {
-          // Not acknowledged: the broker keeps it for the next time.
-          if (this.#stopped !== undefined) return;
-          this.intake.receive(topic, payload, retained, proceed);
-          this.#schedule();
+        onMessage: (topic, payload, retained, proceed) => this.#receive(topic, payload, retained, proceed),
+        onReady: (sessionPresent) => {
+          log.info(`connected to ${config.mqtt.url} (${sessionPresent ? 'session resumed' : 'new session'})`);
+          this.parts.onReady((message) => this.connection.publish(message));
         },
-        onReady: (sessionPresent) =>
-          log.info(`connected to ${config.mqtt.url} (${sessionPresent ? 'session resumed' : 'new session'})`),
         onLost: (reason, retryMs) =>
           log.warning(
             `not connected to ${config.mqtt.url}: ${reason}; trying again in ${Math.ceil(retryMs)} ms`,
@@ -183,10 +184,22 @@ export class Gateway {
     });
   }
 
+  #receive(topic: string, payload: Uint8Array, retained: boolean, proceed: () => void): void {
+    // Not acknowledged: the broker keeps it for the next time.
+    if (this.#stopped !== undefined) return;
+    this.parts.onMessage(topic, payload, retained);
+    if (this.parts.wants(topic) && !this.intake.wants(topic)) {
+      proceed();
+      return;
+    }
+    this.intake.receive(topic, payload, retained, proceed);
+    this.#schedule();
+  }
+
   #tick(frame: Frame): void {
     const witness = this.pipeline.tick(frame);
-    for (const observer of this.#options.observers ?? []) observer.onTick(witness);
     const { output } = this.pipeline;
+    this.parts.onTick(witness, output, frame);
     if (!this.#rule.wants(witness, output)) return;
     const { topic, qos, retain } = this.config.output;
     const payload = JSON.stringify(resultOf(witness, output, this.engine.model.meaning));
@@ -229,10 +242,7 @@ export class Gateway {
       this.#options.log.warning(`${this.intake.ring.count} messages were not worked on`);
     }
     this.#publishCounters();
-    await Promise.all([
-      this.connection.stop(goodbyeMs),
-      ...(this.#options.observers ?? []).map((observer) => observer.flush()),
-    ]);
+    await Promise.all([this.connection.stop(goodbyeMs), this.parts.stop()]);
     clearImmediate(this.#scheduled);
     this.intake.release();
   }

@@ -22,7 +22,6 @@ export class SparkplugNode implements GatewayPart {
   readonly #rule: PublishRule;
   #births = 0;
 
-  /** Connects at once, and until it is stopped. */
   constructor(settings: SparkplugConfig, config: GatewayConfig, meaning: ModelMeaning, log: Log) {
     this.#session = new SparkplugSession(settings, meaning);
     this.#rule = new PublishRule(config.output.publish);
@@ -47,6 +46,10 @@ export class SparkplugNode implements GatewayPart {
         onProblem: (text) => log.warning(`sparkplug: ${text}`),
       },
     });
+  }
+
+  /** Connects, and again and again until it is stopped. */
+  start(): void {
     this.#connection.start();
   }
 
@@ -58,7 +61,8 @@ export class SparkplugNode implements GatewayPart {
 
   counters(): { readonly [name: string]: Json } {
     const { acknowledged, dropped } = this.#outbox;
-    return { connects: this.#connection.connects, births: this.#births, published: acknowledged, dropped };
+    const { connects } = this.#connection;
+    return { sparkplug: { connects, births: this.#births, published: acknowledged, dropped } };
   }
 
   async stop(): Promise<void> {

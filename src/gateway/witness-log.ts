@@ -1,15 +1,15 @@
 /** The log of witnesses: what was seen, decided, done and produced at every tick, kept across power cuts. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TickObserver } from '../energy/ledger.ts';
 import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
 import type { WitnessLogConfig } from './config.ts';
+import type { GatewayPart } from './part.ts';
 import { readRecordFile } from './record-file.ts';
 import { logFileName, logFileNumbers, RecordLog } from './record-log.ts';
 
 const logName = 'witness';
 
-export class WitnessLog implements TickObserver {
+export class WitnessLog implements GatewayPart {
   readonly records: RecordLog;
   #witness = new Witness();
   readonly #encode = (into: DataView, offset: number) => this.#witness.encode(into, offset);
@@ -36,7 +36,8 @@ export class WitnessLog implements TickObserver {
     return this.records.flush();
   }
 
-  close(): Promise<void> {
+  /** Flushes and closes the log. */
+  stop(): Promise<void> {
     return this.records.close();
   }
 }

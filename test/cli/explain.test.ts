@@ -28,7 +28,7 @@ async function writeLog(ticks: number): Promise<void> {
     for (let row = start * ticks; row < (start + 1) * ticks; row++) {
       witnesses.onTick(pipeline.tick({ timeMs: timeMs[row]!, values: values.slice(row * 2, row * 2 + 2) }));
     }
-    await witnesses.close();
+    await witnesses.stop();
   }
 }
 

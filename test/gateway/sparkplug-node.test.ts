@@ -44,6 +44,7 @@ beforeEach(async () => {
   const { config, model } = parseGatewayConfig(text, fixture.path('gateway.yaml'));
   expect(config.sparkplug).toEqual({ group: 'plant', edge: 'office' });
   node = new SparkplugNode(config.sparkplug!, config, model.meaning, silentLog);
+  node.start();
 });
 
 afterEach(async () => {
@@ -72,7 +73,7 @@ test('birth, data, goodbye', async () => {
   expect(heard.map((each) => get(each).seq)).toEqual([0, 1, 2, undefined]);
   for (const { qos, retain } of heard) expect([qos, retain]).toEqual([0, false]);
   expect([bdSeqOf(0), bdSeqOf(3)]).toEqual([0, 0]);
-  expect(node.counters()).toEqual({ connects: 1, births: 1, published: 4, dropped: 0 });
+  expect(node.counters()).toEqual({ sparkplug: { connects: 1, births: 1, published: 4, dropped: 0 } });
 });
 
 test('a host may ask for a birth', async () => {

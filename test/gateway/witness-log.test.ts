@@ -32,7 +32,7 @@ async function logTicks(): Promise<void> {
     log.onTick(witness);
     expected.push(witness.toJson());
   }
-  await log.close();
+  await log.stop();
 }
 
 beforeAll(async () => {

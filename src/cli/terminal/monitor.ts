@@ -85,8 +85,6 @@ export class Monitor {
     this.#addChannels(witness);
   }
 
-  async flush(): Promise<void> {}
-
   #takePlayed(timeMs: number): PlayedTick | undefined {
     let found: PlayedTick | undefined;
     let taken = 0;
