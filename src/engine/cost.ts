@@ -41,10 +41,13 @@ export function keyValueWeightBytes(config: TransformerConfig): number {
   return keyValueMacs(config) + 2 * config.hidden * BYTES_PER_OUTPUT;
 }
 
-/** Of the embedding, the head and the linear path. */
-export function outerWeightBytes(config: TransformerConfig): number {
-  const outputs = config.hidden + 2 * config.outputs;
-  return embeddingMacs(config) + headMacs(config) + outputs * BYTES_PER_OUTPUT;
+export function embeddingWeightBytes(config: TransformerConfig): number {
+  return embeddingMacs(config) + config.hidden * BYTES_PER_OUTPUT;
+}
+
+/** Of the head and the linear path. */
+export function headWeightBytes(config: TransformerConfig): number {
+  return headMacs(config) + 2 * config.outputs * BYTES_PER_OUTPUT;
 }
 
 /** The most that one token of this plan can take. */
@@ -56,7 +59,8 @@ export function planCost(config: TransformerConfig, plan: Plan): Cost {
     macs: plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config) + 2 * positions * hidden,
     bytes:
       plan.layers * layerWeightBytes(config) +
-      outerWeightBytes(config) +
+      embeddingWeightBytes(config) +
+      headWeightBytes(config) +
       (positions - plan.layers) * 2 * hidden +
       written,
   });

@@ -7,12 +7,13 @@ import type { TransformerConfig } from './config.ts';
 import {
   type Cost,
   embeddingMacs,
+  embeddingWeightBytes,
   headMacs,
+  headWeightBytes,
   keyValueMacs,
   keyValueWeightBytes,
   layerMacs,
   layerWeightBytes,
-  outerWeightBytes,
   planCost,
 } from './cost.ts';
 import { chooseKernels } from './kernels/choose.ts';
@@ -21,7 +22,7 @@ import { KvRings } from './kv-rings.ts';
 import { assert, FEATURE_MAX, WASM_PAGE_BYTES } from './limits.ts';
 import { type MemoryLayout, type MemoryPlan, padded, planMemory } from './memory-plan.ts';
 import type { Model } from './model.ts';
-import { type Plan, type PlanTable, planTable } from './plan.ts';
+import { exitTable, type Plan, type PlanTable, planTable } from './plan.ts';
 import { writeWeights } from './write-weights.ts';
 
 export interface EngineOptions {
@@ -62,6 +63,8 @@ export class Engine {
   readonly rows: number;
   /** `plans[tier][kv]`, for tiers 0 to 2. */
   readonly plans: PlanTable;
+  /** `exits[layers - 1][kv]`: tier 0 left after its first so many layers. The last entry is tier 0 itself. */
+  readonly exits: PlanTable;
   readonly memoryPlan: MemoryPlan;
   readonly memory: WebAssembly.Memory;
   /** [outputs] Q16: the output at the last position. The same array always; refilled by each call. */
@@ -81,6 +84,8 @@ export class Engine {
   readonly #features: Int16Array;
   readonly #rowLogits: readonly Int32Array[];
   readonly #costs: ReadonlyMap<Plan, Cost>;
+  /** [rows] layers that the tick in each row has gone through. */
+  readonly #depths: Uint8Array;
 
   /** Takes all its memory now. Throws RangeError if it does not fit the budget or an option is out of range. */
   constructor(model: Model, options: EngineOptions = {}) {
@@ -96,9 +101,13 @@ export class Engine {
     this.#rings = new KvRings(this.config, this.streams, this.rows, this.memory, this.#layout);
     writeWeights(this.memory, this.#layout, this.#kernels, model);
     this.plans = planTable(this.config);
+    this.exits = exitTable(this.plans);
     this.#costs = new Map(
-      this.plans.flatMap((modes) => Object.values(modes).map((plan) => [plan, planCost(this.config, plan)])),
+      [...this.plans, ...this.exits].flatMap((modes) =>
+        Object.values(modes).map((plan) => [plan, planCost(this.config, plan)]),
+      ),
     );
+    this.#depths = new Uint8Array(this.rows);
     const { features, rowLogits, logits } = this.#layout;
     const outputs = this.config.outputs;
     this.#features = new Int16Array(this.memory.buffer, features, this.rows * padded(this.config.features));
@@ -114,23 +123,30 @@ export class Engine {
     return this.#kernels.name;
   }
 
-  /** Appends one tick: features int16[features] Q10 -> `logits`, `stats`. */
-  step(stream: number, features: Int16Array, plan: Plan): void {
-    this.#take(features, 1);
-    this.#enter(0, stream, plan);
-    this.#forward(1, plan, 'all', this.#layout.logits);
+  /**
+   * Appends one tick: features int16[features] Q10 -> `logits`, `stats`. `row`: where the tick stays for `deepen`;
+   * default 0.
+   */
+  step(stream: number, features: Int16Array, plan: Plan, row = 0): void {
+    assert(row >= 0 && row < this.rows, 'a row of this engine');
+    this.#take(features, row, 1);
+    this.#enter(row, stream, plan);
+    this.#begin(1, plan);
+    this.#forward(row, row + 1, plan, 'all', this.#layout.logits - row * this.#layout.logitBytes);
   }
 
   /**
    * Appends `count` ticks of one stream at once: features int16[count x features] -> `logits` of the last tick and,
    * if `wanted` is all, `rowLogits` of each. The same bits as `count` steps, then and afterwards; if only the last is
-   * wanted, only the cone that reaches it is computed. A flush empties the ring once, before the first tick. Throws RangeError if `count` is not 1 to `rows`.
+   * wanted, only the cone that reaches it is computed. A flush empties the ring once, before the first tick. Throws
+   * RangeError if `count` is not 1 to `rows`.
    */
   prefill(stream: number, features: Int16Array, count: number, plan: Plan, wanted: Wanted = 'all'): void {
     this.#requireCount(count);
-    this.#take(features, count);
+    this.#take(features, 0, count);
     for (let row = 0; row < count; row++) this.#enter(row, stream, plan);
-    this.#forward(count, plan, wanted, this.#layout.rowLogits);
+    this.#begin(count, plan);
+    this.#forward(0, count, plan, wanted, this.#layout.rowLogits);
     this.logits.set(this.#rowLogits[count - 1]!);
   }
 
@@ -141,10 +157,48 @@ export class Engine {
    */
   stepBatch(streams: Int32Array, features: Int16Array, count: number, plan: Plan): void {
     this.#requireCount(count);
-    this.#take(features, count);
+    this.#take(features, 0, count);
     for (let row = 0; row < count; row++) this.#enter(row, streams[row]!, plan);
-    this.#forward(count, plan, 'all', this.#layout.rowLogits);
+    this.#begin(count, plan);
+    this.#forward(0, count, plan, 'all', this.#layout.rowLogits);
     this.logits.set(this.#rowLogits[count - 1]!);
+  }
+
+  /**
+   * Takes the ticks in rows 0 to `count` through the layers of `plan` that they have not gone through yet, at once
+   * -> `rowLogits` of each, `logits` of the last. The same bits as if each had run `plan` in the first place, if that
+   * differs from what it ran in layers alone. Together they take one more head than that.
+   */
+  deepen(count: number, plan: Plan): void {
+    this.#requireCount(count);
+    const done = this.#depths[0]!;
+    for (let row = 0; row < count; row++) assert(this.#depths[row] === done, 'rows of one depth');
+    this.#begin(count, plan);
+    for (let index = done; index < plan.layers; index++) this.#layer(index, 0, 0, count, plan);
+    this.#depths.fill(plan.layers, 0, count);
+    this.#predict(0, count, this.#layout.rowLogits);
+    this.logits.set(this.#rowLogits[count - 1]!);
+  }
+
+  /**
+   * Gives the layers of `plan` that the tick in row 0 has not gone through keys and values all the same, made from
+   * what it left: CALM's state propagation (Schuster et al. 2022). Without it those layers have a hole at this tick.
+   */
+  propagate(plan: Plan): void {
+    this.#begin(1, plan);
+    for (let index = this.#depths[0]!; index < plan.layers; index++) {
+      this.#normalise(this.model.weights.layers[index]!.attentionGain, 0, 1);
+      this.#rememberOnly(index, 0, 1, plan);
+    }
+  }
+
+  /**
+   * Takes the newest `count` ticks of a stream back, as if they had not been appended. Exact as long as what they
+   * displaced was out of every window: window + count <= sequence. What a flush dropped stays lost.
+   */
+  rollback(stream: number, count: number): void {
+    this.#requireStream(stream);
+    this.#rings.rollback(stream, count);
   }
 
   /** [outputs] Q16: row `row` of the last prefill or batch. */
@@ -164,96 +218,94 @@ export class Engine {
     this.#rings.reset(stream);
   }
 
-  /**
-   * The transformer. Rows before `written` no longer matter to a layer; rows from `written` on give it keys and
-   * values; rows from `computed` on go through it. Without a cone both are 0.
-   */
-  #forward(rows: number, plan: Plan, wanted: Wanted, logits: number): void {
+  /** The transformer: rows `from` to `to` -> logits. What the `wanted` outputs do not need is left out. */
+  #forward(from: number, to: number, plan: Plan, wanted: Wanted, logits: number): void {
+    const memory = this.config.window - 1;
+    this.#embed(firstRow(wanted, from, to, this.#coneRows(plan, 0) + memory), to);
+    for (let index = 0; index < plan.layers; index++) {
+      const computed = firstRow(wanted, from, to, this.#coneRows(plan, index));
+      const written = firstRow(wanted, from, to, this.#coneRows(plan, index) + memory);
+      this.#layer(index, written, computed, to, plan);
+    }
+    this.#depths.fill(plan.layers, from, to);
+    this.#predict(firstRow(wanted, from, to, 1), to, logits);
+  }
+
+  #embed(from: number, to: number): void {
+    const { features, featureBytes, embedding, residual, residualBytes } = this.#layout;
+    this.#kernels.embed(
+      features + from * featureBytes,
+      embedding,
+      residual + from * residualBytes,
+      to - from,
+    );
+    this.#charge((to - from) * embeddingMacs(this.config), embeddingWeightBytes(this.config));
+  }
+
+  /** Rows from `written` on give the layer keys and values; rows from `computed` on go through it. */
+  #layer(index: number, written: number, computed: number, to: number, plan: Plan): void {
     const kernels = this.#kernels;
     const at = this.#layout;
+    const layer = at.layers[index]!;
+    const { attentionGain, feedForwardGain } = this.model.weights.layers[index]!;
+    const count = to - computed;
+    const residual = at.residual + computed * at.residualBytes;
+    const normed = at.normed + computed * at.normedBytes;
+    const queryKeyValue = at.queryKeyValue + computed * at.queryKeyValueBytes;
+
+    this.#normalise(attentionGain, written, to);
+    kernels.project(normed, layer.queryKeyValue, queryKeyValue, at.queryKeyValueBytes, count);
+    this.#rememberOnly(index, written, computed, plan);
+    const positions = this.#rings.attend(kernels, index, computed, to, plan, this.stats);
+    kernels.addProjection(at.context + computed * at.contextBytes, layer.output, residual, count);
+
+    this.#normalise(feedForwardGain, computed, to);
+    kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
+    kernels.addProjection(at.activated, layer.down, residual, count);
     const { hidden } = this.config;
-    const { stats } = this;
-    stats.tokens = rows;
-    stats.layers = plan.layers;
-    stats.macs = stats.positions = stats.kvReads = stats.kvWrites = 0;
-    stats.weightBytes = outerWeightBytes(this.config);
+    this.#charge(count * layerMacs(this.config) + 2 * positions * hidden, layerWeightBytes(this.config));
+  }
 
-    const first = firstRow(wanted, rows, this.#coneRows(plan, 0) + this.config.window - 1);
-    kernels.embed(
-      at.features + first * at.featureBytes,
-      at.embedding,
-      at.residual + first * at.residualBytes,
-      rows - first,
+  /** Head and linear path. */
+  #predict(from: number, to: number, logits: number): void {
+    const { normed, normedBytes, head, features, featureBytes, linear, logitBytes } = this.#layout;
+    this.#normalise(this.model.weights.headGain, from, to);
+    this.#kernels.logits(
+      normed + from * normedBytes,
+      head,
+      features + from * featureBytes,
+      linear,
+      logits + from * logitBytes,
+      to - from,
     );
-    for (let index = 0; index < plan.layers; index++) {
-      const layer = at.layers[index]!;
-      const { attentionGain, feedForwardGain } = this.model.weights.layers[index]!;
-      const computed = firstRow(wanted, rows, this.#coneRows(plan, index));
-      const written = firstRow(wanted, rows, this.#coneRows(plan, index) + this.config.window - 1);
-      const count = rows - computed;
-      const residual = at.residual + computed * at.residualBytes;
-      const normed = at.normed + computed * at.normedBytes;
+    this.#charge((to - from) * headMacs(this.config), headWeightBytes(this.config));
+  }
 
-      kernels.normalise(
-        at.residual + written * at.residualBytes,
-        attentionGain,
-        hidden,
-        at.normed + written * at.normedBytes,
-        rows - written,
-      );
-      kernels.project(
-        normed,
-        layer.queryKeyValue,
-        at.queryKeyValue + computed * at.queryKeyValueBytes,
-        at.queryKeyValueBytes,
-        count,
-      );
-      this.#rememberOnly(index, written, computed, plan);
-      this.#rings.attend(kernels, index, computed, rows, plan, stats);
-      kernels.addProjection(at.context + computed * at.contextBytes, layer.output, residual, count);
-      kernels.normalise(residual, feedForwardGain, hidden, normed, count);
-      kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
-      kernels.addProjection(at.activated, layer.down, residual, count);
-      stats.macs += count * layerMacs(this.config) + (computed - written) * keyValueMacs(this.config);
-      stats.weightBytes += layerWeightBytes(this.config);
-    }
-    const last = firstRow(wanted, rows, 1);
-    kernels.normalise(
-      at.residual + last * at.residualBytes,
-      this.model.weights.headGain,
-      hidden,
-      at.normed,
-      rows - last,
+  #normalise(gain: number, from: number, to: number): void {
+    const { residual, residualBytes, normed, normedBytes } = this.#layout;
+    this.#kernels.normalise(
+      residual + from * residualBytes,
+      gain,
+      this.config.hidden,
+      normed + from * normedBytes,
+      to - from,
     );
-    kernels.logits(
-      at.normed,
-      at.head,
-      at.features + last * at.featureBytes,
-      at.linear,
-      logits + last * at.logitBytes,
-      rows - last,
-    );
-    stats.macs +=
-      (rows - first) * embeddingMacs(this.config) +
-      (rows - last) * headMacs(this.config) +
-      2 * stats.positions * hidden;
   }
 
   /** Rows that give a layer keys and values without going through it themselves. */
-  #rememberOnly(index: number, written: number, computed: number, plan: Plan): void {
-    if (written === computed) return;
+  #rememberOnly(index: number, from: number, to: number, plan: Plan): void {
+    if (from === to) return;
     const at = this.#layout;
     const { width } = at.layers[index]!.attention;
-    const keysAndValues = at.queryKeyValue + written * at.queryKeyValueBytes + width;
     this.#kernels.project(
-      at.normed + written * at.normedBytes,
+      at.normed + from * at.normedBytes,
       at.layers[index]!.keyValue,
-      keysAndValues,
+      at.queryKeyValue + from * at.queryKeyValueBytes + width,
       at.queryKeyValueBytes,
-      computed - written,
+      to - from,
     );
-    this.#rings.remember(index, written, computed, plan, this.stats);
-    this.stats.weightBytes += keyValueWeightBytes(this.config);
+    this.#rings.remember(index, from, to, plan, this.stats);
+    this.#charge((to - from) * keyValueMacs(this.config), keyValueWeightBytes(this.config));
   }
 
   /**
@@ -264,8 +316,21 @@ export class Engine {
     return 1 + (plan.layers - 1 - index) * (this.config.window - 1);
   }
 
-  /** Copies features into their padded rows. */
-  #take(features: Int16Array, count: number): void {
+  /** Opens a new account. */
+  #begin(tokens: number, plan: Plan): void {
+    const { stats } = this;
+    stats.tokens = tokens;
+    stats.layers = plan.layers;
+    stats.macs = stats.weightBytes = stats.positions = stats.kvReads = stats.kvWrites = 0;
+  }
+
+  #charge(macs: number, weightBytes: number): void {
+    this.stats.macs += macs;
+    this.stats.weightBytes += weightBytes;
+  }
+
+  /** Copies features into their padded rows from `first` on. */
+  #take(features: Int16Array, first: number, count: number): void {
     const width = this.config.features;
     if (features.length < count * width) {
       throw new RangeError(`features: expected ${count * width} values, got ${features.length}`);
@@ -275,7 +340,7 @@ export class Engine {
       for (let j = 0; j < width; j++) {
         const value = features[row * width + j]!;
         assert(value <= FEATURE_MAX && value >= -FEATURE_MAX, 'features are clamped');
-        this.#features[row * stride + j] = value;
+        this.#features[(first + row) * stride + j] = value;
       }
     }
   }
@@ -300,9 +365,9 @@ export class Engine {
   }
 }
 
-/** The first row that matters if the last `needed` rows do. */
-function firstRow(wanted: Wanted, rows: number, needed: number): number {
-  return wanted === 'all' ? 0 : Math.max(0, rows - needed);
+/** The first of the rows `from` to `to` that matters if the last `needed` do. */
+function firstRow(wanted: Wanted, from: number, to: number, needed: number): number {
+  return wanted === 'all' ? from : Math.max(from, to - needed);
 }
 
 function requireBudget(bytes: number, maxBytes: number | undefined): void {

@@ -9,3 +9,9 @@ export * from './model.ts';
 export { loadModel, saveModel, tensorList } from './model-file.ts';
 export * from './plan.ts';
 export { ModelError, type ModelErrorCode } from './safetensors.ts';
+export {
+  type Feedback,
+  Speculation,
+  type SpeculationCounters,
+  type SpeculationOptions,
+} from './speculation.ts';

@@ -6,6 +6,7 @@
  */
 import type { TransformerConfig } from './config.ts';
 import type { Kernels } from './kernels/contract.ts';
+import { assert } from './limits.ts';
 import type { MemoryLayout } from './memory-plan.ts';
 import type { Plan } from './plan.ts';
 
@@ -77,10 +78,24 @@ export class KvRings {
     this.#streamPositions[stream] = 0;
   }
 
-  /** Attention of rows `from` to `to` in one layer, one after another: each writes its slot as the plan says. */
-  attend(kernels: Kernels, layer: number, from: number, to: number, plan: Plan, stats: KvStats): void {
+  /** Takes a stream's newest `count` tokens back, whichever layers they reached. See Engine.rollback. */
+  rollback(stream: number, count: number): void {
+    const position = this.#streamPositions[stream]! - count;
+    assert(count >= 0 && position >= 0, 'no more tokens than the stream has seen');
+    this.#streamPositions[stream] = position;
+    for (let ring = stream * this.#layers; ring < (stream + 1) * this.#layers; ring++) {
+      while (this.#filled[ring]! > 0 && this.#newestPosition(ring) >= position) this.#retreat(ring);
+    }
+  }
+
+  /**
+   * Attention of rows `from` to `to` in one layer, one after another: each writes its slot as the plan says. Returns
+   * the positions attended to.
+   */
+  attend(kernels: Kernels, layer: number, from: number, to: number, plan: Plan, stats: KvStats): number {
     const { attention } = this.#layout.layers[layer]!;
     const frozen = plan.kv === 'freeze';
+    const before = stats.positions;
     for (let row = from; row < to; row++) {
       const ring = this.#rowStreams[row]! * this.#layers + layer;
       const slot0 = ring * (this.#slots + 1);
@@ -94,7 +109,7 @@ export class KvRings {
         this.#layout.values + slot0 * this.#width,
         this.#layout.slotPositions + slot0 * 8,
         frozen ? this.#slots : next,
-        next === 0 ? this.#slots - 1 : next - 1,
+        this.#newest(ring),
         older,
         this.#rowPositions[row]!,
         plan.window,
@@ -104,6 +119,7 @@ export class KvRings {
       stats.kvReads += positions - 1;
       if (!frozen) this.#advance(ring, next, stats);
     }
+    return stats.positions - before;
   }
 
   /** Rows `from` to `to` leave their keys and values in one layer without attending. */
@@ -126,5 +142,19 @@ export class KvRings {
     this.#next[ring] = next + 1 === this.#slots ? 0 : next + 1;
     if (this.#filled[ring]! < this.#slots) this.#filled[ring]!++;
     stats.kvWrites++;
+  }
+
+  #newest(ring: number): number {
+    const next = this.#next[ring]!;
+    return next === 0 ? this.#slots - 1 : next - 1;
+  }
+
+  #newestPosition(ring: number): number {
+    return this.#slotPositions[ring * (this.#slots + 1) + this.#newest(ring)]!;
+  }
+
+  #retreat(ring: number): void {
+    this.#next[ring] = this.#newest(ring);
+    this.#filled[ring]!--;
   }
 }

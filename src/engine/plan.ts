@@ -32,3 +32,12 @@ export function planTable(config: TransformerConfig): PlanTable {
     return Object.freeze(plans);
   });
 }
+
+/** `exitTable(plans)[layers - 1][kv]`: tier 0 left after its first so many layers; the last entry is tier 0 itself. */
+export function exitTable([full]: PlanTable): PlanTable {
+  return Array.from({ length: full!.write.layers - 1 }, (_, index) => {
+    const plans = {} as Record<KvMode, Plan>;
+    for (const kv of kvModes) plans[kv] = Object.freeze({ ...full![kv], layers: index + 1 });
+    return Object.freeze(plans);
+  }).concat(full!);
+}

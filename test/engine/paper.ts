@@ -37,17 +37,20 @@ function attend(
   rows: readonly Projected[],
   at: number,
   window: number,
+  present: (tick: number) => boolean,
 ): number[] {
   const { heads } = model.config;
   const size = headSize(model.config);
-  const past = rows.slice(Math.max(0, at - window + 1), at + 1);
+  const seen = rows
+    .map((_, tick) => tick)
+    .filter((tick) => tick <= at && tick > at - window && present(tick));
+  const past = seen.map((tick) => rows[tick]!);
   return Array.from({ length: heads }, (_, head) => {
     const own = (values: readonly number[]) => values.slice(head * size, (head + 1) * size);
     const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
     const scores = past.map(
       ({ key }, i) =>
-        dot(own(rows[at]!.query), own(key)) +
-        layer.ageBias[head * model.config.window + (past.length - 1 - i)]!,
+        dot(own(rows[at]!.query), own(key)) + layer.ageBias[head * model.config.window + (at - seen[i]!)]!,
     );
     const top = Math.max(layer.sink[head]!, ...scores);
     const weigh = (score: number) => {
@@ -63,18 +66,27 @@ function attend(
   }).flat();
 }
 
+/** Which layers a tick went through, and whether it gave the others keys and values all the same. */
+export interface PaperDepth {
+  readonly layers: number;
+  readonly propagated: boolean;
+}
+
 /** [ticks][outputs]: the logits at every tick of a history, each of int features [features]. */
 export function paperLogits(
   model: Model,
   ticks: readonly (readonly number[])[],
   layers: number,
   window: number,
+  depths: readonly PaperDepth[] = ticks.map(() => ({ layers, propagated: false })),
 ): number[][] {
   const { weights } = model;
   const int16 = (value: number) => limit(value, -32767, 32767);
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
   let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
-  for (const layer of weights.layers.slice(0, layers)) {
+  for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
+    const reached = (tick: number) => depths[tick]!.layers > index;
+    const present = (tick: number) => reached(tick) || depths[tick]!.propagated;
     const rows = stream.map((x): Projected => {
       const normed = norm(x, layer.attentionGain);
       const [query, key, value] = [layer.query, layer.key, layer.value].map((part) =>
@@ -83,7 +95,8 @@ export function paperLogits(
       return { query: query!, key: key!, value: value! };
     });
     stream = stream.map((x, at) => {
-      const context = linear(layer.output, attend(model, layer, rows, at, window));
+      if (!reached(at)) return x;
+      const context = linear(layer.output, attend(model, layer, rows, at, window, present));
       const middle = x.map((value, i) => int16(value + context[i]!));
       const hidden = linear(layer.up, norm(middle, layer.feedForwardGain)).map(
         (u) => layer.gelu[limit(u, -128, 127) + 128]!,
