@@ -66,6 +66,7 @@ again, and ends with the same file.
   --event-shuffle X         share of sequences whose fired flags and times are another's (default ${defaultSettings.eventShuffle})
   --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
   --delta X                 a channel fires when it moved X interquartile ranges (default ${defaultSettings.dataset.deltaShare})
+  --finest X, --widest X    thresholds in training, times those (default 1/3 and ${defaultSettings.pool.widest})
   --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
   --checkpoint-every S      seconds between two writes of MODEL.checkpoint; 0: after every step (default ${checkpointSeconds})
   --force                   train even on a channel that only counts rows
@@ -138,6 +139,8 @@ const numbers = [
   'gain-jitter',
   'event-shuffle',
   'delta',
+  'finest',
+  'widest',
   'validation-share',
   'checkpoint-every',
 ] as const;
@@ -191,7 +194,7 @@ function readArguments(args: string[]): Arguments {
     threads: wholeNumberOption('threads', values.threads, availableParallelism(), 1, 256),
     quiet: values.quiet ?? false,
     json: values.json ?? false,
-    settings: settingsOf(values, values.force ?? false),
+    settings: withSequenceFor(settingsOf(values, values.force ?? false), values.window),
   };
 }
 
@@ -216,6 +219,11 @@ function settingsOf(
     gainJitter: number('gain-jitter', defaults.gainJitter, 0, 3),
     eventShuffle: number('event-shuffle', defaults.eventShuffle, 0, 1),
     holdMax: whole('hold-max', defaults.holdMax, 1, 1e9),
+    pool: {
+      ...defaults.pool,
+      finest: number('finest', defaults.pool.finest, 1e-6, 1),
+      widest: number('widest', defaults.pool.widest, 1e-6, 1e6),
+    },
     optimiser: {
       ...defaults.optimiser,
       weightDecay: number('weight-decay', defaults.optimiser.weightDecay, 0, 100),
@@ -228,6 +236,13 @@ function settingsOf(
       heartbeatIntervals: whole('heartbeat', defaults.dataset.heartbeatIntervals, 1, 1e9),
     },
   };
+}
+
+/** Sequences that show a long window whole, fewer of them, so that a step keeps its tokens. */
+function withSequenceFor(settings: TrainingSettings, window: string | undefined): TrainingSettings {
+  const tokens = settings.sequence * settings.shardSequences;
+  const sequence = Math.max(settings.sequence, 2 * Number(window ?? 0));
+  return { ...settings, sequence, shardSequences: Math.max(1, Math.round(tokens / sequence)) };
 }
 
 function requirePreset(name: string): PresetName {

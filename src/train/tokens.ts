@@ -86,8 +86,9 @@ export interface PoolSettings {
   readonly variants: number;
   /** Share of them in which every tick is a token. */
   readonly denseShare: number;
-  /** Thresholds are drawn log-uniformly from 1 / spread to spread times the default. */
-  readonly spread: number;
+  /** Thresholds are drawn log-uniformly from `finest` to `widest` times the default. */
+  readonly finest: number;
+  readonly widest: number;
   readonly maxBytes: number;
 }
 
@@ -97,11 +98,12 @@ export function makePool(dataset: Dataset, series: readonly Series[], settings: 
   const width = featureCount(dataset.channels.length);
   const fitting = Math.floor(settings.maxBytes / (total * width * 2));
   const variants = Math.max(2, Math.min(settings.variants, fitting));
+  const { finest, widest } = settings;
   const random = new Random(settings.seed, 2);
   const streams: TokenStream[] = [];
   for (let variant = 0; variant < variants; variant++) {
     const drawnDense = random.uniform() < settings.denseShare;
-    const drawnScale = Math.exp(Math.log(settings.spread) * (2 * random.uniform() - 1));
+    const drawnScale = finest * Math.exp(Math.log(widest / finest) * random.uniform());
     const dense = variant > 1 ? drawnDense : variant === 0;
     const spikes = scaleDeltas(dataset.spikes, variant > 1 ? drawnScale : 1);
     for (const one of series) streams.push(encodeSeries(one, { ...dataset, spikes, dense }));
