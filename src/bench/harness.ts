@@ -12,6 +12,9 @@ export interface BenchCase {
   readonly batch?: number;
 }
 
+/** What else a case has to say: ratios, counts, claims to compare with. */
+export type Details = Readonly<Record<string, string | number | boolean | null>>;
+
 export interface BenchResult {
   readonly suite: string;
   readonly case: string;
@@ -23,7 +26,6 @@ export interface BenchResult {
   readonly cpu: string;
   readonly node: string;
   readonly kernel: string;
-  /** What else the case has to say: ratios, counts, claims to compare with. */
   readonly [detail: string]: string | number | boolean | null;
 }
 
@@ -31,12 +33,23 @@ export interface Effort {
   readonly rounds: number;
   /** Milliseconds per case and round. */
   readonly sliceMs: number;
+  /** Only the smaller sizes of a suite, so that all of them take a minute. */
+  readonly quick: boolean;
 }
 
-export const QUICK: Effort = { rounds: 3, sliceMs: 15 };
-export const FULL: Effort = { rounds: 10, sliceMs: 60 };
+export const QUICK: Effort = { rounds: 3, sliceMs: 15, quick: true };
+export const FULL: Effort = { rounds: 10, sliceMs: 60, quick: false };
 
-const WARM_UP_SLICES = 2;
+const WARM_UP_ROUNDS = 4;
+const COMPILE_MS = 20;
+
+/**
+ * Lets V8's compilers work: their threads get nothing of a pinned core while a benchmark has it, and the code would
+ * stay as slow as it began.
+ */
+export function letCompile(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, COMPILE_MS));
+}
 
 export interface Timing {
   readonly medianUs: number;
@@ -45,16 +58,24 @@ export interface Timing {
   readonly samples: number;
 }
 
+export interface Measurement extends Timing {
+  /** Microseconds of every call, in rising order. */
+  readonly sortedUs: Float64Array;
+}
+
 /** Microseconds per call of each case, in the order given. */
-export function measure(cases: readonly BenchCase[], effort: Effort): Timing[] {
+export async function measure(cases: readonly BenchCase[], effort: Effort): Promise<Measurement[]> {
   const samples = cases.map(() => [] as number[]);
   const ignored: number[] = [];
-  for (const one of cases)
-    for (let slice = 0; slice < WARM_UP_SLICES; slice++) runSlice(one, effort.sliceMs, ignored);
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    for (const one of cases) runSlice(one, effort.sliceMs / 2, ignored);
+    await letCompile();
+  }
   for (let round = 0; round < effort.rounds; round++) {
     for (const [index, one] of cases.entries()) runSlice(one, effort.sliceMs, samples[index]!);
+    await letCompile();
   }
-  return samples.map(summarise);
+  return samples.map((list) => summarise(Float64Array.from(list)));
 }
 
 function runSlice({ run, batch = 1 }: BenchCase, sliceMs: number, into: number[]): void {
@@ -68,10 +89,21 @@ function runSlice({ run, batch = 1 }: BenchCase, sliceMs: number, into: number[]
   }
 }
 
-function summarise(samples: number[]): Timing {
-  const sorted = Float64Array.from(samples).sort();
-  const quantile = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
-  return { medianUs: quantile(0.5), p99Us: quantile(0.99), p999Us: quantile(0.999), samples: sorted.length };
+/** Sorts `timesUs` in place. */
+export function summarise(timesUs: Float64Array): Measurement {
+  const sortedUs = timesUs.sort();
+  const at = (share: number) => quantileUs(sortedUs, share);
+  return { medianUs: at(0.5), p99Us: at(0.99), p999Us: at(0.999), samples: sortedUs.length, sortedUs };
+}
+
+/** The least of the times that so large a share of calls did not exceed. */
+export function quantileUs(sortedUs: Float64Array, share: number): number {
+  return sortedUs[Math.min(sortedUs.length - 1, Math.floor(share * sortedUs.length))]!;
+}
+
+/** So many digits as a measurement has. */
+export function rounded(value: number, digits = 3): number {
+  return Number(value.toPrecision(digits));
 }
 
 /** One line of results about this machine. */
@@ -80,16 +112,15 @@ export function result(
   name: string,
   kernel: string,
   timing: Timing,
-  details: Record<string, string | number | boolean | null> = {},
+  details: Details = {},
 ): BenchResult {
-  const round = (us: number) => Number(us.toPrecision(4));
   return {
     suite,
     case: name,
     unit: 'us',
-    median: round(timing.medianUs),
-    p99: round(timing.p99Us),
-    p999: round(timing.p999Us),
+    median: rounded(timing.medianUs, 4),
+    p99: rounded(timing.p99Us, 4),
+    p999: rounded(timing.p999Us, 4),
     samples: timing.samples,
     cpu: cpus()[0]?.model ?? 'unknown',
     node: process.version,

@@ -1,11 +1,34 @@
-/** The suites by name. */
+/** The suites by name, in the order in which they run. */
+import type { Target } from '../energy/target.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
+import { gateway } from './gateway.ts';
 import type { BenchResult, Effort } from './harness.ts';
+import { latency } from './latency.ts';
+import { readings } from './prototype.ts';
 import { scaling } from './scaling.ts';
-import { streams } from './streams.ts';
-import { tables } from './tables.ts';
+import { tableColumns, tables } from './tables.ts';
 import { training } from './training.ts';
 
-export type Suite = (effort: Effort, kernels?: KernelName) => BenchResult[] | Promise<BenchResult[]>;
+export interface Suite {
+  /** One line for the help. */
+  readonly about: string;
+  /** `kernels`: default the fastest that runs here. `target`: whose watts modelled energy takes; none: no energy. */
+  run(effort: Effort, kernels?: KernelName, target?: Target): Promise<BenchResult[]>;
+  /** Which details the table shows, since lines are short; default all. JSON has all. */
+  readonly columns?: readonly string[];
+  /** What the table alone does not say, for the reader; not in JSON. */
+  notes?(results: readonly BenchResult[]): string[];
+}
 
-export const suites: Readonly<Record<string, Suite>> = Object.freeze({ tables, scaling, streams, training });
+export const suites: Readonly<Record<string, Suite>> = Object.freeze({
+  tables: {
+    about: "both presets, tiers 0 to 3: one step, a whole sequence, a skip; beside the prototype's claims",
+    run: tables,
+    columns: tableColumns,
+    notes: readings,
+  },
+  latency: { about: 'every step of a long run: p99.9 and the longest, garbage collections', run: latency },
+  scaling: { about: 'sequence length windowed and dense, layers, width, 1 to 1024 streams', run: scaling },
+  gateway: { about: 'messages through the gateway without a broker, skipped or a token each', run: gateway },
+  training: { about: 'tokens per second of the trainer on the micro preset, one core', run: training },
+});

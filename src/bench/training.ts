@@ -5,11 +5,12 @@ import { type BenchResult, type Effort, result } from './harness.ts';
 const TOKENS = 1000;
 
 export async function training(effort: Effort): Promise<BenchResult[]> {
-  const steps = effort.rounds <= 3 ? 3 : 12;
+  const steps = effort.quick ? 3 : 12;
   const { floatTokensPerSecond, quantisedTokensPerSecond } = await measureThroughput(steps, () =>
     performance.now(),
   );
   const line = (name: string, tokensPerSecond: number) => {
+    // The trainer tells the median over its steps and no more.
     const us = (TOKENS / tokensPerSecond) * 1e6;
     const timing = { medianUs: us, p99Us: us, p999Us: us, samples: steps };
     return result('training', `micro, ${TOKENS} tokens, ${name}`, 'training', timing, {

@@ -1,68 +1,96 @@
 /** `dormouse bench`: what the engine costs on this machine. */
+import { arch } from 'node:process';
 import { type BenchResult, FULL, QUICK } from '../bench/harness.ts';
-import { suites } from '../bench/suites.ts';
+import { type Suite, suites } from '../bench/suites.ts';
+import { findTarget, type Target, targets } from '../energy/target.ts';
 import { kernelNames } from '../engine/kernels/choose.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
+import { alignColumns } from './terminal/columns.ts';
 
-const usage = `Usage: dormouse bench [SUITE ...] [--quick] [--json] [--kernels NAME]
+const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
+
+const usage = `Usage: dormouse bench [SUITE ...] [--quick] [--json] [--kernels NAME] [--target NAME]
 
 Measures on this machine, seeded, every call timed, cases interleaved in one run.
 
-Suites (default: all): ${Object.keys(suites).join(', ')}
-  tables    both presets, tiers 0 to 3: one step, a whole sequence, a skipped tick
-  scaling   sequence length windowed and dense, layers, width
-  streams   many streams over one set of weights, one by one and in a batch
-  training  tokens per second of the trainer on the micro preset, one core
+Suites (default: all):
+${suiteLines.join('\n')}
 
 Options:
   --quick          a short run, for continuous integration
   --json           one JSON object per line: suite, case, unit, median, p99, cpu, node, kernel, ...
   --kernels NAME   ${kernelNames.join(', ')}; default: the fastest that passes its self-test
+  --target NAME    ${Object.keys(targets).join(', ')}: whose watts modelled energy takes; default x64 on x64, else none
   --help           this text
 `;
 
-const columns = ['case', 'median', 'p99'] as const;
-const common = new Set(['suite', 'unit', 'cpu', 'node', 'kernel', 'samples', 'p999', ...columns]);
+const common = new Set([
+  'suite',
+  'case',
+  'unit',
+  'median',
+  'p99',
+  'cpu',
+  'node',
+  'kernel',
+  'samples',
+  'p999',
+]);
 
 async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseOptions({
     args,
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, kernels: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean' },
+      json: { type: 'boolean' },
+      kernels: { type: 'string' },
+      target: { type: 'string' },
+    },
   });
-  const kernels = kernelNames.find((name) => name === values.kernels);
-  if (values.kernels !== undefined && kernels === undefined) {
-    throw new UsageError(`--kernels: expected one of ${kernelNames.join(', ')}, got '${values.kernels}'`);
-  }
-  for (const name of positionals) {
-    if (!Object.hasOwn(suites, name)) {
-      throw new UsageError(`suite: expected one of ${Object.keys(suites).join(', ')}, got '${name}'`);
-    }
-  }
-  for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
-    const results = await suites[name]!(values.quick ? QUICK : FULL, kernels);
-    process.stdout.write(
-      values.json ? results.map((line) => `${JSON.stringify(line)}\n`).join('') : table(name, results),
-    );
+  const kernels = oneOf('--kernels', values.kernels, kernelNames);
+  const target = targetOf(values.target);
+  const names = positionals.map((name) => oneOf('suite', name, Object.keys(suites))!);
+  for (const name of names.length > 0 ? names : Object.keys(suites)) {
+    const suite = suites[name]!;
+    const results = await suite.run(values.quick ? QUICK : FULL, kernels, target);
+    process.stdout.write(values.json ? jsonLines(results) : text(name, suite, results));
   }
   return 0;
 }
 
-/** Results of one suite as a table: the timing, then whatever each suite has to say. */
-function table(suite: string, results: readonly BenchResult[]): string {
+/** Throws UsageError. */
+function oneOf<T extends string>(
+  what: string,
+  text: string | undefined,
+  allowed: readonly T[],
+): T | undefined {
+  const found = allowed.find((name) => name === text);
+  if (text === undefined || found !== undefined) return found;
+  throw new UsageError(`${what}: expected one of ${allowed.join(', ')}, got '${text}'`);
+}
+
+function targetOf(name: string | undefined): Target | undefined {
+  const known = oneOf('--target', name, Object.keys(targets)) ?? (arch === 'x64' ? 'x64' : undefined);
+  return known === undefined ? undefined : findTarget(known);
+}
+
+function jsonLines(results: readonly BenchResult[]): string {
+  return results.map((line) => `${JSON.stringify(line)}\n`).join('');
+}
+
+/** The timing of each case, then whatever the suite has to say. */
+function text(name: string, suite: Suite, results: readonly BenchResult[]): string {
   const first = results[0];
   if (first === undefined) return '';
-  const details = Object.keys(first).filter((key) => !common.has(key));
-  const header = [...columns.map((key) => (key === 'case' ? key : `${key} us`)), ...details];
-  const rows = [
-    header,
-    ...results.map((line) => [...columns, ...details].map((key) => String(line[key] ?? '-'))),
-  ];
-  const widths = header.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const text = rows.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  const all = [...new Set(results.flatMap(Object.keys))].filter((key) => !common.has(key));
+  const details = suite.columns ?? all;
+  const rows = results.map((line) =>
+    ['case', 'median', 'p99', ...details].map((key) => String(line[key] ?? '-')),
   );
-  return `${suite}: ${first.cpu}, Node ${first.node}, ${first.kernel} kernels\n${text.join('\n')}\n\n`;
+  const table = alignColumns([['case', 'median us', 'p99 us', ...details], ...rows]);
+  const title = `${name}: ${first.cpu}, Node ${first.node}, ${first.kernel} kernels`;
+  return `${[title, ...table, ...(suite.notes?.(results) ?? [])].join('\n')}\n\n`;
 }
 
 export const command: Command = { name: 'bench', summary: 'measure the engine on this machine', usage, run };
