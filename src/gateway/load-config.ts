@@ -164,12 +164,16 @@ function readConfig(
 /** A gateway that hears itself never sleeps again. */
 function noteLoops(root: Section, config: GatewayConfig): void {
   for (const { filter } of config.routes) {
-    for (const topic of Object.values(ownTopics(config))) {
+    for (const topic of [...Object.values(ownTopics(config)), ...sparkplugTopics(config)]) {
       if (!topicMatches(filter, topic)) continue;
       const expected = 'topic filters that do not match what this gateway publishes';
       root.add('channels', expected, `${describe(filter)}, which matches ${describe(topic)}`);
     }
   }
+}
+
+function sparkplugTopics({ sparkplug }: GatewayConfig): string[] {
+  return sparkplug === undefined ? [] : [`spBv1.0/${sparkplug.group}/NDATA/${sparkplug.edge}`];
 }
 
 /** Only documents tell a time, and two kinds of time don't mix. */

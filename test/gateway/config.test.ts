@@ -268,6 +268,11 @@ describe('each mistake is told with its path, what was expected and what was got
       /^channels: expected topic filters that do not match what this gateway publishes, got "dormouse\/#", which matches "dormouse\/office\/state"$/,
     ],
     [
+      'an edge node that is ourselves',
+      { source: { preset: 'sparkplug', device: 'plant/office/x' }, sparkplug: { group: 'plant' } },
+      /^channels: expected topic filters that do not match .*, which matches "spBv1.0\/plant\/NDATA\/office"$/,
+    ],
+    [
       'plain payloads with a timestamp',
       { frame: { timestamp: '$.time' }, channels: { humidity: { topic: 'h', value: 'plain' } } },
       'frame.timestamp: expected payloads that carry a time, got the plain payloads of humidity',
