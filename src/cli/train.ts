@@ -53,6 +53,7 @@ again, and ends with the same file.
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
                             step is the result (default ${defaultSettings.dataset.validationShare})
+  --leave-out N..M,N..M     training rows to leave out, counted from 0, and to score the model on at the end
   --seed N                  (default ${defaultSettings.seed})
   --steps N                 optimiser steps of ${batchTokens(defaultSettings)} tokens (default ${defaultSettings.steps})
   --threads N               (default: all cores)
@@ -163,6 +164,7 @@ function readArguments(args: string[]): Arguments {
       output: { type: 'string', short: 'o' },
       preset: text,
       without: text,
+      'leave-out': text,
       float: text,
       force: { type: 'boolean' },
       quiet: { type: 'boolean' },
@@ -194,13 +196,17 @@ function readArguments(args: string[]): Arguments {
     threads: wholeNumberOption('threads', values.threads, availableParallelism(), 1, 256),
     quiet: values.quiet ?? false,
     json: values.json ?? false,
-    settings: withSequenceFor(settingsOf(values, values.force ?? false), values.window),
+    settings: withSequenceFor(
+      settingsOf(values, values.force ?? false, rangesOption(values['leave-out'])),
+      values.window,
+    ),
   };
 }
 
 function settingsOf(
   values: Partial<Record<(typeof numbers)[number] | (typeof wholeNumbers)[number], string>>,
   allowClocks: boolean,
+  leaveOut: TrainingSettings['dataset']['leaveOut'],
 ): TrainingSettings {
   const defaults = defaultSettings;
   const number = (name: (typeof numbers)[number], fallback: number, min: number, max: number) =>
@@ -231,11 +237,22 @@ function settingsOf(
     dataset: {
       ...defaults.dataset,
       allowClocks,
+      leaveOut,
       validationShare: number('validation-share', defaults.dataset.validationShare, 0, 0.9),
       deltaShare: number('delta', defaults.dataset.deltaShare, 0, 100),
       heartbeatIntervals: whole('heartbeat', defaults.dataset.heartbeatIntervals, 1, 1e9),
     },
   };
+}
+
+function rangesOption(text: string | undefined): TrainingSettings['dataset']['leaveOut'] {
+  return (text?.split(',') ?? []).map((part) => {
+    const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(part.trim()) ?? [];
+    if (from === undefined || Number(from) >= Number(to)) {
+      throw new UsageError(`--leave-out: expected ranges FROM..TO with FROM < TO, got '${part}'`);
+    }
+    return [Number(from), Number(to)];
+  });
 }
 
 /** Sequences that show a long window whole, fewer of them, so that a step keeps its tokens. */
@@ -301,10 +318,12 @@ function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array
   const exits = result.exits.map(
     (exit, layer) => `  after layer ${layer + 1}: ${describeValidation(exit)}\n`,
   );
-  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}`;
+  const leftOut =
+    result.leftOut === null ? '' : `  rows left out: ${describeValidation(result.leftOut, '')}\n`;
+  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}${leftOut}`;
 }
 
 function jsonOf({ output, settings }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
-  const { validation, exits, bestStep } = result;
-  return `${JSON.stringify({ output, bytes: bytes.length, seed: settings.seed, bestStep, validation, exits })}\n`;
+  const { validation, exits, leftOut, bestStep } = result;
+  return `${JSON.stringify({ output, bytes: bytes.length, seed: settings.seed, bestStep, validation, exits, leftOut })}\n`;
 }

@@ -44,7 +44,7 @@ export interface Checkpoints {
 
 /** What makes two runs the same run: everything that decides the result. */
 export function fingerprint(dataset: Dataset, config: TransformerConfig, settings: TrainingSettings): string {
-  const { train, validation, ...rest } = dataset;
+  const { train, validation, leftOut: _, ...rest } = dataset;
   const hash = createHash('sha256');
   hash.update(JSON.stringify({ version, config, settings, rest }));
   const add = (part: Float64Array | Int8Array | null) => {

@@ -1,12 +1,20 @@
 /** The rows of a recording that training may see, split, and what they say of the channels. */
 import type { Channel, SpikeSettings, Task } from '../engine/model.ts';
 import type { Recording, RowRange } from '../recording/recording.ts';
-import { readSeries, resolveRange, type Series, sliceSeries } from '../recording/recording.ts';
+import {
+  RecordingError,
+  readSeries,
+  resolveRange,
+  type Series,
+  sliceSeries,
+} from '../recording/recording.ts';
 import { refuseClockChannels } from './clock-channels.ts';
 
 export interface Dataset {
   readonly train: readonly Series[];
   readonly validation: readonly Series[];
+  /** Neither trained nor validated on, but scored at the end; normally none. */
+  readonly leftOut?: readonly Series[];
   readonly channels: readonly Channel[];
   /** Per channel, normalised: the level at which it rests, and how far that wanders through the training rows. */
   readonly restingLevel: readonly number[];
@@ -24,6 +32,8 @@ export interface DatasetSettings {
   readonly deltaShare: number;
   readonly heartbeatIntervals: number;
   readonly refractoryIntervals: number;
+  /** Ranges [from, to) of the training rows, counted through all of them, that are left out to be scored. */
+  readonly leaveOut: readonly (readonly [from: number, to: number])[];
   /** Train even on a channel that only counts rows. */
   readonly allowClocks: boolean;
 }
@@ -45,7 +55,9 @@ export function outputCount(task: Task, channels: number): number {
 export function loadDataset(recording: Recording, settings: DatasetSettings): Dataset {
   const cache = new Map<string, Series>();
   const load = (ranges: readonly RowRange[]) => ranges.map((range) => loadRange(recording, range, cache));
-  const all = load(recording.train);
+  const { kept: all, leftOut } = leaveOut(load(recording.train), settings.leaveOut);
+  if (all.length === 0)
+    throw new RecordingError(recording.name, {}, 'expected training rows that are not left out');
   const { train, validation } =
     recording.validation.length > 0
       ? { train: all, validation: load(recording.validation) }
@@ -62,6 +74,7 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
   return {
     train,
     validation,
+    leftOut,
     channels,
     restingLevel: rows.map(restingLevel),
     levelDrift: rows.map((values) => {
@@ -83,6 +96,26 @@ function loadRange(recording: Recording, range: RowRange, cache: Map<string, Ser
   cache.set(range.file, series);
   const { from, to } = resolveRange(range, series);
   return sliceSeries(series, from, to);
+}
+
+/** Cuts ranges of rows, counted through all series, out of them. Ranges may come in any order. */
+export function leaveOut(
+  series: readonly Series[],
+  ranges: DatasetSettings['leaveOut'],
+): { kept: readonly Series[]; leftOut: readonly Series[] } {
+  const kept: Series[] = [];
+  const leftOut: Series[] = [];
+  let start = 0;
+  for (const one of series) {
+    const inside = (row: number) => ranges.some(([from, to]) => start + row >= from && start + row < to);
+    for (let from = 0, to = 0; from < one.rows; from = to) {
+      const isOut = inside(from);
+      while (to < one.rows && inside(to) === isOut) to++;
+      (isOut ? leftOut : kept).push(sliceSeries(one, from, to));
+    }
+    start += one.rows;
+  }
+  return { kept, leftOut };
 }
 
 /** Sets the last `share` of all rows aside, in reading order, cutting at most one series. */

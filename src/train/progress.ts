@@ -63,12 +63,12 @@ export class Progress {
 }
 
 /** For people: accuracy, or the loss where there is none, with every tick and with the thresholds. */
-export function describeValidation({ dense, gated }: Validation): string {
+export function describeValidation({ dense, gated }: Validation, name = 'validation '): string {
   const tokens = `${(100 * gated.tokenShare).toFixed(0)} % tokens`;
   if (dense.accuracy === null || gated.accuracy === null) {
-    return `validation loss ${dense.loss.toFixed(4)} dense, ${gated.loss.toFixed(4)} with ${tokens}`;
+    return `${name}loss ${dense.loss.toFixed(4)} dense, ${gated.loss.toFixed(4)} with ${tokens}`;
   }
-  return `validation ${dense.accuracy.toFixed(4)} dense, ${gated.accuracy.toFixed(4)} with ${tokens}`;
+  return `${name}${dense.accuracy.toFixed(4)} dense, ${gated.accuracy.toFixed(4)} with ${tokens}`;
 }
 
 function formatSeconds(seconds: number): string {

@@ -64,6 +64,7 @@ export const defaultSettings: TrainingSettings = {
     deltaShare: 0.1,
     heartbeatIntervals: 60,
     refractoryIntervals: 0,
+    leaveOut: [],
     allowClocks: false,
   },
   evaluateEvery: 10,

@@ -34,6 +34,8 @@ export interface TrainingResult {
   readonly validation: Validation | null;
   /** [layers]: the int8 engine's result at the exit after each layer; empty if no rows were set aside. */
   readonly exits: readonly Validation[];
+  /** The int8 engine on the rows that were left out; null if none were. */
+  readonly leftOut: Validation | null;
   readonly bestStep: number;
   /** [layout.count]: the float parameters behind the model. */
   readonly parameters: Float32Array;
@@ -216,9 +218,18 @@ class Run {
       exits: Array.from({ length: this.#validator === null ? 0 : exits }, (_, layer) =>
         this.#validator!.validate(enginePredictor(model, layer + 1)),
       ),
+      leftOut: this.#scoreLeftOut(model),
       bestStep: step + 1,
       parameters,
     };
+  }
+
+  #scoreLeftOut(model: Model): Validation | null {
+    const { leftOut = [] } = this.#dataset;
+    if (leftOut.length === 0) return null;
+    return new Validator(this.#dataset, leftOut, this.#team.runner.workspace).validate(
+      enginePredictor(model),
+    );
   }
 
   #taskWithThreshold(parameters: Float32Array): Task {

@@ -111,9 +111,14 @@ it('goes on after a SIGKILL, and ends with the same file', async () => {
 
 it('leaves channels out, sets nothing aside, takes other sizes and writes what it quantised', async () => {
   const data = ['--without', 'wave', '--validation-share', '0', '--steps', '3', '--quiet', '--json'];
+  data.push('--leave-out', '0..100,250..300');
   const sizes = ['--window', '12', '--hidden', '32', '--layers', '1', '--float', 'float.safetensors'];
   const { stdout } = await dormouse(recording, ...data, ...sizes, '-o', 'part.safetensors');
-  expect(JSON.parse(stdout)).toMatchObject({ validation: null, exits: [], bestStep: 3 });
+  const { leftOut, ...result } = JSON.parse(stdout);
+  expect(result).toMatchObject({ validation: null, exits: [], bestStep: 3 });
+  // A share of the 150 rows that were left out.
+  expect(leftOut.dense.accuracy * 150).toBeCloseTo(Math.round(leftOut.dense.accuracy * 150), 9);
+  expect(leftOut.gated.tokenShare).toBeLessThan(1);
   const { meaning, config } = loadModel(readFileSync(join(directory, 'part.safetensors')));
   expect(meaning.channels.map(({ name }) => name)).toEqual(['level']);
   expect(meaning.provenance.validation).toEqual({ rows: 'none', step: 3 });
@@ -145,6 +150,10 @@ it('refuses a channel that counts rows, unless forced', async () => {
 it.each([
   [[], 'expected a recording'],
   [[recording], 'expected --output FILE'],
+  [
+    [recording, '-o', 'x', '--leave-out', '5..5'],
+    "--leave-out: expected ranges FROM..TO with FROM < TO, got '5..5'",
+  ],
   [[recording, '-o', 'x', '--preset', 'huge'], "--preset: expected micro or baseline, got 'huge'"],
   [[recording, '-o', 'x', '--steps', '2.5'], "--steps: expected a whole number, got '2.5'"],
   [[recording, '-o', 'x', '--channel-dropout', '2'], '--channel-dropout: expected a number from 0 to 0.9'],

@@ -1,6 +1,6 @@
 /** The split and what is learned of the channels. */
 import { describe, expect, it } from 'vitest';
-import { classDrift, levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
+import { classDrift, leaveOut, levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
 import { exitWeights, layerDropout } from '../../src/train/losses.ts';
 import { learningRate } from '../../src/train/optimiser.ts';
 import { smallSeries } from './small-dataset.ts';
@@ -21,6 +21,28 @@ describe('splitLast', () => {
       expect([...train, ...validation].reduce((sum, { rows }) => sum + rows, 0)).toBe(20);
       expect(validation.reduce((sum, { rows }) => sum + rows, 0)).toBe(Math.floor(20 * share));
     }
+  });
+});
+
+describe('leaveOut', () => {
+  const series = [smallSeries(10, 1), smallSeries(20, 2)];
+
+  it('cuts ranges out, counted through all series', () => {
+    const { kept, leftOut } = leaveOut(series, [
+      [25, 99],
+      [8, 12],
+    ]);
+    expect(leftOut.map(({ rows }) => rows)).toEqual([2, 2, 5]);
+    expect(kept.map(({ rows }) => rows)).toEqual([8, 13]);
+    expect(leftOut[0]!.timeMs[0]).toBe(series[0]!.timeMs[8]);
+    expect(kept[1]!.timeMs[0]).toBe(series[1]!.timeMs[2]);
+    expect(leftOut[2]!.values[0]).toBe(series[1]!.values[30]);
+  });
+
+  it('leaves all where nothing is asked', () => {
+    const { kept, leftOut } = leaveOut(series, []);
+    expect(kept.map(({ rows }) => rows)).toEqual([10, 20]);
+    expect(leftOut).toEqual([]);
   });
 });
 
