@@ -17,11 +17,18 @@ interface OpenRoute extends Route {
   readonly channels: ChannelSource[];
 }
 
+export interface RouteOptions {
+  /** Of the gateway's own topics. */
+  readonly topicPrefix: string;
+  /** Payloads tell their time, so those that never do are left out. */
+  readonly hasTimestamp?: boolean;
+}
+
 /**
  * One route per topic filter. Every channel of the model needs an entry of its own under `channels`, or `source`, whose
- * payloads call the values as the model does. `hasTimestamp`: payloads tell their time, so those that don't are left.
+ * payloads call the values as the model does.
  */
-export function readRoutes(root: Section, channels: readonly Channel[], hasTimestamp = false): Route[] {
+export function readRoutes(root: Section, channels: readonly Channel[], options: RouteOptions): Route[] {
   const source = root.has('source') ? root.section('source') : undefined;
   if (source !== undefined) noteUnknownKeys(source, sourceKeys);
   const section = root.section('channels');
@@ -30,9 +37,9 @@ export function readRoutes(root: Section, channels: readonly Channel[], hasTimes
   let isSourceWrong = false;
   for (const [index, channel] of channels.entries()) {
     if (section.has(channel.name))
-      readChannel(section.section(channel.name), index, channel, routes, hasTimestamp);
+      readChannel(section.section(channel.name), index, channel, routes, options);
     else if (source === undefined) noteMissing(section, channel.name);
-    else if (!isSourceWrong) isSourceWrong = !readFromSource(source, index, channel, routes, hasTimestamp);
+    else if (!isSourceWrong) isSourceWrong = !readFromSource(source, index, channel, routes, options);
   }
   return [...routes.values()];
 }
@@ -46,13 +53,13 @@ function readChannel(
   index: number,
   channel: Channel,
   routes: Map<string, OpenRoute>,
-  hasTimestamp: boolean,
+  options: RouteOptions,
 ): void {
   noteUnknownKeys(section, channelKeys);
   const value = readValue(section);
-  const request = { ...requestOf(section, channel), ...(value === undefined ? {} : { value }) };
+  const request = { ...requestOf(section, channel, options), ...(value === undefined ? {} : { value }) };
   const source = { channel: index, name: channel.name, ...readMeaning(section, channel) };
-  addBindings(bind(section, request), source, routes, hasTimestamp);
+  addBindings(bind(section, request), source, routes, options);
 }
 
 /** False after noting a problem, which the next channel would have too. */
@@ -61,21 +68,22 @@ function readFromSource(
   index: number,
   channel: Channel,
   routes: Map<string, OpenRoute>,
-  hasTimestamp: boolean,
+  options: RouteOptions,
 ): boolean {
   const { length } = section.problems.list;
   if (section.has('object') && section.value('object') !== true)
     section.add('object', 'true', describe(section.value('object')));
-  const bindings = bind(section, requestOf(section, channel));
-  addBindings(bindings, { channel: index, name: channel.name }, routes, hasTimestamp);
+  const bindings = bind(section, requestOf(section, channel, options));
+  addBindings(bindings, { channel: index, name: channel.name }, routes, options);
   return section.problems.list.length === length;
 }
 
-function requestOf(section: Section, { name, unit }: Channel): BindRequest {
+function requestOf(section: Section, { name, unit }: Channel, { topicPrefix }: RouteOptions): BindRequest {
   const topic = section.optionalText('topic', 'a topic filter');
   const device = section.optionalText('device', "a device's name");
   return {
     section,
+    topicPrefix,
     channel: name,
     unit,
     ...(topic === undefined ? {} : { topic }),
@@ -115,10 +123,10 @@ function addBindings(
   bindings: readonly Binding[],
   source: Omit<ChannelSource, 'rule'>,
   routes: Map<string, OpenRoute>,
-  hasTimestamp: boolean,
+  options: RouteOptions,
 ): void {
-  for (const { filter, rule, identity } of bindings) {
-    if (hasTimestamp && rule.kind === 'availability') continue;
+  for (const { filter, rule, identity, isTimeless } of bindings) {
+    if (options.hasTimestamp && isTimeless) continue;
     const route = routes.get(filter) ?? {
       filter,
       channels: [],

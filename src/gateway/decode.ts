@@ -165,7 +165,7 @@ export class Decoder {
   }
 
   #pathNumber(source: ChannelSource, rule: PathRule, document: unknown): number | undefined {
-    const whole = rule.wrapper === undefined ? document : (valueAt(document, [rule.wrapper]) ?? document);
+    const whole = unwrapped(rule, document);
     const value = valueAt(whole, rule.path);
     if (value !== undefined) return this.#finish(source, value, unitConversion(rule, whole));
     if (rule.partial) return undefined;
@@ -324,6 +324,14 @@ const sparkplugProblems = {
 
 function isOutside(value: number, { min, max }: Refinement): boolean {
   return (min !== undefined && value < min) || (max !== undefined && value > max);
+}
+
+function unwrapped({ wrappers = [] }: PathRule, document: unknown): unknown {
+  for (const wrapper of wrappers) {
+    const inner = valueAt(document, [wrapper]);
+    if (inner !== undefined) return inner;
+  }
+  return document;
 }
 
 function unitConversion({ unit }: PathRule, document: unknown): Conversion | undefined {

@@ -125,7 +125,10 @@ function readConfig(
     modelPath,
     ...(target === undefined ? {} : { target }),
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
-    routes: model === undefined ? [] : readRoutes(root, channels, frame.timestamp !== undefined),
+    routes:
+      model === undefined
+        ? []
+        : readRoutes(root, channels, { topicPrefix, hasTimestamp: frame.timestamp !== undefined }),
     frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
     spikes:
       model === undefined

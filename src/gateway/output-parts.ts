@@ -5,6 +5,7 @@ import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
 import { schemaPart } from './output-schema.ts';
 import type { GatewayPart } from './part.ts';
+import { ShellyStatus } from './shelly-status.ts';
 import { SparkplugHost } from './sparkplug-host.ts';
 import { SparkplugNode } from './sparkplug-node.ts';
 import { ZigbeeDefinitions } from './zigbee-definitions.ts';
@@ -21,6 +22,8 @@ export function makeOutputParts(
   if (definitions.filters.length > 0) parts.push(definitions);
   if (config.routes.some(({ channels }) => channels[0]?.rule.kind === 'sparkplug'))
     parts.push(new SparkplugHost(config.routes, decoder));
+  const shellyStatus = new ShellyStatus(config);
+  if (shellyStatus.filters.length > 0) parts.push(shellyStatus);
   if (config.homeAssistant !== undefined)
     parts.push(new HomeAssistant(config.homeAssistant, config, meaning));
   if (config.sparkplug !== undefined) parts.push(new SparkplugNode(config.sparkplug, config, meaning, log));

@@ -62,6 +62,29 @@ describe('parts of a config', () => {
     expect(partsOf({ source: { preset: 'sparkplug', device: 'a/b' } }).at(-1)).toBeInstanceOf(SparkplugHost);
   });
 
+  test('Shellies are asked for everything at each connection, and when they are back', () => {
+    const channels = { temperature: { preset: 'shelly', device: 'house/plug', value: 'switch:0.apower' } };
+    const part = partsOf({ channels }).at(-1)!;
+    expect(part.filters).toEqual(['house/plug/online']);
+    const messages: OutgoingMessage[] = [];
+    part.onReady!((message) => messages.push(message));
+    for (const [payload, retained] of [
+      ['false', false],
+      ['true', true],
+      ['true', false],
+    ] as const)
+      part.onMessage!('house/plug/online', Buffer.from(payload), retained);
+    expect(messages.map(({ topic, retain }) => [topic, retain])).toEqual([
+      ['house/plug/rpc', false],
+      ['house/plug/rpc', false],
+    ]);
+    expect(JSON.parse(messages[0]!.payload as string)).toEqual({
+      id: 1,
+      src: 'dormouse/g/shelly/house/plug',
+      method: 'Shelly.GetStatus',
+    });
+  });
+
   test('output.topic may name the gateway and the model', () => {
     const config = {
       gateway: 'g',

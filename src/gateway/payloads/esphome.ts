@@ -11,7 +11,7 @@ export const esphome: Preset = {
     const device = deviceOf(request, 'a device');
     return [
       { filter: `${device}/${objectOf(request)}/state`, rule: { kind: 'plain' } },
-      { filter: `${device}/status`, rule: { kind: 'availability' } },
+      { filter: `${device}/status`, rule: { kind: 'availability' }, isTimeless: true },
     ];
   },
 };

@@ -13,6 +13,8 @@ export interface BindRequest {
   readonly topic?: string;
   readonly device?: string;
   readonly value?: string;
+  /** Topics that begin so are the gateway's own: for replies. */
+  readonly topicPrefix: string;
   /** Where problems are noted, and where a format's own keys are. */
   readonly section: Section;
 }
@@ -22,6 +24,8 @@ export interface Binding {
   readonly filter: string;
   readonly rule: ValueRule;
   readonly identity?: readonly JsonPath[];
+  /** Its payloads never tell their time, so it is left out where those of the others do. */
+  readonly isTimeless?: true;
 }
 
 export interface Preset {

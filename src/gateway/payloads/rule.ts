@@ -19,8 +19,8 @@ export interface PathRule {
   readonly partial?: true;
   /** Where the value's parent is there and the value is not, it is 0. */
   readonly zeroWhenAbsent?: true;
-  /** The document may be wrapped into this key. */
-  readonly wrapper?: string;
+  /** The document may be wrapped into one of these keys. */
+  readonly wrappers?: readonly string[];
   /** Where the document tells the value's unit, and the unit that is wanted. */
   readonly unit?: { readonly path: JsonPath; readonly to: string };
   /** The topic where the device's definition is published, and the device's name there. */

@@ -1,6 +1,6 @@
 /**
  * Shelly, second generation and later. `<device>/events/rpc` brings NotifyStatus with what has changed, laid over what
- * was known before, and NotifyFullStatus; `<device>/status/<component>` brings one component whole, if switched on.
+ * was known before, and NotifyFullStatus; a Shelly.GetStatus on `<device>/rpc` is answered with everything; `<device>/status/<component>` brings one component whole, if switched on.
  */
 import { describe } from '../checker.ts';
 import { type BindRequest, deviceOf, type Preset, pathOf, topicOf } from './preset.ts';
@@ -18,12 +18,31 @@ export const shelly: Preset = {
       return [{ filter, rule: ruleOf(request, filter) }];
     }
     const device = deviceOf(request, 'a device');
+    const rule = ruleOf(request, 'events/rpc');
     return [
-      { filter: `${device}/events/rpc`, rule: ruleOf(request, 'events/rpc') },
-      { filter: `${device}/online`, rule: { kind: 'availability' } },
+      { filter: `${device}/events/rpc`, rule },
+      { filter: `${replySource(request.topicPrefix, device)}/rpc`, rule, isTimeless: true },
+      { filter: onlineTopic(device), rule: { kind: 'availability' }, isTimeless: true },
     ];
   },
 };
+
+/** Who asks, for the device; its reply comes on this and `/rpc`. */
+export function replySource(topicPrefix: string, device: string): string {
+  return `${topicPrefix}/shelly/${device}`;
+}
+
+/** The device whose replies a filter takes; undefined for another filter. */
+export function repliesOf(topicPrefix: string, filter: string): string | undefined {
+  const start = replySource(topicPrefix, '');
+  return filter.startsWith(start) && filter.endsWith('/rpc')
+    ? filter.slice(start.length, -'/rpc'.length)
+    : undefined;
+}
+
+export function onlineTopic(device: string): string {
+  return `${device}/online`;
+}
 
 function ruleOf(request: BindRequest, topic: string): PathRule {
   const path = pathOf(request, example);
@@ -35,5 +54,5 @@ function ruleOf(request: BindRequest, topic: string): PathRule {
   }
   if (path.length < 2 && path.length > 0)
     request.section.add('value', `a path such as ${example}`, describe(text));
-  return { kind: 'path', path: ['params', ...path], text, partial: true };
+  return { kind: 'path', path, text, wrappers: ['params', 'result'], partial: true };
 }

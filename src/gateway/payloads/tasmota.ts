@@ -15,7 +15,10 @@ export const tasmota: Preset = {
     const rule = ruleOf(request);
     if (request.device === undefined) return [{ filter: topicOf(request), rule }];
     const device = deviceOf(request, 'a device');
-    return [...filtersOf(device, rule), { filter: `tele/${device}/LWT`, rule: { kind: 'availability' } }];
+    return [
+      ...filtersOf(device, rule),
+      { filter: `tele/${device}/LWT`, rule: { kind: 'availability' }, isTimeless: true },
+    ];
   },
 };
 
@@ -33,7 +36,7 @@ function ruleOf(request: BindRequest): PathRule {
   const path = pathOf(request, 'ENERGY.Power');
   const text = request.value ?? request.channel;
   const unit = request.section.has('unit') ? undefined : unitToldFor(path, request.unit);
-  return { kind: 'path', path, text, wrapper: 'StatusSNS', ...(unit === undefined ? {} : { unit }) };
+  return { kind: 'path', path, text, wrappers: ['StatusSNS'], ...(unit === undefined ? {} : { unit }) };
 }
 
 /** Tasmota says which units its user has chosen, beside the readings. */

@@ -20,7 +20,7 @@ export const zigbee2mqtt: Preset = {
     const filter = `${base}/${device}`;
     return [
       { filter, rule: { ...rule, definition: { topic: `${base}/bridge/devices`, device } } },
-      { filter: `${filter}/availability`, rule: { kind: 'availability' } },
+      { filter: `${filter}/availability`, rule: { kind: 'availability' }, isTimeless: true },
     ];
   },
 };

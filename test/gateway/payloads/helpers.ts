@@ -34,7 +34,10 @@ export function routesOf(
   hasTimestamp = false,
 ): { readonly routes: Route[]; readonly problems: string[] } {
   const problems = new Problems();
-  const routes = readRoutes(new Section(problems, [], config), channelsOf(units), hasTimestamp);
+  const routes = readRoutes(new Section(problems, [], config), channelsOf(units), {
+    topicPrefix: 'dormouse/test',
+    hasTimestamp,
+  });
   return { routes, problems: problems.list.map(formatProblem) };
 }
 

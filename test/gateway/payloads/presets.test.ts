@@ -154,6 +154,27 @@ describe('Shelly', () => {
     expect(ears.last).toEqual({ power: Number.NaN, voltage: Number.NaN, on: Number.NaN });
   });
 
+  test('the reply to a request for everything fills what was unknown', () => {
+    const channels = { voltage: { preset: 'shelly', device: 'plug', value: 'switch:0.voltage' } };
+    const ears = new Ears({ channels }, { voltage: 'V' });
+    expect(ears.routes.map(({ filter }) => filter)).toEqual([
+      'plug/events/rpc',
+      'dormouse/test/shelly/plug/rpc',
+      'plug/online',
+    ]);
+    const result = { 'switch:0': { id: 0, voltage: 229.5 }, sys: { mac: 'A8032AB12345' } };
+    ears.hear('dormouse/test/shelly/plug/rpc', {
+      id: 1,
+      src: 'plug',
+      dst: 'dormouse/test/shelly/plug',
+      result,
+    });
+    expect(ears.last.voltage).toBe(229.5);
+    expect(ears.hear('dormouse/test/shelly/plug/rpc', { id: 1, error: { code: 404 } })).toBe(false);
+    expect(ears.counts).toEqual({});
+    expect(routesOf({ channels }, { voltage: 'V' }, true).routes).toHaveLength(1);
+  });
+
   test('a component on its status topic', () => {
     const topic = 'shellyplugs-xx/status/switch:0';
     const channels = {
