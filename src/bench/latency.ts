@@ -80,14 +80,15 @@ async function turnsOf(us: number): Promise<number> {
   return Math.max(1, Math.round((PROBE_TURNS * us) / timing.medianUs));
 }
 
-interface Run {
+export interface Run {
   readonly timing: Timing;
   readonly maxUs: number;
   readonly pauses: Pauses;
   readonly growthBytes: number;
 }
 
-async function timeCalls(call: (index: number) => unknown, calls: number): Promise<Run> {
+/** Times each of so many calls, after a warm-up, and counts the garbage collections meanwhile. */
+export async function timeCalls(call: (index: number) => unknown, calls: number): Promise<Run> {
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
     record(call, WARM_UP_STEPS, makeHistogram());
     await letCompile();

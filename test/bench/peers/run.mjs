@@ -4,7 +4,7 @@
  * interleaved rounds in one process. First `npm ci --ignore-scripts` in this folder (one peer's script would fetch its
  * code for graphics processors), then
  *
- *   node test/bench/peers/run.mjs [--quick] [--json] [--peer NAME]
+ *   node test/bench/peers/run.mjs [--quick] [--json] [--peer NAME] [--preset NAME]
  *
  * Each peer is checked to compute the same function as a double-precision reference before it is timed. A peer that
  * does not run here is named with its reason.
@@ -36,6 +36,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
     peer: { type: 'string', multiple: true },
+    preset: { type: 'string', multiple: true },
   },
 });
 const effort = options.quick ? EFFORTS.quick : EFFORTS.full;
@@ -277,7 +278,7 @@ function print(results, compared) {
 async function main() {
   const subject = await loadSubject();
   const left = new Map();
-  for (const preset of subject.presetNames) {
+  for (const preset of options.preset ?? presets) {
     const results = await bench(subject, preset, left);
     const compared = comparisons(results);
     if (options.json) for (const line of [...results, ...compared]) console.log(JSON.stringify(line));
@@ -292,8 +293,16 @@ async function main() {
   }
 }
 
-const unknown = options.peer?.find((name) => !Object.hasOwn(peers, name));
-if (unknown !== undefined) {
-  console.error(`--peer: expected one of ${Object.keys(peers).join(', ')}, got '${unknown}'`);
+const presets = ['micro', 'baseline'];
+
+/** What is wrong with an option whose values come from a list, or nothing. */
+function unknown(option, allowed) {
+  const name = options[option]?.find((one) => !allowed.includes(one));
+  return name === undefined ? null : `--${option}: expected one of ${allowed.join(', ')}, got '${name}'`;
+}
+
+const problem = unknown('peer', Object.keys(peers)) ?? unknown('preset', presets);
+if (problem !== null) {
+  console.error(problem);
   process.exitCode = 2;
 } else if (!pinned()) await main();

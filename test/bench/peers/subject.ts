@@ -4,8 +4,6 @@ import { type PresetName, presetConfig } from '../../../src/engine/config.ts';
 import type { Model } from '../../../src/engine/model.ts';
 import { gelu } from '../../../src/export/gelu-fit.ts';
 
-export { measure, result } from '../../../src/bench/harness.ts';
-export { presetNames } from '../../../src/engine/config.ts';
 export { Engine } from '../../../src/engine/engine.ts';
 export { dequantise } from '../../../src/export/dequantise.ts';
 export { exportOnnx } from '../../../src/export/onnx.ts';
