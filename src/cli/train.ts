@@ -280,21 +280,18 @@ function sizeOption(name: string, text: string | undefined, max: number): number
   return text === undefined ? undefined : wholeNumberOption(name, text, 0, 1, max);
 }
 
-/** The preset in other sizes: rings long enough for the window, lower tiers as short and shallow as they were, or shorter. */
+/** The preset in other sizes: rings long enough for the window, the lower tiers as much shorter and shallower as they were. */
 function configOf(recording: Recording, { preset, sizes }: Arguments): TransformerConfig {
   const channels = recording.channels.length;
   const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
   const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
   const sequence = Math.max(config.sequence, window);
-  const [full, ...lower] = config.tiers;
-  const tiers = [
-    { ...full, layers, window, sequence },
-    ...lower.map((tier) => ({
-      ...tier,
-      layers: Math.min(tier.layers, layers),
-      window: Math.min(tier.window, window),
-    })),
-  ];
+  const tiers = config.tiers.map((tier) => {
+    const own = Math.ceil((window * tier.window) / config.window);
+    const scaled = Math.ceil((sequence * tier.sequence) / config.sequence);
+    return { layers: Math.min(tier.layers, layers), window: own, sequence: Math.max(own, scaled) };
+  });
+  tiers[0] = { layers, window, sequence };
   return validateConfig({ ...config, hidden, layers, window, sequence, feedForward: 4 * hidden, tiers });
 }
 

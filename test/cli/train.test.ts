@@ -122,7 +122,7 @@ it('leaves channels out, sets nothing aside, takes other sizes and writes what i
   const { meaning, config } = loadModel(readFileSync(join(directory, 'part.safetensors')));
   expect(meaning.channels.map(({ name }) => name)).toEqual(['level']);
   expect(meaning.provenance.validation).toEqual({ rows: 'none', step: 3 });
-  expect(config.tiers.map(({ window }) => window)).toEqual([12, 4, 4]);
+  expect(config.tiers.map(({ window }) => window)).toEqual([12, 6, 6]);
   expect(config.tiers.map(({ layers }) => layers)).toEqual([1, 1, 1]);
   expect([config.hidden, config.feedForward]).toEqual([32, 128]);
   const float = loadFloatModel(readFileSync(join(directory, 'float.safetensors')));
