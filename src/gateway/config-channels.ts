@@ -4,7 +4,7 @@ import { didYouMean } from '../text/nearest.ts';
 import { describe, type Section } from './checker.ts';
 import type { Binding, BindRequest, Preset } from './payloads/preset.ts';
 import { type PresetName, presetNames, presets } from './payloads/presets.ts';
-import type { ChannelSource, Route } from './payloads/rule.ts';
+import type { ChannelSource, Route, ValueRule } from './payloads/rule.ts';
 import { type Conversion, conversionBetween, isKnownUnit } from './payloads/units.ts';
 
 const commonKeys = ['preset', 'topic', 'device'];
@@ -33,48 +33,38 @@ export function readRoutes(root: Section, channels: readonly Channel[], options:
   if (source !== undefined) noteUnknownKeys(source, sourceKeys);
   const section = root.section('channels');
   noteUnknownChannels(section, channels);
-  const routes = new Map<string, OpenRoute>();
+  const routes = new OpenRoutes(options);
   let isSourceWrong = false;
   for (const [index, channel] of channels.entries()) {
-    if (section.has(channel.name))
-      readChannel(section.section(channel.name), index, channel, routes, options);
+    if (section.has(channel.name)) readChannel(section.section(channel.name), index, channel, routes);
     else if (source === undefined) noteMissing(section, channel.name);
-    else if (!isSourceWrong) isSourceWrong = !readFromSource(source, index, channel, routes, options);
+    else if (!isSourceWrong) isSourceWrong = !readFromSource(source, index, channel, routes);
   }
-  return [...routes.values()];
+  return routes.list;
 }
 
 function noteMissing(section: Section, name: string): void {
   section.add(name, "a topic and a value for this channel of the model, or a 'source' for all", 'nothing');
 }
 
-function readChannel(
-  section: Section,
-  index: number,
-  channel: Channel,
-  routes: Map<string, OpenRoute>,
-  options: RouteOptions,
-): void {
+function readChannel(section: Section, index: number, channel: Channel, routes: OpenRoutes): void {
   noteUnknownKeys(section, channelKeys);
   const value = readValue(section);
-  const request = { ...requestOf(section, channel, options), ...(value === undefined ? {} : { value }) };
+  const request = {
+    ...requestOf(section, channel, routes.options),
+    ...(value === undefined ? {} : { value }),
+  };
   const source = { channel: index, name: channel.name, ...readMeaning(section, channel) };
-  addBindings(bind(section, request), source, routes, options);
+  routes.add(section, bind(section, request), source);
 }
 
 /** False after noting a problem, which the next channel would have too. */
-function readFromSource(
-  section: Section,
-  index: number,
-  channel: Channel,
-  routes: Map<string, OpenRoute>,
-  options: RouteOptions,
-): boolean {
+function readFromSource(section: Section, index: number, channel: Channel, routes: OpenRoutes): boolean {
   const { length } = section.problems.list;
   if (section.has('object') && section.value('object') !== true)
     section.add('object', 'true', describe(section.value('object')));
-  const bindings = bind(section, requestOf(section, channel, options));
-  addBindings(bindings, { channel: index, name: channel.name }, routes, options);
+  const bindings = bind(section, requestOf(section, channel, routes.options));
+  routes.add(section, bindings, { channel: index, name: channel.name });
   return section.problems.list.length === length;
 }
 
@@ -119,22 +109,45 @@ function bind(section: Section, request: BindRequest): readonly Binding[] {
   return preset.bind(request);
 }
 
-function addBindings(
-  bindings: readonly Binding[],
-  source: Omit<ChannelSource, 'rule'>,
-  routes: Map<string, OpenRoute>,
-  options: RouteOptions,
-): void {
-  for (const { filter, rule, identity, isTimeless } of bindings) {
-    if (options.hasTimestamp && isTimeless) continue;
-    const route = routes.get(filter) ?? {
+/** Routes while they are put together, by their filters. */
+class OpenRoutes {
+  readonly options: RouteOptions;
+  readonly #routes = new Map<string, OpenRoute>();
+
+  constructor(options: RouteOptions) {
+    this.options = options;
+  }
+
+  get list(): Route[] {
+    return [...this.#routes.values()];
+  }
+
+  /** Adds a channel where its values come from; payloads of one topic have one encoding. */
+  add(section: Section, bindings: readonly Binding[], source: Omit<ChannelSource, 'rule'>): void {
+    for (const { filter, rule, identity, isTimeless } of bindings) {
+      if (this.options.hasTimestamp && isTimeless) continue;
+      const route = this.#open(filter, identity);
+      const other = route.channels.find((each) => !canShareTopic(each.rule, rule));
+      if (other !== undefined)
+        section.add('preset', `the encoding that ${other.name} has on ${describe(filter)} too`, 'another');
+      route.channels.push({ ...source, rule });
+    }
+  }
+
+  #open(filter: string, identity: Binding['identity']): OpenRoute {
+    const route = this.#routes.get(filter) ?? {
       filter,
       channels: [],
       ...(identity === undefined ? {} : { identity }),
     };
-    routes.set(filter, route);
-    route.channels.push({ ...source, rule });
+    this.#routes.set(filter, route);
+    return route;
   }
+}
+
+function canShareTopic(one: ValueRule, other: ValueRule): boolean {
+  if (one.kind === 'path' && other.kind === 'path') return one.encoding === other.encoding;
+  return (one.kind === 'sparkplug') === (other.kind === 'sparkplug');
 }
 
 /** What a value means: its unit, scale and offset, and words. */

@@ -104,6 +104,17 @@ describe('each mistake in the config is told with its path', () => {
     expect(problems[0]).toMatch(expected);
   });
 
+  test.each([
+    [{ a: { topic: 'x' }, b: { preset: 'cbor', topic: 'x' } }],
+    [{ a: { preset: 'sparkplug', device: 'g/e' }, b: { topic: 'spBv1.0/g/+/e/#' } }],
+  ])('two encodings on one topic: %j', (channels) => {
+    const { problems } = routesOf({ channels }, { a: '', b: '' });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(
+      /^channels\.b\.preset: expected the encoding that a has on ".*" too, got another$/,
+    );
+  });
+
   test('what is wrong with a source is told once, not for each channel', () => {
     expect(routesOf({ source: { preset: 'zigbee2mqtt' } }, { a: '1', b: '1', c: '1' }).problems).toHaveLength(
       1,
