@@ -1,13 +1,14 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
-import type { Channel, ModelMeaning, SpikeSettings, Task } from './model.ts';
+import type { Channel, ExitRule, ModelMeaning, SpikeSettings, Task } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
 type Fields = Record<string, unknown>;
 
 /** A frozen copy of `input` if it is a valid meaning for `config`. Throws ModelError with the path. */
 export function validateMeaning(input: unknown, config: TransformerConfig): ModelMeaning {
-  const fields = requireFields(input, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
+  const { exit, ...rest } = requireObject(input, 'meaning');
+  const fields = requireFields(rest, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
   const channels = requireList(fields.channels, 'meaning.channels').map(requireChannel);
   if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
     throw new ModelError('meaning', 'meaning.channels: expected different names');
@@ -17,6 +18,7 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
     intervalMs: requireNumber(fields.intervalMs, 'meaning.intervalMs', Number.MIN_VALUE),
     task: requireTask(fields.task, channels.length, config.outputs),
     spikes: requireSpikes(fields.spikes, channels.length),
+    ...(exit === undefined ? {} : { exit: requireExit(exit, config) }),
     provenance: Object.freeze({
       ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']),
     }),
@@ -31,6 +33,21 @@ function requireChannel(input: unknown, index: number): Channel {
     unit: requireText(unit, `${path}.unit`),
     center: requireNumber(center, `${path}.center`),
     scale: requireNumber(scale, `${path}.scale`, Number.MIN_VALUE),
+  });
+}
+
+function requireExit(input: unknown, config: TransformerConfig): ExitRule {
+  const { layers, confidenceQ16 } = requireFields(input, 'meaning.exit', ['layers', 'confidenceQ16']);
+  const first = requireNumber(layers, 'meaning.exit.layers', 1);
+  if (!Number.isInteger(first) || first >= config.layers) {
+    throw new ModelError(
+      'meaning',
+      `meaning.exit.layers: expected a whole number below ${config.layers}, got ${first}`,
+    );
+  }
+  return Object.freeze({
+    layers: first,
+    confidenceQ16: requireNumber(confidenceQ16, 'meaning.exit.confidenceQ16'),
   });
 }
 

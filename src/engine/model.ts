@@ -80,6 +80,14 @@ export interface SpikeSettings {
   readonly refractory: readonly number[];
 }
 
+/** When a tier-0 token may leave after the first layers. */
+export interface ExitRule {
+  /** The first so many layers always run; fewer than the model has. */
+  readonly layers: number;
+  /** It leaves if its answer is at least as confident; see src/gate/early-exit.ts. */
+  readonly confidenceQ16: number;
+}
+
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 /** Everything about a model that is not a weight. */
@@ -89,6 +97,8 @@ export interface ModelMeaning {
   readonly intervalMs: number;
   readonly task: Task;
   readonly spikes: SpikeSettings;
+  /** Absent: every tier-0 token runs all layers. */
+  readonly exit?: ExitRule;
   /** Where it came from: recording, source, hashes, seed, command, version, validation results. */
   readonly provenance: { readonly [key: string]: Json };
 }

@@ -1,10 +1,11 @@
 /** The way of one tick: frame -> spikes -> coherence -> decision -> features -> engine -> output -> witness. */
-import type { Engine } from '../engine/engine.ts';
+import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import { Coherence, type CoherenceSettings, makeGatePacket } from '../gate/coherence.ts';
 import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
 import { makeDemandPacket, TypicalActivity } from '../gate/demand.ts';
+import { EarlyExit } from '../gate/early-exit.ts';
 import { FeatureEncoder, featureCount } from '../gate/features.ts';
 import { copySnapshot } from '../gate/level-state.ts';
 import { type Frame, type GatePacket, Q15_ONE } from '../gate/packets.ts';
@@ -19,6 +20,8 @@ import { Output } from './output.ts';
 export type PipelineEngine = Pick<Engine, 'model' | 'plans' | 'logits' | 'stats' | 'step' | 'cost' | 'reset'>;
 
 export interface PipelineOptions {
+  /** Whether tier-0 tokens leave early where the model says when. Default true. */
+  readonly earlyExit?: boolean;
   /** When a channel fires. Default: as the model was trained. */
   readonly spikes?: SpikeSettings;
   /** Default: `steady`. */
@@ -102,7 +105,7 @@ export class Pipeline {
     const { channels, intervalMs, spikes } = engine.model.meaning;
     const count = channels.length;
     this.#gating = options.gating ?? true;
-    this.#engine = engine;
+    this.#engine = this.#gating && options.earlyExit !== false ? leavingEarly(engine) : engine;
     this.#stream = stream;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
@@ -294,6 +297,11 @@ export class Pipeline {
     witness.macsDense = this.#macsDense;
     witness.held = this.output.isHeld;
   }
+}
+
+function leavingEarly(engine: PipelineEngine): PipelineEngine {
+  const { exit } = engine.model.meaning;
+  return exit !== undefined && engine instanceof Engine ? new EarlyExit(engine, exit) : engine;
 }
 
 function regretGateOf(policy: Policy, model: RegretModel | undefined): RegretGate | undefined {
