@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { topicFilterProblem, topicMatches, topicNameProblem } from '../../src/gateway/topics.ts';
+import { fillTopic, topicFilterProblem, topicMatches, topicNameProblem } from '../../src/gateway/topics.ts';
 
 // The examples of MQTT 5.0, section 4.7.1.
 test.each([
@@ -38,4 +38,13 @@ test.each(['', 'a/#/b', 'a#', 'a/b+', '$share/g/a', 'a\0b', 'x'.repeat(70_000)])
 
 test.each(['', 'a/+', '#', 'a\0'])('%j is no topic', (topic) => {
   expect(topicNameProblem(topic)).toBeDefined();
+});
+
+test.each([
+  ['a/{model}/b', 'a/occupancy/b'],
+  ['{gateway}', '.._.._etc'],
+  ['{evil}/{unknown}/{__proto__}', '____x_/{unknown}/{__proto__}'],
+])('fills %s, and a value is one level without wildcards', (topic, expected) => {
+  const values = { model: 'occupancy', gateway: '../../etc', evil: '/+#$x\0' };
+  expect(fillTopic(topic, values)).toBe(expected);
 });
