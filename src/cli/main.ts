@@ -7,6 +7,7 @@ const commands: CommandTable = {
   demo: () => import('./demo.ts'),
   train: () => import('./train.ts'),
   eval: () => import('./eval.ts'),
+  calibrate: () => import('./calibrate.ts'),
   inspect: () => import('./inspect.ts'),
   explain: () => import('./explain.ts'),
   validate: () => import('./validate.ts'),

@@ -2,8 +2,9 @@
  * Fits what the gate's energy policy follows: the probability that tier 1 would answer otherwise than tier 0.
  *
  * Each token of a recording is run twice from the same past: at tier 1 with its keys and values frozen, so that it
- * leaves no trace, then at tier 0. The regression is fitted on rows that the model was trained on, its probabilities on
- * rows that it was not: a model is surer where it was trained.
+ * leaves no trace, then at tier 0. The regression is fitted on the rows that the model was trained on. Its probabilities
+ * are the larger of what these rows show and what the validation rows show: a model is surer where it was trained, and
+ * validation rows may be of a calmer time.
  */
 import { Engine } from '../engine/engine.ts';
 import { LOGIT_ONE } from '../engine/limits.ts';
@@ -13,16 +14,27 @@ import { energyPolicy } from '../gate/policy.ts';
 import { REGRET_STEPS_MAX, type RegretModel, regretFeatureNames, regretFeatures } from '../gate/regret.ts';
 import { Pipeline, type PipelineEngine } from '../gateway/pipeline.ts';
 import type { Series } from '../recording/recording.ts';
-import { fitIsotonic, stepAt } from '../statistics/isotonic.ts';
-import { fitLogistic, logOdds } from '../statistics/logistic.ts';
+import { fitIsotonic, largerOf, type StepFunction, stepAt } from '../statistics/isotonic.ts';
+import { fitLogistic, type Logistic, logOdds } from '../statistics/logistic.ts';
 import { EvaluationError } from './evaluate.ts';
 
 /** Tokens and whether the tiers differed at them. */
 export interface RegretTokens {
   /** [tokens x features]. */
   readonly features: Float64Array;
-  /** [tokens], 1 where they differed. */
+  /** [tokens], 1 where the answers differed: another class, or outputs further apart than the tolerance. */
   readonly differs: Uint8Array;
+  /**
+   * [tokens], 1 where they came near to it: probabilities further apart than the tolerance. Other classes are too rare
+   * to fit a regression on, so it ranks by this, and only the probabilities are made from `differs`.
+   */
+  readonly nears: Uint8Array;
+}
+
+/** Rows that are run, and the first that counts. */
+export interface RegretRows {
+  readonly series: Series;
+  readonly scoredFrom: number;
 }
 
 const columns = regretFeatureNames.length;
@@ -33,17 +45,18 @@ const BIN_MIN = 20;
 export const TOKENS_MIN = 200;
 
 /**
- * Runs `series`, each from its first row, with the spikes of the model. `tolerance`: root mean square difference of the
- * outputs, in channel scales, from which forecasts and anomaly predictions differ; classes differ or not.
+ * Runs each part from its first row, with the spikes of the model; tokens count from `scoredFrom` on. `tolerance`: difference of a class's probability;
+ * of forecasts and anomaly predictions the root mean square difference in channel scales.
  */
-export function collectTokens(model: Model, series: readonly Series[], tolerance: number): RegretTokens {
+export function collectTokens(model: Model, parts: readonly RegretRows[], tolerance: number): RegretTokens {
   const probe = new ProbingEngine(model, tolerance);
   const always: RegretModel = { weights: Array(columns).fill(0), bias: 0, scores: [], probabilities: [1] };
   const pipeline = new Pipeline(probe, 0, { policy: energyPolicy, regret: always });
   const features: number[] = [];
   const differs: number[] = [];
+  const nears: number[] = [];
   const row = new Float64Array(columns);
-  for (const one of series) {
+  for (const { series: one, scoredFrom } of parts) {
     pipeline.reset();
     const channels = one.values.length / one.rows;
     const frame = { timeMs: 0, values: new Float64Array(channels) };
@@ -52,18 +65,24 @@ export function collectTokens(model: Model, series: readonly Series[], tolerance
       frame.values.set(one.values.subarray(at * channels, (at + 1) * channels));
       const witness = pipeline.tick(frame);
       // The first token of a stream is never decided by regret.
-      if (witness.tier === 3 || at === 0) continue;
+      if (witness.tier === 3 || at === 0 || at < scoredFrom) continue;
       regretFeatures(witness, row);
       features.push(...row);
-      differs.push(probe.differs ? 1 : 0);
+      differs.push(Number(probe.differs));
+      nears.push(Number(probe.nears));
     }
   }
-  return { features: Float64Array.from(features), differs: Uint8Array.from(differs) };
+  return {
+    features: Float64Array.from(features),
+    differs: Uint8Array.from(differs),
+    nears: Uint8Array.from(nears),
+  };
 }
 
 /** An engine that looks what tier 1 would have said before it does what it is asked for. */
 class ProbingEngine implements PipelineEngine {
   differs = false;
+  nears = false;
   readonly #engine: Engine;
   readonly #tolerance: number;
   readonly #cheap: Int32Array;
@@ -102,17 +121,23 @@ class ProbingEngine implements PipelineEngine {
     const engine = this.#engine;
     engine.step(stream, features, engine.plans[1]!.freeze);
     this.#cheap.set(engine.logits);
+    engine.rollback(stream, 1); // a frozen token writes nothing, but it makes those before it a token older
     engine.step(stream, features, plan);
-    this.differs = this.#compare(engine.logits);
+    this.#compare(engine.logits);
   }
 
-  #compare(full: Int32Array): boolean {
+  #compare(full: Int32Array): void {
     const { task, channels } = this.#engine.model.meaning;
-    if (task.kind === 'classify') return top(full) !== top(this.#cheap);
+    if (task.kind === 'classify') {
+      const [one, other] = [softmax(full), softmax(this.#cheap)];
+      this.differs = top(full) !== top(this.#cheap);
+      this.nears = this.differs || one.some((p, index) => Math.abs(p - other[index]!) > this.#tolerance);
+      return;
+    }
     const compared = task.kind === 'anomaly' ? channels.length : full.length;
     let squares = 0;
     for (let i = 0; i < compared; i++) squares += ((full[i]! - this.#cheap[i]!) / LOGIT_ONE) ** 2;
-    return Math.sqrt(squares / compared) > this.#tolerance;
+    this.differs = this.nears = Math.sqrt(squares / compared) > this.#tolerance;
   }
 }
 
@@ -120,7 +145,14 @@ function top(logits: Int32Array): number {
   return logits.reduce((best, logit, index) => (logit > logits[best]! ? index : best), 0);
 }
 
-/** The regression by `fit`, its probabilities by `held`. Throws EvaluationError if there are too few tokens. */
+function softmax(logits: Int32Array): Float64Array {
+  const most = logits[top(logits)]!;
+  const powers = Float64Array.from(logits, (logit) => Math.exp((logit - most) / LOGIT_ONE));
+  const total = powers.reduce((sum, power) => sum + power, 0);
+  return powers.map((power) => power / total);
+}
+
+/** The regression by `fit`, its probabilities by both. Throws EvaluationError if there are too few tokens. */
 export function fitRegret(fit: RegretTokens, held: RegretTokens): RegretModel {
   for (const [what, { differs }] of [
     ['training', fit],
@@ -131,10 +163,14 @@ export function fitRegret(fit: RegretTokens, held: RegretTokens): RegretModel {
       `expected ${TOKENS_MIN} tokens or more in the ${what} rows, got ${differs.length}`,
     );
   }
-  const logistic = fitLogistic(fit.features, fit.differs, columns, RIDGE);
-  const scores = Float64Array.from(held.differs, (_, row) => logOdds(logistic, held.features, row));
-  const steps = fitIsotonic(scores, held.differs, BIN_MIN, REGRET_STEPS_MAX);
+  const logistic = fitLogistic(fit.features, fit.nears, columns, RIDGE);
+  const steps = largerOf(stepsOf(logistic, fit), stepsOf(logistic, held));
   return { weights: [...logistic.weights], bias: logistic.bias, ...steps };
+}
+
+function stepsOf(logistic: Logistic, { features, differs }: RegretTokens): StepFunction {
+  const scores = Float64Array.from(differs, (_, row) => logOdds(logistic, features, row));
+  return fitIsotonic(scores, differs, BIN_MIN, Math.floor(REGRET_STEPS_MAX / 2));
 }
 
 /** How good the probabilities are, on some tokens. */

@@ -23,7 +23,7 @@ export const regretFeatureNames = [
 const NOVELTY_TIMES_MAX = 8;
 const LAMBDA_TIMES_MAX = 2;
 /** Steps of the step function at most. */
-export const REGRET_STEPS_MAX = 64;
+export const REGRET_STEPS_MAX = 128;
 
 export interface RegretModel {
   /** One per feature. */
@@ -113,7 +113,7 @@ function requireRegretModel(found: Json): RegretModel {
   requireThat(
     'scores',
     length <= REGRET_STEPS_MAX && isAscending(model.scores),
-    'up to 64 ascending numbers',
+    `up to ${REGRET_STEPS_MAX} ascending numbers`,
   );
   const proper =
     model.probabilities.length === length + 1 && isAscending([-1e-9, ...model.probabilities, 1 + 1e-9]);

@@ -1,0 +1,92 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { command } from '../../src/cli/calibrate.ts';
+import { UsageError } from '../../src/cli/command.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { loadModel, saveModel } from '../../src/engine/model-file.ts';
+import { regretModelOf } from '../../src/gate/regret.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import { randomNumbers, tinyModel } from '../engine/tiny-model.ts';
+
+let directory = '';
+let written = '';
+const at = (name: string) => join(directory, name);
+
+function writeRecording(trainRows: number): void {
+  const random = randomNumbers(3);
+  const csv = (rows: number) =>
+    `time,temperature,humidity,label\n${Array.from({ length: rows }, (_, row) => `${row},${18 + 4 * random()},${18 + 4 * random()},${row % 2}`).join('\n')}\n`;
+  writeFileSync(at('train.csv'), csv(trainRows));
+  writeFileSync(at('test.csv'), csv(300));
+  writeFileSync(
+    at('recording.json'),
+    JSON.stringify({
+      name: 'room',
+      task: 'classify',
+      classes: ['empty', 'occupied'],
+      time: 'time',
+      label: 'label',
+      channels: { temperature: '', humidity: '' },
+      train: ['train.csv'],
+      test: ['test.csv'],
+      intervalS: 1,
+      source: 'made for this test',
+    }),
+  );
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'dormouse-calibrate-'));
+  writeFileSync(at('model.safetensors'), saveModel(tinyModel()));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+beforeEach(() => {
+  written = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    written += text;
+    return true;
+  });
+});
+afterEach(() => vi.restoreAllMocks());
+
+describe('calibrate', () => {
+  it('writes the same model with a regret that the policy `energy` follows', async () => {
+    writeRecording(1600);
+    expect(
+      await command.run([at('model.safetensors'), directory, '-o', at('out.safetensors'), '--json']),
+    ).toBe(0);
+    const report = JSON.parse(written);
+    const made = loadModel(readFileSync(at('out.safetensors')));
+    expect(made.weights).toEqual(loadModel(readFileSync(at('model.safetensors'))).weights);
+    expect(regretModelOf(made.meaning)).toEqual(report.regret);
+    expect(report.validation.tokens).toBeGreaterThan(200);
+    expect(report.test.realised).toBeGreaterThan(0.05);
+    expect(Math.abs(report.test.predicted - report.test.realised)).toBeLessThan(0.1);
+    expect(() => new Pipeline(new Engine(made), 0, { policy: 'energy' })).not.toThrow();
+  });
+
+  it('tells a person the same', async () => {
+    expect(await command.run([at('model.safetensors'), directory, '-o', at('out.safetensors')])).toBe(0);
+    expect(written).toMatch(
+      /out.safetensors: tier 1 answers otherwise than tier 0 with a probability from [\d.]+ to [\d.]+\n/,
+    );
+    expect(written).toMatch(/\n {2}doubt +-?[\d.e-]+\n/);
+    expect(written).toMatch(
+      /\ntest rows, which nothing was fitted on: \d+ tokens, predicted [\d.]+, realised/,
+    );
+  });
+
+  it('refuses a recording with too few tokens, a file that can not be written, and wrong calls', async () => {
+    await expect(command.run([at('model.safetensors'), directory, '-o', at('no/out')])).rejects.toThrow(
+      /--output .*no\/out: expected a file that can be written, got/,
+    );
+    writeRecording(300);
+    await expect(command.run([at('model.safetensors'), directory, '-o', at('x')])).rejects.toThrow(
+      /expected 200 tokens or more in the validation rows, got \d+/,
+    );
+    await expect(command.run([at('model.safetensors'), directory])).rejects.toThrow(/expected --output FILE/);
+    await expect(command.run(['one'])).rejects.toThrow(UsageError);
+  });
+});
