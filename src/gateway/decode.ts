@@ -82,8 +82,9 @@ export interface Refinement {
   readonly max?: number;
 }
 
-/** Topics whose last message is remembered, where payloads say which message they are. */
+/** Topics whose last message is remembered, where payloads say which message they are; and how much of each text. */
 const identitiesMax = 1000;
+const identityLength = 256;
 
 /** Turns payloads of a route into values. Never throws. */
 export class Decoder {
@@ -254,8 +255,8 @@ export class Decoder {
 
   #isRepeated({ filter, identity }: Route, topic: string, document: unknown): boolean {
     if (identity === undefined) return false;
-    const own = identity.map((path) => String(valueAt(document, path))).join(' ');
-    const key = `${filter} ${topic}`;
+    const own = identity.map((path) => brief(String(valueAt(document, path)))).join(' ');
+    const key = `${filter} ${brief(topic)}`;
     if (this.#identities.get(key) === own) {
       this.#note('repeated', undefined, 'expected another message than the one before, got it again');
       return true;
@@ -321,6 +322,10 @@ const sparkplugProblems = {
   historical: 'expected values of now, got one of earlier',
   offline: 'expected values, got the death of the node or device',
 } as const;
+
+function brief(text: string): string {
+  return text.slice(0, identityLength);
+}
 
 function isOutside(value: number, { min, max }: Refinement): boolean {
   return (min !== undefined && value < min) || (max !== undefined && value > max);

@@ -49,15 +49,14 @@ function isToldElsewhere({ source }: HeardValue, values: readonly HeardValue[]):
   );
 }
 
-/** Letters, digits and _, different from the others. */
+/** Letters, digits and _ in lower case, beginning with a letter, different from the others. */
 function uniqueName(text: string, taken: Set<string>): string {
   const plain = text
-    .normalize('NFKD')
+    .normalize('NFKC')
     .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/[^\p{L}\p{N}]+/gu, '_')
     .replaceAll(/^_+|_+$/g, '');
-  const stem =
-    (/^[a-z]/.test(plain) ? plain : `c_${plain}`).slice(-nameMax).replace(/^[^a-z]+/, '') || 'channel';
+  const stem = /^\p{L}/u.test(plain) ? plain.slice(0, nameMax) : `c_${plain.slice(0, nameMax)}`;
   let name = stem;
   for (let count = 2; taken.has(name); count++) name = `${stem}_${count}`;
   taken.add(name);

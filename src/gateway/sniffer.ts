@@ -28,6 +28,8 @@ export interface HeardValue {
 }
 
 const topicsMax = 5000;
+/** Longer topics are nobody's, and would fill the memory. */
+const topicLengthMax = 512;
 const valuesMax = 5000;
 const aliasesMax = 20_000;
 const devicesBytesMax = 4 << 20;
@@ -46,6 +48,10 @@ export class Sniffer {
   /** Takes a message in. Never throws. */
   hear(topic: string, payload: Uint8Array, retained: boolean): void {
     this.messages++;
+    if (topic.length > topicLengthMax) {
+      this.forgotten++;
+      return;
+    }
     this.#learnZigbee(topic, payload);
     const { format, readings } = this.#find(topic, payload);
     this.#countTopic(topic, format, payload.length, retained);
