@@ -1,0 +1,348 @@
+/**
+ * A queue of byte records on disk: first in, first out, bounded, whole again after a cut of power at any byte.
+ *
+ * It is a row of files. `append` only notes; `commit` writes what was noted and syncs once, however much it was. What
+ * is done with is released: files that hold nothing else are removed, and how far that went is told by each later
+ * record, so that a removal which a cut of power undid brings little back.
+ */
+import { assert } from '../engine/limits.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import {
+  decodeQueueHeader,
+  decodeRecord,
+  encodeQueueHeader,
+  encodeRecord,
+  queueHeaderBytes,
+  recordHeaderBytes,
+  recordLengthAt,
+} from './queue-file.ts';
+
+export interface DurableQueueOptions {
+  readonly disk: Disk;
+  /** Files are `<name>-00000001.queue` and so on. */
+  readonly name: string;
+  /** Of all files together, and of what waits to be written. */
+  readonly maxBytes: number;
+  /** A file that would grow beyond this is followed by the next. Default: an eighth of `maxBytes`. */
+  readonly fileBytes?: number;
+  readonly onProblem?: (text: string) => void;
+}
+
+export interface QueueRecord {
+  readonly sequence: number;
+  readonly payload: Buffer;
+}
+
+/** A file that holds records up to number `last`. */
+interface Segment {
+  readonly number: number;
+  readonly file: DiskFile;
+  last: number;
+  /** Length up to the last whole record. */
+  bytes: number;
+}
+
+interface Pending {
+  readonly sequence: number;
+  readonly bytes: Buffer;
+}
+
+export class DurableQueue {
+  /** What the disk refused; what was to be written stays in memory and is tried again. */
+  failures = 0;
+  /** Bytes of cut or damaged records that were found when opening. */
+  repairedBytes = 0;
+  /** Records that could not be read again. */
+  lost = 0;
+  readonly #options: DurableQueueOptions;
+  readonly #fileBytes: number;
+  readonly #segments: Segment[] = [];
+  #nextFile = 1;
+  #pending: Pending[] = [];
+  #pendingBytes = 0;
+  #last = 0;
+  #durable = 0;
+  #released = 0;
+  /** What the files tell of it. */
+  #releasedOnDisk = 0;
+  /** Handed out by `read`, up to this number, and from this place on in that file. */
+  #readThrough = 0;
+  #cursor = { file: 0, at: queueHeaderBytes };
+  /** A write or a sync failed: what the last file holds beyond its whole records is not known. */
+  #isDoubtful = false;
+  /** One thing at a time is done to the files. */
+  #working: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: DurableQueueOptions) {
+    this.#options = options;
+    this.#fileBytes = options.fileBytes ?? Math.ceil(options.maxBytes / 8);
+  }
+
+  /** Finds what an earlier run left. Rejects with what the disk says. */
+  static async open(options: DurableQueueOptions): Promise<DurableQueue> {
+    const queue = new DurableQueue(options);
+    await queue.#recover();
+    return queue;
+  }
+
+  /** Records that are not released, committed or not. */
+  get count(): number {
+    return this.#last - this.#released;
+  }
+
+  /** All records up to this number are done with. */
+  get releasedThrough(): number {
+    return this.#released;
+  }
+
+  /** Records that were not yet read. */
+  get unread(): number {
+    return this.#last - this.#readThrough;
+  }
+
+  /** All records up to this number are safe from a cut of power. */
+  get durableThrough(): number {
+    return this.#durable;
+  }
+
+  /** Of the files, and of what waits to be written. */
+  get bytes(): number {
+    // Each that waits may need a file of its own.
+    const headers = queueHeaderBytes * this.#pending.length;
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#pendingBytes + headers);
+  }
+
+  /** Notes a copy of a record; gives its number, or undefined when there is no room. */
+  append(payload: Uint8Array): number | undefined {
+    const bytes = encodeRecord(this.#last + 1, this.#released, payload);
+    if (this.bytes + queueHeaderBytes + bytes.length > this.#options.maxBytes) return undefined;
+    const sequence = ++this.#last;
+    this.#pending.push({ sequence, bytes });
+    this.#pendingBytes += bytes.length;
+    return sequence;
+  }
+
+  /** Makes everything that was appended before safe; false when the disk refuses, to be tried again. Never rejects. */
+  async commit(): Promise<boolean> {
+    const wanted = this.#last;
+    await this.#exclusively(async () => {
+      this.#forgetReleased();
+      while (this.#durable < wanted && (await this.#writeFile()));
+    });
+    return this.#durable >= wanted;
+  }
+
+  /** Everything up to and including this number is done with. */
+  release(through: number): void {
+    assert(through <= this.#last, 'only what was appended can be released');
+    this.#released = Math.max(this.#released, through);
+    this.#readThrough = Math.max(this.#readThrough, through);
+  }
+
+  /** Removes files that hold only what is released. Never rejects. */
+  tidy(): Promise<void> {
+    return this.#exclusively(async () => {
+      this.#forgetReleased();
+      while (this.#segments.length > 0 && this.#segments[0]!.last <= this.#released)
+        await this.#removeFirst();
+    });
+  }
+
+  /** Releases what the oldest file holds, or else what waits to be written; gives how many records that were. */
+  async dropOldest(): Promise<number> {
+    const before = this.#released;
+    this.release(this.#segments[0]?.last ?? this.#last);
+    await this.tidy();
+    return this.#released - before;
+  }
+
+  /** The next committed records, each once, of about `maxBytes` at most but at least one, unless there is none. */
+  read(maxBytes: number): Promise<QueueRecord[]> {
+    return this.#exclusively(async () => {
+      for (;;) {
+        const segment = this.#segments.find(({ last }) => last > this.#readThrough);
+        if (segment === undefined || this.#readThrough >= this.#durable) return [];
+        const records = await this.#readSegment(segment, maxBytes).catch((error) => {
+          this.#refuse(error);
+          this.lost += segment.last - this.#readThrough;
+          this.#readThrough = segment.last;
+          return [];
+        });
+        if (records.length > 0) return records;
+      }
+    });
+  }
+
+  /** Commits, notes what was released, and closes the files. */
+  async close(): Promise<void> {
+    await this.commit();
+    await this.tidy();
+    await this.#exclusively(async () => {
+      if (this.#segments.length > 0 && this.#released > this.#releasedOnDisk) await this.#writeMark();
+      for (const { file } of this.#segments) await file.close().catch(() => {});
+    });
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#working.then(work);
+    this.#working = done.catch(() => {});
+    return done;
+  }
+
+  /** What is done with before it was written need not be. */
+  #forgetReleased(): void {
+    const kept = this.#pending.filter(({ sequence }) => sequence > this.#released);
+    this.#pendingBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#pending = kept;
+    this.#durable = Math.max(this.#durable, Math.min(this.#released, this.#last));
+  }
+
+  /** Writes what waits, as much as one file takes; false when the disk refuses. */
+  async #writeFile(): Promise<boolean> {
+    try {
+      const segment = await this.#segmentForWriting(this.#pending[0]!.bytes.length);
+      const batch = this.#batchFor(segment);
+      const released = this.#released;
+      const bytes = Buffer.concat(batch.map((each) => each.bytes));
+      await this.#writeAndSync(segment, bytes);
+      this.#pendingBytes -= bytes.length;
+      this.#pending = this.#pending.slice(batch.length);
+      segment.last = this.#durable = batch.at(-1)!.sequence;
+      this.#releasedOnDisk = Math.min(released, this.#durable);
+      return true;
+    } catch (error) {
+      this.#refuse(error);
+      return false;
+    }
+  }
+
+  async #writeAndSync(segment: Segment, bytes: Buffer): Promise<void> {
+    this.#isDoubtful = true;
+    await segment.file.write(segment.bytes, bytes);
+    await segment.file.sync();
+    this.#isDoubtful = false;
+    segment.bytes += bytes.length;
+  }
+
+  /** The first records that wait, as many as fit, but at least one. */
+  #batchFor({ bytes: used }: Segment): Pending[] {
+    let size = used;
+    const end = this.#pending.findIndex(({ bytes }, index) => {
+      size += bytes.length;
+      return index > 0 && size > this.#fileBytes;
+    });
+    return end < 0 ? this.#pending : this.#pending.slice(0, end);
+  }
+
+  /** After a refusal never the same file: a system may take what it could not sync for written. */
+  async #segmentForWriting(bytes: number): Promise<Segment> {
+    const last = this.#segments.at(-1);
+    const isFull =
+      last !== undefined && last.bytes + bytes > this.#fileBytes && last.bytes > queueHeaderBytes;
+    if (last !== undefined && !isFull && !this.#isDoubtful) return last;
+    const number = this.#nextFile++;
+    const file = await this.#options.disk.open(this.#fileName(number));
+    try {
+      await file.write(0, encodeQueueHeader(this.#released));
+    } catch (error) {
+      await file.close().catch(() => {});
+      await this.#options.disk.remove(this.#fileName(number)).catch(() => {});
+      throw error;
+    }
+    const segment = { number, file, last: this.#durable, bytes: queueHeaderBytes };
+    this.#segments.push(segment);
+    this.#isDoubtful = false;
+    return segment;
+  }
+
+  async #writeMark(): Promise<void> {
+    const bytes = encodeRecord(0, this.#released, Buffer.alloc(0));
+    try {
+      if (!this.#isDoubtful) await this.#writeAndSync(this.#segments.at(-1)!, bytes);
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #refuse(error: unknown): void {
+    this.failures++;
+    this.#options.onProblem?.(`${this.#options.name} queue: ${(error as Error).message}`);
+  }
+
+  async #removeFirst(): Promise<void> {
+    const { file, number } = this.#segments.shift()!;
+    try {
+      await file.close();
+      await this.#options.disk.remove(this.#fileName(number));
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  async #readSegment({ number, file, bytes: end }: Segment, maxBytes: number): Promise<QueueRecord[]> {
+    if (this.#cursor.file !== number) this.#cursor = { file: number, at: queueHeaderBytes };
+    const { at: from } = this.#cursor;
+    let chunk = await file.read(from, Math.min(Math.max(maxBytes, recordHeaderBytes), end - from));
+    const first = recordLengthAt(chunk, 0) ?? 0;
+    if (first > chunk.length) chunk = await file.read(from, first);
+    const records: QueueRecord[] = [];
+    let at = 0;
+    for (let record = decodeRecord(chunk, at); record !== undefined; record = decodeRecord(chunk, at)) {
+      at += record.length;
+      if (record.sequence <= this.#readThrough) continue;
+      this.#readThrough = record.sequence;
+      records.push({ sequence: record.sequence, payload: record.payload });
+    }
+    if (at === 0) throw new Error(`${this.#fileName(number)}: no record at ${from}, where there was one`);
+    this.#cursor.at = from + at;
+    return records;
+  }
+
+  async #recover(): Promise<void> {
+    const { disk, name } = this.#options;
+    const numbers = queueFileNumbers(await disk.list(), name);
+    for (const number of numbers) await this.#recoverFile(number);
+    this.#nextFile = (numbers.at(-1) ?? 0) + 1;
+    this.#durable = this.#last;
+    this.#released = this.#releasedOnDisk = Math.min(this.#releasedOnDisk, this.#last);
+    this.#readThrough = this.#released;
+    await this.tidy();
+  }
+
+  async #recoverFile(number: number): Promise<void> {
+    const file = await this.#options.disk.open(this.#fileName(number));
+    const bytes = await file.read(0, file.size);
+    const released = decodeQueueHeader(bytes);
+    let at = queueHeaderBytes;
+    for (let record = decodeRecord(bytes, at); record !== undefined; record = decodeRecord(bytes, at)) {
+      at += record.length;
+      this.#last = Math.max(this.#last, record.sequence);
+      this.#releasedOnDisk = Math.max(this.#releasedOnDisk, record.released);
+    }
+    const whole = released === undefined ? 0 : at;
+    this.repairedBytes += bytes.length - whole;
+    if (released === undefined) {
+      await file.close();
+      await this.#options.disk.remove(this.#fileName(number));
+      return;
+    }
+    this.#last = Math.max(this.#last, released);
+    this.#releasedOnDisk = Math.max(this.#releasedOnDisk, released);
+    if (bytes.length > whole) await file.truncate(whole);
+    // A program that was killed may not have synced what it wrote.
+    await file.sync();
+    this.#segments.push({ number, file, last: this.#last, bytes: whole });
+  }
+
+  #fileName(number: number): string {
+    return `${this.#options.name}-${String(number).padStart(8, '0')}.queue`;
+  }
+}
+
+function queueFileNumbers(files: readonly string[], name: string): number[] {
+  const numbers = files.map((file) => {
+    const match = /^(.+)-(\d{8})\.queue$/.exec(file);
+    return match?.[1] === name ? Number(match[2]) : 0;
+  });
+  return numbers.filter((number) => number > 0).sort((a, b) => a - b);
+}
