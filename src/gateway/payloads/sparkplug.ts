@@ -135,10 +135,14 @@ export class SparkplugEdge {
   #follow(seq: number | undefined, onProblem: (kind: SparkplugProblem) => void): void {
     if (this.#isBorn && seq !== (this.#sequence + 1) % 256) {
       onProblem('sequenceGap');
-      this.#isBorn = false;
-      this.#byAlias.clear();
+      this.#loseBirth();
     }
     this.#sequence = seq ?? this.#sequence;
+  }
+
+  #loseBirth(): void {
+    this.#isBorn = false;
+    this.#byAlias.clear();
   }
 
   #bury(device: string | undefined, report: ReportValue, onProblem: (kind: SparkplugProblem) => void): void {
@@ -149,7 +153,7 @@ export class SparkplugEdge {
       any = true;
     }
     if (any) onProblem('offline');
-    if (device === undefined) this.#isBorn = false;
+    if (device === undefined) this.#loseBirth();
   }
 
   #learn(device: string | undefined, metrics: readonly SparkplugMetric[]): void {

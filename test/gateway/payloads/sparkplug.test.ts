@@ -129,6 +129,19 @@ describe('death', () => {
     expect(plant.last.speed).toBe(-3);
   });
 
+  test('of the node makes its aliases void', () => {
+    const plant = new Plant();
+    plant.nodeBirth(0, 3);
+    plant.ears.hear(
+      'spBv1.0/plant/NDEATH/line1',
+      payload(undefined, [{ name: 'bdSeq', type: 'Int64', value: 3 }]),
+    );
+    expect(plant.data(1, [{ alias: 1, type: 'Int16', value: 8 }])).toBe(false);
+    expect(plant.last.speed).toBeNaN();
+    expect(plant.ears.counts).toEqual({ offline: 1, noBirth: 1 });
+    expect(plant.births).toBe(1);
+  });
+
   test("of a device makes its channels unknown, and nobody else's", () => {
     const plant = new Plant();
     plant.nodeBirth();
