@@ -9,7 +9,7 @@ import { parseCbor } from './payloads/cbor.ts';
 import { fieldOf } from './payloads/csv.ts';
 import { jsonDepth } from './payloads/json-depth.ts';
 import type { BinaryRule, ChannelSource, CsvRule, PathRule, Route } from './payloads/rule.ts';
-import { SparkplugEdge } from './payloads/sparkplug.ts';
+import { gone, SparkplugEdge } from './payloads/sparkplug.ts';
 import { type Conversion, conversionBetween } from './payloads/units.ts';
 import { isDecimal, numberOfText } from './payloads/value.ts';
 
@@ -198,7 +198,7 @@ export class Decoder {
       payload,
       (index, raw) => {
         const source = route.channels[index]!;
-        const value = this.#finish(source, raw);
+        const value = raw === gone ? Number.NaN : this.#finish(source, raw);
         if (value === undefined) return;
         this.#set(source, value, into);
         any = true;
@@ -268,7 +268,7 @@ export class Decoder {
 
   /** A raw value of a document in the model's unit: NaN for unknown, undefined for nothing to be used. */
   #finish(source: ChannelSource, value: unknown, told?: Conversion): number | undefined {
-    if (value === null || value === undefined) return this.#unknown('null', source.name, 'null');
+    if (value === null) return this.#unknown('null', source.name, 'null');
     if (typeof value === 'boolean') return this.#convert(source, value ? 1 : 0, told);
     if (typeof value === 'string') return this.#textNumber(source, value, true, told);
     if (typeof value !== 'number' && typeof value !== 'bigint')

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { ModelMeaning, Task } from '../../src/engine/model.ts';
 import { Witness } from '../../src/gate/witness.ts';
 import { Output } from '../../src/gateway/output.ts';
-import { rebirthRequest, SparkplugEdge } from '../../src/gateway/payloads/sparkplug.ts';
+import { gone, rebirthRequest, SparkplugEdge } from '../../src/gateway/payloads/sparkplug.ts';
 import { SparkplugSession } from '../../src/gateway/sparkplug-session.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { get, type } from './sparkplug-oracle.ts';
@@ -191,6 +191,6 @@ test('our own host understands our own node: birth, data, death', () => {
   output.update(Int32Array.of(0, 0), Float64Array.of(1, 1));
   tell(session.data(witness, output)!);
   tell(will);
-  expect(heard).toEqual([null, 0.5, null]);
+  expect(heard).toEqual([null, 0.5, gone]);
   expect(problems).toEqual(['offline']);
 });

@@ -39,8 +39,13 @@ function ruleOf(request: BindRequest): SparkplugRule {
   return { kind: 'sparkplug', group, edge, ...(device === undefined ? {} : { device }), metric };
 }
 
-/** What is told of a message: for the channel at `index` of the route, a raw value; null where there is none any more. */
-export type ReportValue = (index: number, value: number | boolean | string | null | undefined) => void;
+/** A value that nobody tells any more. */
+export const gone = Symbol('gone');
+/** What is told of a message: for the channel at `index` of the route, a raw value; undefined: none that is a reading. */
+export type ReportValue = (
+  index: number,
+  value: number | boolean | string | null | undefined | typeof gone,
+) => void;
 export type SparkplugProblem = 'notSparkplug' | 'sequenceGap' | 'noBirth' | 'historical' | 'offline';
 
 /** Sparkplug's topics: `spBv1.0/<group>/<type>/<edge>[/<device>]`. */
@@ -149,7 +154,7 @@ export class SparkplugEdge {
     let any = false;
     for (const [key, indices] of this.#indices) {
       if (device !== undefined && !key.startsWith(keyOf(device, ''))) continue;
-      for (const index of indices) report(index, null);
+      for (const index of indices) report(index, gone);
       any = true;
     }
     if (any) onProblem('offline');

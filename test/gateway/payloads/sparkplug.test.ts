@@ -102,6 +102,13 @@ test('a metric that is null is unknown', () => {
   expect(plant.ears.counts).toEqual({ null: 1 });
 });
 
+test('a metric that is no reading is refused', () => {
+  const plant = new Plant();
+  plant.nodeBirth();
+  expect(plant.data(1, [{ alias: 1, type: 'Bytes', value: Uint8Array.of(1) }])).toBe(false);
+  expect(plant.ears.counts).toEqual({ wrongType: 1 });
+});
+
 test('a historical value says nothing about now', () => {
   const plant = new Plant();
   plant.nodeBirth();
@@ -124,7 +131,7 @@ describe('death', () => {
     expect(plant.last.speed).toBe(-3);
     expect(die(3)).toBe(true);
     expect(Object.values(plant.last)).toEqual([Number.NaN, Number.NaN, Number.NaN]);
-    expect(plant.ears.counts).toMatchObject({ offline: 1 });
+    expect(plant.ears.counts).toEqual({ offline: 1 });
     plant.nodeBirth(0, 4);
     expect(plant.last.speed).toBe(-3);
   });
@@ -191,6 +198,8 @@ test('commands, states and what is no payload change nothing', () => {
   expect(plant.ears.hear(request.topic, request.payload)).toBe(false);
   expect(plant.ears.hear('spBv1.0/plant/NDATA/line1', 'no payload')).toBe(false);
   expect(plant.ears.hear('spBv1.0/plant/NDATA/line1/pump', payload(1, []))).toBe(false);
+  expect(plant.ears.hear('spBv1.0/plant/DDATA/line1', payload(1, []))).toBe(false);
+  plant.data(1, []);
   expect(plant.ears.counts).toEqual({ notSparkplug: 1 });
   expect(plant.last.speed).toBe(-3);
 });
