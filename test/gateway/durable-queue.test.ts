@@ -203,6 +203,7 @@ async function runLives(seed: number): Promise<void> {
     });
     disk.onOperation = undefined;
     disk.failure = undefined;
+    disk.failsToSync = false;
     disk.cutPower();
   }
 }
@@ -244,7 +245,10 @@ async function liveOn(
       queue.release(through);
       notes.released(through);
     } else if (choice === 8) await queue.tidy();
-    else disk.failure = random() < 0.3 ? ['ENOSPC', 'EROFS', 'EIO'][below(3)] : undefined;
+    else {
+      disk.failure = random() < 0.3 ? ['ENOSPC', 'EROFS', 'EIO'][below(3)] : undefined;
+      disk.failsToSync = random() < 0.2;
+    }
     if (!isOver) notes.durable(queue.durableThrough);
   }
 }

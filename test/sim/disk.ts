@@ -6,6 +6,8 @@ interface Content {
   bytes: Buffer;
   /** As it was when it was last synced; undefined: the file's name was never synced. */
   synced: Buffer | undefined;
+  /** A sync failed once: the system takes what was to be synced for clean, and never writes it. */
+  isDoubtful: boolean;
 }
 
 export interface SimulatedDiskOptions {
@@ -17,6 +19,8 @@ export interface SimulatedDiskOptions {
 export class SimulatedDisk implements Disk {
   /** The next operations fail with this code. */
   failure: string | undefined;
+  /** Syncs fail, what comes before them does not. */
+  failsToSync = false;
   bytesWritten = 0;
   syncs = 0;
   capacityBytes: number;
@@ -67,7 +71,7 @@ export class SimulatedDisk implements Disk {
     let content = this.#files.get(name);
     if (content === undefined) {
       this.#requireWritable();
-      content = { bytes: Buffer.alloc(0), synced: undefined };
+      content = { bytes: Buffer.alloc(0), synced: undefined, isDoubtful: false };
       this.#files.set(name, content);
     }
     return this.#fileOf(content);
@@ -115,7 +119,9 @@ export class SimulatedDisk implements Disk {
         operate();
         disk.#requireWritable();
         disk.syncs++;
-        content.synced = Buffer.from(content.bytes);
+        content.isDoubtful ||= disk.failsToSync;
+        if (disk.failsToSync) throw diskError('EIO');
+        if (!content.isDoubtful) content.synced = Buffer.from(content.bytes);
       },
       async close() {},
     };
@@ -128,14 +134,14 @@ export class SimulatedDisk implements Disk {
   }
 
   #afterCut({ bytes, synced = Buffer.alloc(0) }: Content): Content {
-    if (bytes.equals(synced)) return { bytes: synced, synced };
+    if (bytes.equals(synced)) return { bytes: synced, synced, isDoubtful: false };
     // Appended only: what was synced is a beginning of what was written.
     const kept = synced.length + Math.floor(this.#random() * (bytes.length - synced.length + 1));
     const after = Buffer.from(bytes.subarray(0, kept));
     const damageFrom = synced.length + Math.floor(this.#random() * (kept - synced.length + 1));
     if (this.#chance(0.3)) after.fill(0, damageFrom);
     else if (this.#chance(0.2)) for (let i = damageFrom; i < kept; i++) after[i] = this.#random() * 256;
-    return { bytes: after, synced: after };
+    return { bytes: after, synced: after, isDoubtful: false };
   }
 
   #operate(): void {
