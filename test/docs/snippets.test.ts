@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readLedger } from '../../src/energy/ledger-record.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { decodeProblems } from '../../src/gateway/decode.ts';
+import { decodeProblems } from '../../src/gateway/decode-problems.ts';
 import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
 import { parseDescription } from '../../src/recording/description.ts';
 import { tinyModel } from '../engine/tiny-model.ts';

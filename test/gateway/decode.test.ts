@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DecodeProblem, Decoder, decodeProblems, makeDecoded } from '../../src/gateway/decode.ts';
+import { Decoder, makeDecoded } from '../../src/gateway/decode.ts';
+import { type DecodeProblem, decodeProblems } from '../../src/gateway/decode-problems.ts';
 import { parseJsonPath } from '../../src/gateway/json-path.ts';
 import { jsonDepth } from '../../src/gateway/payloads/json-depth.ts';
 import type { Route, ValueRule } from '../../src/gateway/payloads/rule.ts';

@@ -116,6 +116,9 @@ test('bdSeq counts connections from 0 to 255 and begins again; no data before a 
   const birth = get(session.birth());
   expect(birth.metrics.find(({ name }) => name === 'bdSeq')!.value).toBe(1);
   expect(birth.metrics.find(({ name }) => name === 'class')!.value).toBe('empty');
+  session.will();
+  output.update(Int32Array.of(0, one), Float64Array.of(1, 1));
+  expect(session.data(witness, output)).toBeUndefined();
 });
 
 test('seq counts from 0 to 255 and begins again', () => {

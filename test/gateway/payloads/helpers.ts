@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Channel } from '../../../src/engine/model.ts';
 import { formatProblem, Problems, Section } from '../../../src/gateway/checker.ts';
 import { readRoutes } from '../../../src/gateway/config-channels.ts';
-import { Decoder, decodeProblems, makeDecoded } from '../../../src/gateway/decode.ts';
+import { Decoder, makeDecoded } from '../../../src/gateway/decode.ts';
+import { decodeProblems } from '../../../src/gateway/decode-problems.ts';
 import type { Route } from '../../../src/gateway/payloads/rule.ts';
 import { topicMatches } from '../../../src/gateway/topics.ts';
 
