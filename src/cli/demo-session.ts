@@ -1,8 +1,10 @@
 /** One demo: a player, a gateway, a ledger and a monitor around one broker. Knows nothing of terminals. */
 import { readFileSync } from 'node:fs';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { Ledger, measureCpuNsPerMac } from '../energy/ledger.ts';
+import { makeProcessClock } from '../energy/cpu-time.ts';
+import { Ledger } from '../energy/ledger.ts';
 import { detectTarget } from '../energy/target.ts';
+import { measureTierCosts } from '../energy/tier-cost.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
 import { parseGatewayConfig } from '../gateway/load-config.ts';
@@ -197,18 +199,13 @@ function gatewayConfig(
   });
 }
 
+/** Of this process alone: what else runs on the machine is not the demo's. */
 function makeLedger(model: Model): Ledger {
-  return new Ledger({ target: detectTarget(boardModel()), cpuNsPerMac: measureModel(model) });
-}
-
-/** CPU time of one MAC of this model on this machine: full steps on an engine of its own. */
-function measureModel(model: Model): number {
-  const engine = new Engine(model);
-  const features = new Int16Array(model.config.features);
-  const plan = engine.plans[0]!.write;
-  return measureCpuNsPerMac(() => {
-    engine.step(0, features, plan);
-    return engine.stats.macs;
+  const { monotonicMs, cpuMs } = makeProcessClock();
+  return new Ledger({
+    target: detectTarget(boardModel()),
+    costs: measureTierCosts(new Engine(model)),
+    clock: { monotonicMs, cpuMs },
   });
 }
 

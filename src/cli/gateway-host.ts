@@ -1,17 +1,13 @@
 /** The gateway that runs now, what it writes to, and how one config gives way to the next. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { Ledger, measureCpuNsPerMac } from '../energy/ledger.ts';
-import { LedgerFile } from '../energy/ledger-file.ts';
-import { findTarget } from '../energy/target.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { LedgerConfig, WitnessLogConfig } from '../gateway/config.ts';
+import type { MeterChoice } from '../energy/choose-meter.ts';
+import type { WitnessLogConfig } from '../gateway/config.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
+import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
 
 export type HostOptions = Pick<GatewayOptions, 'log' | 'onFatal'>;
 
@@ -19,6 +15,7 @@ export type HostOptions = Pick<GatewayOptions, 'log' | 'onFatal'>;
 interface Prepared {
   readonly loaded: LoadedConfig;
   readonly gateway: Gateway;
+  readonly choice: MeterChoice | undefined;
 }
 
 export class GatewayHost {
@@ -32,7 +29,7 @@ export class GatewayHost {
 
   /** Opens what the config asks for and starts. Rejects when something of it can't be had. */
   static async start(loaded: LoadedConfig, options: HostOptions): Promise<GatewayHost> {
-    const running = prepare(loaded, options);
+    const running = await prepare(loaded, options);
     await openFiles(running, options.log);
     running.gateway.start();
     return new GatewayHost(options, running);
@@ -53,12 +50,13 @@ export class GatewayHost {
    */
   async replace(next: LoadedConfig): Promise<void> {
     const { loaded } = this.#running;
-    const prepared = prepare(next, this.#options);
+    const prepared = await prepare(next, this.#options);
     await this.stop();
     try {
       await this.#begin(prepared);
     } catch (error) {
-      await this.#begin(prepare(loaded, this.#options)).catch((again) => this.#options.onFatal?.(again));
+      const again = async () => this.#begin(await prepare(loaded, this.#options));
+      await again().catch((reason) => this.#options.onFatal?.(reason));
       throw error;
     }
   }
@@ -77,18 +75,21 @@ export class GatewayHost {
   }
 }
 
-function prepare(loaded: LoadedConfig, options: HostOptions): Prepared {
+async function prepare(loaded: LoadedConfig, options: HostOptions): Promise<Prepared> {
+  const { ledger } = loaded.config;
+  const choice = ledger === undefined ? undefined : await chooseMachineMeter(ledger);
   const decoder = () => gateway.intake.decoder;
   const parts = makeOutputParts(loaded, decoder, options.log);
+  if (choice !== undefined) parts.push(...meterParts(choice));
   const gateway: Gateway = makeGateway(loaded, { ...options, parts });
-  return { loaded, gateway };
+  return { loaded, gateway, choice };
 }
 
 /** Opens the files that the config asks for; they are closed when the gateway stops. */
-async function openFiles({ gateway }: Prepared, log: Log): Promise<void> {
-  const { witnessLog, ledger } = gateway.config;
+async function openFiles({ gateway, choice }: Prepared, log: Log): Promise<void> {
+  const { witnessLog } = gateway.config;
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
-  if (ledger !== undefined) gateway.parts.add(openLedger(ledger, gateway.engine));
+  if (choice !== undefined) gateway.parts.add(openLedger(gateway.config, choice, gateway.engine, log));
 }
 
 async function openWitnessLog(config: WitnessLogConfig, log: Log): Promise<WitnessLog> {
@@ -97,25 +98,4 @@ async function openWitnessLog(config: WitnessLogConfig, log: Log): Promise<Witne
   if (repairedBytes > 0)
     log.warning(`witness log: the last ${repairedBytes} bytes were no whole record and are gone`);
   return witnessLog;
-}
-
-function openLedger({ directory, target }: LedgerConfig, engine: Engine): Ledger {
-  mkdirSync(directory, { recursive: true });
-  return new Ledger({
-    target: findTarget(target),
-    file: new LedgerFile({ path: join(directory, 'ledger.ndjson') }),
-    cpuNsPerMac: measureEngine(engine),
-  });
-}
-
-/** CPU time of one MAC here, by some steps at full compute; leaves the engine as it was. */
-function measureEngine(engine: Engine): number {
-  const features = new Int16Array(engine.config.features);
-  const plan = engine.plans[0]!.write;
-  const cpuNsPerMac = measureCpuNsPerMac(() => {
-    engine.step(0, features, plan);
-    return engine.stats.macs;
-  });
-  engine.reset(0);
-  return cpuNsPerMac;
 }

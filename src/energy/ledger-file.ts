@@ -1,6 +1,6 @@
 /** The ledger's files: appended in batches, bounded in size, whole again after a power cut at any byte. */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type LedgerContents, readLedger } from './ledger-record.ts';
 
 /** What the ledger needs of a disk; injected so that a test can fill it up or take it away. */
@@ -12,6 +12,8 @@ export interface LedgerDisk {
    * Resolves to the bytes that were there before `text`: fewer than `keepBytes` if somebody else cut the file.
    */
   append(path: string, keepBytes: number, text: string): Promise<number>;
+  exists(path: string): Promise<boolean>;
+  /** Renames, over a file that is there. Names lie on the disk once `append` has resolved. */
   rename(from: string, to: string): Promise<void>;
 }
 
@@ -33,13 +35,29 @@ export const realDisk: LedgerDisk = {
       await file.truncate(keptBytes);
       await file.appendFile(text);
       await file.datasync();
+      // A new file's name, and names that were changed to make room for it, are the directory's own to keep.
+      if (keptBytes === 0) await syncDirectory(dirname(path));
       return keptBytes;
     } finally {
       await file.close();
     }
   },
+  exists: (path) =>
+    access(path).then(
+      () => true,
+      () => false,
+    ),
   rename,
 };
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
 
 export interface LedgerFileOptions {
   /** The file that is written; older ones are `path.1`, `path.2` and so on. */
@@ -53,9 +71,12 @@ export interface LedgerFileOptions {
 
 const defaultMaxBytes = 1 << 20;
 const defaultFiles = 8;
+const filesMax = 1000;
 
 export class LedgerFile {
   readonly path: string;
+  /** Bytes appended by this object. */
+  writtenBytes = 0;
   readonly #maxBytes: number;
   readonly #files: number;
   readonly #disk: LedgerDisk;
@@ -69,7 +90,8 @@ export class LedgerFile {
     this.#disk = options.disk ?? realDisk;
     if (!(this.#maxBytes >= 4096))
       throw new RangeError(`maxBytes: expected at least 4096, got ${this.#maxBytes}`);
-    if (!(this.#files >= 1)) throw new RangeError(`files: expected at least 1, got ${this.#files}`);
+    if (!(this.#files >= 1 && this.#files <= filesMax))
+      throw new RangeError(`files: expected 1 to ${filesMax}, got ${this.#files}`);
   }
 
   /** Reads what is there. Throws what the disk throws. */
@@ -91,17 +113,46 @@ export class LedgerFile {
       wholeBytes = this.#wholeBytes = 0;
     }
     this.#wholeBytes = (await this.#disk.append(this.path, wholeBytes, text)) + bytes;
+    this.writtenBytes += bytes;
   }
 
-  /** Moves each file one number up, over the oldest. Missing ones are no failure. */
+  /**
+   * Moves each file one number up to the first number that is free, else over the oldest. A rotation that a power cut
+   * ended halfway has left a free number: so going on costs no file.
+   */
   async #rotate(): Promise<void> {
-    for (let age = this.#files - 1; age >= 1; age--) {
-      const from = age === 1 ? this.path : `${this.path}.${age - 1}`;
-      await this.#disk.rename(from, `${this.path}.${age}`).catch(ignoreMissing);
-    }
+    let last = 1;
+    while (last < this.#files - 1 && (await this.#disk.exists(this.#name(last)))) last++;
+    for (let age = Math.min(last, this.#files - 1); age >= 1; age--)
+      await this.#disk.rename(this.#name(age - 1), this.#name(age));
+  }
+
+  #name(age: number): string {
+    return ledgerFileName(this.path, age);
   }
 }
 
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
+/** The file of that age; 0 is the one that is written. */
+function ledgerFileName(path: string, age: number): string {
+  return age === 0 ? path : `${path}.${age}`;
+}
+
+export const ledgerName = 'ledger.ndjson';
+
+/** Every record of a ledger's files, oldest first. A directory without a ledger has none. Throws what the disk throws. */
+export async function readLedgerFiles(
+  directory: string,
+  disk: LedgerDisk = realDisk,
+): Promise<LedgerContents> {
+  const path = join(directory, ledgerName);
+  const parts: LedgerContents[] = [];
+  for (let age = 0; age < filesMax; age++) {
+    const name = ledgerFileName(path, age);
+    if (await disk.exists(name)) parts.unshift(readLedger(await disk.read(name)));
+  }
+  return {
+    records: parts.flatMap(({ records }) => records),
+    damagedLines: parts.reduce((sum, part) => sum + part.damagedLines, 0),
+    wholeBytes: parts.reduce((sum, part) => sum + part.wholeBytes, 0),
+  };
 }

@@ -1,10 +1,16 @@
 /** What was computed, what was not, and what both cost: summed per interval, written in batches. */
 import type { Tier } from '../engine/config.ts';
+import { makeProcessClock, type ProcessClock } from './cpu-time.ts';
+import { type IntervalContext, type IntervalCounts, type Mark, makeRecord } from './interval.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { encodeRecord, type LedgerRecord } from './ledger-record.ts';
+import { LedgerTotals } from './ledger-totals.ts';
 import { type Meter, makeMeterReading } from './meter.ts';
-import { ModelMeter, type ProcessClock, processClock, wattsPerCore } from './model-meter.ts';
+import { ModelMeter } from './model-meter.ts';
 import type { Target } from './target.ts';
+import type { ThrottleWatch } from './throttling.ts';
+import type { TierCosts } from './tier-cost.ts';
+import { type WattModel, wattModelOf } from './watt-model.ts';
 
 /** The fields of a witness that the ledger reads. */
 export interface TickWitness {
@@ -15,39 +21,35 @@ export interface TickWitness {
   readonly macsDense: number;
 }
 
-/** Sums over a span; see LedgerRecord for each. Energies are NaN where they are not known. */
-export interface LedgerTotals {
-  wallMs: number;
-  cpuMs: number;
-  ticks: number;
-  tiers: [number, number, number, number];
-  macs: number;
-  macsDense: number;
-  energyJ: number;
-  energyAboveIdleJ: number;
-  savedEstimateJ: number;
-}
-
 export interface LedgerOptions {
-  /** Whose watts are used. */
+  /** Which device this is. */
   readonly target: Target;
-  /** Default: the watt model of `target`. */
+  /** What it draws; default: as the target says. */
+  readonly watts?: WattModel;
+  /** Default: the watt model. */
   readonly meter?: Meter;
+  /** Whether `watts` was calibrated against this very meter, so that its idle is the meter's. Default false. */
+  readonly isCalibrated?: boolean;
   /** Where records go; without it they are only summed. */
   readonly file?: LedgerFile;
-  /** Length of an interval when `start` keeps the time; default a minute. */
+  /** Length of an interval once started; default a minute. */
   readonly intervalMs?: number;
   /** Intervals per write; default 10, to spare the SD card. */
   readonly batch?: number;
   /** Records that wait at most while the disk refuses them; then the interval grows instead. Default a day of minutes. */
   readonly pendingMax?: number;
-  /** CPU time of one MAC on this machine, nanoseconds, measured (`measureCpuNsPerMac`); without it nothing is called saved. */
-  readonly cpuNsPerMac?: number;
+  /** Measured on this machine (`measureTierCosts`); without it nothing is called saved. */
+  readonly costs?: TierCosts;
+  readonly throttling?: ThrottleWatch;
   readonly clock?: ProcessClock;
   /** Wall clock, milliseconds since 1970. */
   readonly wallClockMs?: () => number;
+  /** Told of each record when its interval is over. */
+  readonly onRecord?: (record: LedgerRecord) => void;
 }
 
+export const defaultIntervalMs = 60_000;
+export const defaultBatch = 10;
 /** Shorter intervals without a tick stay open. */
 const emptyIntervalMinMs = 1000;
 /** Places in the counters of one interval. */
@@ -58,19 +60,21 @@ const countersLength = 6;
 export class Ledger {
   readonly meter: Meter;
   readonly target: Target;
+  readonly watts: WattModel;
   /** Writes that the disk refused, and what it said last. The records wait for the next write. */
   writeFailures = 0;
   lastFailure = '';
+  /** Records that lie on the disk, of this run. */
+  written = 0;
   readonly #options: LedgerOptions;
+  readonly #model: ModelMeter;
+  readonly #context: IntervalContext;
   readonly #clock: ProcessClock;
   readonly #wallClockMs: () => number;
   /** Ticks per tier, MACs, dense MACs. A typed array: counting must not make heap numbers. */
   readonly #counters = new Float64Array(countersLength);
-  readonly #closed = new Float64Array(countersLength);
-  readonly #reading = makeMeterReading();
-  readonly #savedJPerMac: number;
-  readonly #start: { monotonicMs: number; cpuMs: number };
-  #interval: IntervalStart;
+  readonly #closed = new LedgerTotals();
+  #interval: Mark;
   #pending: string[] = [];
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -78,17 +82,30 @@ export class Ledger {
   constructor(options: LedgerOptions) {
     this.#options = options;
     this.target = options.target;
-    this.#clock = options.clock ?? processClock;
+    this.watts = options.watts ?? wattModelOf(options.target);
+    this.#clock = options.clock ?? makeProcessClock();
     this.#wallClockMs = options.wallClockMs ?? Date.now;
-    this.meter = options.meter ?? new ModelMeter(options.target, this.#clock);
-    this.#savedJPerMac = (options.cpuNsPerMac ?? Number.NaN) * 1e-9 * wattsPerCore(options.target);
+    this.#model = new ModelMeter(this.watts, this.#clock);
+    this.meter = options.meter ?? this.#model;
+    this.#context = {
+      source: this.meter.source,
+      scope: this.meter.scope,
+      target: options.target.name,
+      watts: this.watts,
+      knowsIdle: this.meter === this.#model || options.isCalibrated === true,
+      costs: options.costs,
+    };
     this.#interval = this.#mark();
-    this.#start = this.#interval;
   }
 
   /** Records that wait to be written. */
   get pending(): number {
     return this.#pending.length;
+  }
+
+  /** Bytes written by this run. */
+  get writtenBytes(): number {
+    return this.#options.file?.writtenBytes ?? 0;
   }
 
   /** Counts a tick. Allocates nothing, waits for nothing and never throws. */
@@ -98,40 +115,31 @@ export class Ledger {
     this.#counters[macsDenseAt]! += witness.macsDense;
   }
 
-  /** Everything since the ledger began, the open interval included. */
+  /** Everything since the ledger began, the open interval included. A copy. */
   totals(): LedgerTotals {
-    const now = this.#mark();
-    const sum = (at: number) => this.#closed[at]! + this.#counters[at]!;
-    const tiers: LedgerTotals['tiers'] = [sum(0), sum(1), sum(2), sum(3)];
-    return {
-      wallMs: now.monotonicMs - this.#start.monotonicMs,
-      cpuMs: now.cpuMs - this.#start.cpuMs,
-      ticks: tiers[0] + tiers[1] + tiers[2] + tiers[3],
-      tiers,
-      macs: sum(macsAt),
-      macsDense: sum(macsDenseAt),
-      energyJ: now.totalJ,
-      energyAboveIdleJ: now.aboveIdleJ,
-      savedEstimateJ: (sum(macsDenseAt) - sum(macsAt)) * this.#savedJPerMac,
-    };
+    return this.#closed.clone().add(this.#record(this.#mark(), null));
   }
 
-  /** Closes the interval every `intervalMs` and writes every `batch` of them, until `stop`. */
+  /** Starts the meter, and closes an interval each `intervalMs` and writes each `batch` of them until `stop`. */
   start(): void {
     if (this.#timer !== undefined) return;
-    const batch = this.#options.batch ?? 10;
-    this.#timer = setInterval(() => {
-      this.closeInterval();
-      if (this.#pending.length >= batch) void this.#write();
-    }, this.#options.intervalMs ?? 60_000);
+    this.meter.start?.();
+    this.#timer = setInterval(() => void this.#onInterval(), this.#options.intervalMs ?? defaultIntervalMs);
     this.#timer.unref();
   }
 
-  /** Stops the timer and writes what is left. */
+  async #onInterval(): Promise<void> {
+    await this.#options.throttling?.look();
+    this.closeInterval();
+    if (this.#pending.length >= (this.#options.batch ?? defaultBatch)) await this.#write();
+  }
+
+  /** Stops the timer and the meter, and writes what is left. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
     await this.flush();
+    this.meter.stop?.();
   }
 
   /** Makes a record of what happened since the last one. While too many wait, the interval stays open instead. */
@@ -139,14 +147,16 @@ export class Ledger {
     if (this.#pending.length >= (this.#options.pendingMax ?? 1440)) return;
     const end = this.#mark();
     if (!this.#isWorthRecording(end)) return;
-    if (this.#options.file !== undefined) this.#pending.push(encodeRecord(this.#record(end)));
-    for (let i = 0; i < countersLength; i++) this.#closed[i]! += this.#counters[i]!;
+    const record = this.#record(end, this.#options.throttling?.take() ?? null);
+    if (this.#options.file !== undefined) this.#pending.push(encodeRecord(record));
+    this.#closed.add(record);
     this.#counters.fill(0);
     this.#interval = end;
+    this.#options.onRecord?.(record);
   }
 
   /** Two flushes in a row, as when a gateway stops, make one record. */
-  #isWorthRecording({ monotonicMs }: IntervalStart): boolean {
+  #isWorthRecording({ monotonicMs }: Mark): boolean {
     const ticks = this.#counters[0]! + this.#counters[1]! + this.#counters[2]! + this.#counters[3]!;
     return ticks > 0 || monotonicMs - this.#interval.monotonicMs >= emptyIntervalMinMs;
   }
@@ -172,87 +182,41 @@ export class Ledger {
     try {
       await file.append(this.#pending.slice(0, count).join(''));
       this.#pending.splice(0, count);
+      this.written += count;
     } catch (error) {
       this.writeFailures++;
       this.lastFailure = (error as Error).message;
     }
   }
 
-  #mark(): IntervalStart {
-    this.meter.read(this.#reading);
+  #mark(): Mark {
+    const model = makeMeterReading();
+    this.#model.read(model);
+    const meter = this.meter === this.#model ? model : makeMeterReading();
+    if (meter !== model) this.meter.read(meter);
     return {
       wallClockMs: this.#wallClockMs(),
       monotonicMs: this.#clock.monotonicMs(),
       cpuMs: this.#clock.cpuMs(),
-      ...this.#reading,
+      busyMs: this.#model.seesMachine ? this.#model.busyMs : Number.NaN,
+      meter,
+      model,
     };
   }
 
-  #record(end: IntervalStart): LedgerRecord {
-    const begin = this.#interval;
+  #record(end: Mark, throttled: number | null): LedgerRecord {
+    const { clockMHz, speed } = this.#model;
+    const resolutionJ = this.meter.resolutionJ(end.monotonicMs - this.#interval.monotonicMs);
+    return makeRecord(this.#interval, end, this.#counts(), this.#context, {
+      resolutionJ,
+      clockMHz,
+      speed,
+      throttled,
+    });
+  }
+
+  #counts(): IntervalCounts {
     const [full, reduced, safe, skips, macs, macsDense] = this.#counters as unknown as number[];
-    return {
-      version: 1,
-      startMs: begin.wallClockMs,
-      wallMs: round(end.monotonicMs - begin.monotonicMs),
-      cpuMs: round(end.cpuMs - begin.cpuMs),
-      ticks: full! + reduced! + safe! + skips!,
-      skips: skips!,
-      tiers: [full!, reduced!, safe!, skips!],
-      macs: macs!,
-      macsDense: macsDense!,
-      energyJ: known(end.totalJ - begin.totalJ),
-      energyAboveIdleJ: known(end.aboveIdleJ - begin.aboveIdleJ),
-      savedEstimateJ: known((macsDense! - macs!) * this.#savedJPerMac),
-      source: this.meter.source,
-      resolutionJ: this.meter.resolutionJ,
-      target: this.target.name,
-    };
+    return { tiers: [full!, reduced!, safe!, skips!], macs: macs!, macsDense: macsDense! };
   }
 }
-
-interface IntervalStart {
-  readonly wallClockMs: number;
-  readonly monotonicMs: number;
-  readonly cpuMs: number;
-  readonly totalJ: number;
-  readonly aboveIdleJ: number;
-}
-
-/** To a microsecond, or a microjoule: what lies below is noise and only lengthens the file. */
-function round(value: number): number {
-  return Math.round(value * 1e6) / 1e6;
-}
-
-function known(value: number): number | null {
-  return Number.isFinite(value) ? round(value) : null;
-}
-
-/**
- * CPU time of one MAC, nanoseconds: runs `step` (which returns the MACs it executed) until `minCpuMs` of CPU time
- * have passed, after a tenth of that to warm up. The step must execute something.
- */
-export function measureCpuNsPerMac(
-  step: () => number,
-  clock: ProcessClock = processClock,
-  minCpuMs = 50,
-): number {
-  runFor(step, clock, minCpuMs / 10);
-  const { macs, cpuMs } = runFor(step, clock, minCpuMs);
-  if (!(macs > 0)) throw new RangeError(`step: expected to execute MACs, got ${macs}`);
-  return (cpuMs * 1e6) / macs;
-}
-
-function runFor(step: () => number, clock: ProcessClock, minCpuMs: number): { macs: number; cpuMs: number } {
-  const startMs = clock.cpuMs();
-  let macs = 0;
-  let cpuMs = 0;
-  for (let steps = 0; cpuMs < minCpuMs && steps < stepsMax; steps++) {
-    macs += step();
-    cpuMs = clock.cpuMs() - startMs;
-  }
-  return { macs, cpuMs };
-}
-
-/** A step that takes no time at all must end too. */
-const stepsMax = 1_000_000;

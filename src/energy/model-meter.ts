@@ -1,57 +1,86 @@
-/** Joules from a watt model: what this process costs a board, if the board draws what was published. */
+/** Joules from a watt model: what the CPU time of this machine costs, if it draws what the model says. */
 import { assert } from '../engine/limits.ts';
+import { makeProcessClock, type ProcessClock } from './cpu-time.ts';
 import type { Meter, MeterReading } from './meter.ts';
-import type { Target } from './target.ts';
+import type { WattModel } from './watt-model.ts';
 
-/** Where time comes from; injected so that a test is its own clock. */
-export interface ProcessClock {
-  /** Milliseconds that never step back. */
-  monotonicMs(): number;
-  /** CPU time of this process so far, all threads, user and system, in milliseconds. */
-  cpuMs(): number;
-}
-
-export const processClock: ProcessClock = {
-  monotonicMs: () => performance.now(),
-  cpuMs: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
-};
-
-/** Watts that one busy core adds above idle, by the linear model. */
-export function wattsPerCore(target: Target): number {
-  return (target.watts.allCores - target.watts.idle) / target.cpu.cores;
-}
+/** The kernel tells the machine's CPU time in hundredths of a second. */
+const busyStepMs = 10;
+const cpuStepMs = 1;
 
 /**
- * `P = idle + (allCores - idle) x utilisation`, where utilisation is this process's CPU time over wall time and cores.
- * Linear, so energy needs only the two sums: `idle x wall + wattsPerCore x cpu`. What other processes burn is not in it.
+ * `P = idle + core x busy cores x clock / full clock`. Where the machine's CPU time is not told, this process stands for
+ * all: what others burn is then not in it. Slower cores count in proportion, though with less voltage they draw even less.
  */
 export class ModelMeter implements Meter {
   readonly source = 'model';
-  /** CPU time is told in microseconds at best, by the kernel's accounting in about a millisecond. */
-  readonly resolutionJ: number;
+  readonly scope = 'board';
+  readonly title: string;
+  readonly failures = 0;
+  readonly lastFailure = '';
+  readonly watts: WattModel;
+  /** As of the last reading: CPU time of all processes since the start, and the mean clock before it, MHz, or NaN. */
+  busyMs = 0;
+  clockMHz = Number.NaN;
   readonly #clock: ProcessClock;
-  readonly #idleWatts: number;
-  readonly #coreWatts: number;
   readonly #startMs: number;
-  readonly #startCpuMs: number;
+  /** CPU time at the last reading, of the machine (NaN: not told) and of this process. */
+  #machineMs: number;
+  #cpuMs: number;
+  /** Milliseconds of one core at full clock that would have drawn the same. */
+  #fullMs = 0;
+  #isMachine: boolean;
 
-  constructor(target: Target, clock: ProcessClock = processClock) {
+  constructor(watts: WattModel, clock: ProcessClock = makeProcessClock()) {
+    this.watts = watts;
     this.#clock = clock;
-    this.#idleWatts = target.watts.idle;
-    this.#coreWatts = wattsPerCore(target);
-    this.resolutionJ = this.#coreWatts / 1000;
+    this.title = `the ${watts.basis} watt model, ${watts.idleWatts} W + ${Number(watts.coreWatts.toPrecision(4))} W a busy core`;
     this.#startMs = clock.monotonicMs();
-    this.#startCpuMs = clock.cpuMs();
+    this.#cpuMs = clock.cpuMs();
+    this.#machineMs = clock.busyMs?.() ?? Number.NaN;
+    this.#isMachine = !Number.isNaN(this.#machineMs);
+    clock.clockMHz?.();
+  }
+
+  /** Whether other processes are in it. */
+  get seesMachine(): boolean {
+    return this.#isMachine;
+  }
+
+  resolutionJ(): number {
+    return (this.watts.coreWatts * (this.#isMachine ? busyStepMs : cpuStepMs)) / 1000;
   }
 
   read(reading: MeterReading): void {
     const wallMs = this.#clock.monotonicMs() - this.#startMs;
-    const cpuMs = this.#clock.cpuMs() - this.#startCpuMs;
-    assert(wallMs >= 0 && cpuMs >= 0, 'clocks of a process never step back');
-    reading.aboveIdleJ = (this.#coreWatts * cpuMs) / 1000;
-    reading.totalJ = (this.#idleWatts * wallMs) / 1000 + reading.aboveIdleJ;
+    assert(wallMs >= 0, 'a monotonic clock never steps back');
+    this.#advance();
+    const { idleWatts, coreWatts, idleErrorWatts, coreErrorWatts } = this.watts;
+    reading.totalJ = (idleWatts * wallMs + coreWatts * this.#fullMs) / 1000;
+    reading.coveredMs = wallMs;
+    reading.varianceJ2 = 0;
+    reading.systematicJ = (idleErrorWatts * wallMs + coreErrorWatts * this.#fullMs) / 1000;
+  }
+
+  /** Slowed as the clock is: what a core's time counts, 0 to 1. */
+  get speed(): number {
+    const share = this.clockMHz / this.watts.clockMHz;
+    return Number.isNaN(share) ? 1 : Math.min(1, share);
+  }
+
+  #advance(): void {
+    const machineMs = this.#clock.busyMs?.() ?? Number.NaN;
+    const cpuMs = this.#clock.cpuMs();
+    const ownMs = cpuMs - this.#cpuMs;
+    assert(ownMs >= 0, 'CPU time of a process never steps back');
+    const allMs = machineMs - this.#machineMs;
+    this.clockMHz = this.#clock.clockMHz?.() ?? Number.NaN;
+    this.#isMachine = !Number.isNaN(allMs);
+    // Both are rounded, and differently: the machine can't have been less busy than we were.
+    const busyMs = allMs > ownMs ? allMs : ownMs;
+    this.busyMs += busyMs;
+    this.#fullMs += busyMs * this.speed;
+    this.#machineMs = machineMs;
+    this.#cpuMs = cpuMs;
   }
 }

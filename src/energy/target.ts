@@ -12,6 +12,9 @@ export interface Watts {
   readonly idle: number;
   /** With every core busy; more than `idle`. */
   readonly allCores: number;
+  /** How far the sources lie apart, or are assumed to: lowest and highest, the value between them. */
+  readonly idleRange: readonly [number, number];
+  readonly allCoresRange: readonly [number, number];
   /** `published`: from the sources that `source` names. `assumed`: nobody measured it. */
   readonly basis: 'published' | 'assumed';
   readonly source: string;
@@ -101,12 +104,21 @@ export function parseTarget(input: unknown, path: string): Target {
 function parseWatts(input: unknown, path: string): Watts {
   const fields = object(input, path);
   const idle = number(fields.idle, 0, 10_000, `${path}.idle`);
+  const allCores = number(fields.allCores, idle, 10_000, `${path}.allCores`);
   return Object.freeze({
     idle,
-    allCores: number(fields.allCores, idle, 10_000, `${path}.allCores`),
+    allCores,
+    idleRange: range(fields.idleRange, idle, `${path}.idleRange`),
+    allCoresRange: range(fields.allCoresRange, allCores, `${path}.allCoresRange`),
     basis: oneOf(fields.basis, ['published', 'assumed'] as const, `${path}.basis`),
     source: text(fields.source, `${path}.source`),
   });
+}
+
+/** A lowest and a highest value around `within`. */
+function range(input: unknown, within: number, path: string): readonly [number, number] {
+  const [low, high] = list(input, path);
+  return [number(low, 0, within, `${path}[0]`), number(high, within, 10_000, `${path}[1]`)];
 }
 
 function object(input: unknown, path: string): Record<string, unknown> {

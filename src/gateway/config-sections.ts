@@ -5,7 +5,6 @@ import { describe, type NumberRule, type Section } from './checker.ts';
 import type {
   FrameConfig,
   GatewayConfig,
-  LedgerConfig,
   LimitsConfig,
   MqttConfig,
   OutputConfig,
@@ -213,22 +212,6 @@ export function readWitnessLog(section: Section, directory: string): WitnessLogC
     fileBytes: section.whole('fileBytes', 64 * kibi, kibi * mebi, 16 * mebi),
     files: section.whole('files', 2, 10_000, 8),
     flushMs: 1000 * section.number('flushS', { min: 0.05, max: 3600 }, 10),
-  };
-}
-
-export const ledgerKeys = ['directory', 'target'];
-
-/** `device` is the config's own target, which the ledger's need not repeat. */
-export function readLedger(
-  section: Section,
-  directory: string,
-  targets: readonly string[],
-  device: string | undefined,
-): LedgerConfig {
-  const isDevice = device !== undefined && !section.has('target');
-  return {
-    directory: resolve(directory, section.text('directory', undefined, 'a path')),
-    target: isDevice ? device : readKnownName(section, 'target', targets),
   };
 }
 

@@ -1,4 +1,5 @@
 /** The gateway's settings, as its YAML file gives them; docs/gateway.md explains each. */
+import type { MeterSettings } from '../energy/meter-settings.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import type { JsonPath } from './json-path.ts';
 import type { Route } from './payloads/rule.ts';
@@ -68,9 +69,13 @@ export interface WitnessLogConfig {
   readonly flushMs: number;
 }
 
-export interface LedgerConfig {
+/** Which meter counts the joules, and how often what it says is written. */
+export interface LedgerConfig extends MeterSettings {
   readonly directory: string;
   readonly target: string;
+  readonly intervalMs: number;
+  /** Records are written at the latest after so long. */
+  readonly flushMs: number;
 }
 
 /** Home Assistant finds the gateway by a discovery message. */

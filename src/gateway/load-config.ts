@@ -8,6 +8,7 @@ import { fileProblem } from '../text/file-problem.ts';
 import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Section } from './checker.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import { readRoutes, readSpikes } from './config-channels.ts';
+import { readLedger } from './config-ledger.ts';
 import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import * as sections from './config-sections.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -118,6 +119,7 @@ function readConfig(
   const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
   const homeAssistant = readHomeAssistant(root, gateway);
   const sparkplug = readSparkplug(root, gateway);
+  const ledger = readLedger(root, directory, options.targets ?? [], target);
   const frame = sections.readFrame(root.section('frame', sections.frameKeys));
   const config: GatewayConfig = {
     gateway,
@@ -146,16 +148,7 @@ function readConfig(
           witnessLog: sections.readWitnessLog(root.section('witnessLog', sections.witnessLogKeys), directory),
         }
       : {}),
-    ...(root.has('ledger')
-      ? {
-          ledger: sections.readLedger(
-            root.section('ledger', sections.ledgerKeys),
-            directory,
-            options.targets ?? [],
-            target,
-          ),
-        }
-      : {}),
+    ...(ledger === undefined ? {} : { ledger }),
     ...(homeAssistant === undefined ? {} : { homeAssistant }),
     ...(sparkplug === undefined ? {} : { sparkplug }),
   };

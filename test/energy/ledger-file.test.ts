@@ -4,26 +4,10 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LedgerDisk, LedgerFile, realDisk } from '../../src/energy/ledger-file.ts';
 import { encodeRecord, type LedgerRecord, readLedger } from '../../src/energy/ledger-record.ts';
+import { ledgerRecord } from './fixture.ts';
 
-function record(ticks: number): LedgerRecord {
-  return {
-    version: 1,
-    startMs: 1_700_000_000_000,
-    wallMs: 60_000,
-    cpuMs: 12.5,
-    ticks,
-    skips: ticks,
-    tiers: [0, 0, 0, ticks],
-    macs: 0,
-    macsDense: ticks * 1000,
-    energyJ: 180,
-    energyAboveIdleJ: null,
-    savedEstimateJ: 0.01,
-    source: 'model',
-    resolutionJ: 0.001,
-    target: 'pi4',
-  };
-}
+const record = (ticks: number): LedgerRecord =>
+  ledgerRecord({ ticks, skips: ticks, tiers: [0, 0, 0, ticks], energyAboveIdleJ: null });
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 

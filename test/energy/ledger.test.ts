@@ -1,33 +1,20 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Ledger, type LedgerOptions, measureCpuNsPerMac } from '../../src/energy/ledger.ts';
-import { type LedgerDisk, LedgerFile } from '../../src/energy/ledger-file.ts';
-import { type LedgerRecord, readLedger } from '../../src/energy/ledger-record.ts';
+import { Ledger, type LedgerOptions } from '../../src/energy/ledger.ts';
+import { LedgerFile } from '../../src/energy/ledger-file.ts';
+import type { MeterReading } from '../../src/energy/meter.ts';
 import { findTarget } from '../../src/energy/target.ts';
+import type { TierCosts } from '../../src/energy/tier-cost.ts';
 import type { Tier } from '../../src/engine/config.ts';
+import { fakeClock, MemoryDisk } from './fixture.ts';
 
-/** A disk in memory that can be told to refuse. */
-class MemoryDisk implements LedgerDisk {
-  text = '';
-  refusal: string | undefined;
-  writes = 0;
-  async read() {
-    return new TextEncoder().encode(this.text);
-  }
-  async append(_: string, keepBytes: number, text: string) {
-    if (this.refusal !== undefined) throw new Error(this.refusal);
-    this.writes++;
-    this.text = this.text.slice(0, keepBytes) + text;
-    return keepBytes;
-  }
-  async rename() {}
-  get records(): readonly LedgerRecord[] {
-    return readLedger(new TextEncoder().encode(this.text)).records;
-  }
-}
+const costs: TierCosts = [
+  { cpuNs: 500_000, bytes: 4000 },
+  { cpuNs: 200_000, bytes: 1500 },
+  { cpuNs: 100_000, bytes: 700 },
+];
 
-function make(options: Partial<LedgerOptions> = {}) {
-  const now = { wall: 0, cpu: 0 };
-  const clock = { monotonicMs: () => now.wall, cpuMs: () => now.cpu };
+function make(options: Partial<LedgerOptions> = {}, machine = false) {
+  const { now, clock } = fakeClock(machine);
   const disk = new MemoryDisk();
   const file = new LedgerFile({ path: 'ledger.ndjson', disk });
   const wallClockMs = () => 1_700_000_000_000 + now.wall;
@@ -39,29 +26,45 @@ const tick = (tier: Tier, macs = 0, macsDense = 1000) => ({ tier, macs, macsDens
 
 describe('Ledger', () => {
   it('records what an interval executed, skipped and cost', async () => {
-    const { now, disk, ledger } = make({ cpuNsPerMac: 0.5 });
+    const { now, disk, ledger } = make({ costs }, true);
     for (const witness of [tick(0, 1000), tick(3), tick(1, 400), tick(3), tick(3), tick(2, 100)]) {
       ledger.onTick(witness);
     }
     now.wall = 60_000;
     now.cpu = 200;
+    now.busy = 320;
     await ledger.flush();
-    expect(disk.records).toEqual([
+    const perTick = (200 - 0.8) / 6;
+    const joules = (ms: number) => expect.closeTo(ms * 0.75e-3, 5);
+    expect(disk.records()).toEqual([
       {
-        version: 1,
+        version: 2,
         startMs: 1_700_000_000_000,
         wallMs: 60_000,
         cpuMs: 200,
+        busyMs: 320,
+        engineCpuMs: 0.8,
+        clockMHz: null,
         ticks: 6,
         skips: 3,
         tiers: [1, 1, 1, 3],
         macs: 1500,
         macsDense: 6000,
-        energyJ: 180.15,
-        energyAboveIdleJ: 0.15,
-        savedEstimateJ: expect.closeTo(4500 * 0.5e-9 * 0.75, 6),
+        bytes: 6200,
+        bytesDense: 24_000,
+        energyJ: 180.24,
+        // As far as the sources lie apart, and a step of /proc/stat.
+        errorJ: expect.closeTo(0.7 * 60 + (0.7 / 4) * 0.32 + 0.0075, 5),
+        energyAboveIdleJ: 0.24,
+        tiersJ: [joules(0.5 + perTick), joules(0.2 + perTick), joules(0.1 + perTick), joules(3 * perTick)],
+        othersJ: 0.09,
+        modelJ: 180.24,
+        savedEstimateJ: joules(6 * 0.5 - 0.8),
+        throttled: null,
         source: 'model',
-        resolutionJ: 0.00075,
+        scope: 'board',
+        resolutionJ: 0.0075,
+        watts: { idle: 3, idleError: 0.7, core: 0.75, coreError: 0.175, basis: 'published' },
         target: 'pi4',
       },
     ]);
@@ -75,34 +78,42 @@ describe('Ledger', () => {
       now.cpu += n;
       await ledger.flush();
     }
-    expect(disk.records.map(({ ticks }) => ticks)).toEqual([1, 2, 3, 4, 5]);
+    expect(disk.records().map(({ ticks }) => ticks)).toEqual([1, 2, 3, 4, 5]);
     const totals = ledger.totals();
     expect(totals).toMatchObject({ ticks: 15, macs: 150, wallMs: 5000, cpuMs: 15, tiers: [15, 0, 0, 0] });
-    const sum = disk.records.reduce((all, { energyJ }) => all + energyJ!, 0);
+    const sum = disk.records().reduce((all, { energyJ }) => all + energyJ!, 0);
     expect(totals.energyJ).toBeCloseTo(sum, 4);
   });
 
-  it('calls nothing saved when CPU time per MAC was not measured', async () => {
+  it('calls nothing saved when the cost of a step was not measured', async () => {
     const { disk, ledger } = make();
     ledger.onTick(tick(3));
     await ledger.flush();
-    expect(disk.records[0]!.savedEstimateJ).toBeNull();
+    expect(disk.records()[0]!.savedEstimateJ).toBeNull();
     expect(ledger.totals().savedEstimateJ).toBeNaN();
   });
 
   it('writes null, not zero, for a meter that cannot be read', async () => {
     const meter = {
       source: 'hwmon' as const,
-      resolutionJ: 0.01,
-      read: (reading: { totalJ: number; aboveIdleJ: number }) => {
-        reading.totalJ = Number.NaN;
-        reading.aboveIdleJ = Number.NaN;
-      },
+      scope: 'board' as const,
+      title: 'a chip that fell off',
+      failures: 1,
+      lastFailure: 'EIO',
+      resolutionJ: () => 0.01,
+      read: (reading: MeterReading) => void Object.assign(reading, { totalJ: 0, coveredMs: 0 }),
     };
-    const { disk, ledger } = make({ meter });
+    const { now, disk, ledger } = make({ meter });
     ledger.onTick(tick(3));
+    now.wall = 1000;
     await ledger.flush();
-    expect(disk.records[0]).toMatchObject({ energyJ: null, energyAboveIdleJ: null, source: 'hwmon' });
+    expect(disk.records()[0]).toMatchObject({
+      energyJ: null,
+      errorJ: null,
+      energyAboveIdleJ: null,
+      modelJ: 3,
+      source: 'hwmon',
+    });
   });
 
   it.each(['EROFS: read-only file system, open', 'ENOSPC: no space left on device, write'])(
@@ -117,7 +128,7 @@ describe('Ledger', () => {
       expect([ledger.writeFailures, ledger.lastFailure, ledger.pending]).toEqual([3, refusal, 3]);
       disk.refusal = undefined;
       await ledger.flush();
-      expect(disk.records.map(({ ticks }) => ticks)).toEqual([1, 2, 3]);
+      expect(disk.records().map(({ ticks }) => ticks)).toEqual([1, 2, 3]);
       expect(ledger.pending).toBe(0);
     },
   );
@@ -133,7 +144,7 @@ describe('Ledger', () => {
     disk.refusal = undefined;
     await ledger.flush();
     await ledger.flush();
-    expect(disk.records.map(({ ticks }) => ticks)).toEqual([1, 1, 8]);
+    expect(disk.records().map(({ ticks }) => ticks)).toEqual([1, 1, 8]);
     expect(ledger.totals().ticks).toBe(10);
   });
 
@@ -154,7 +165,7 @@ describe('Ledger', () => {
       expect([disk.writes, ledger.pending]).toEqual([1, 0]);
       ledger.onTick(tick(3));
       await ledger.stop();
-      expect([disk.writes, disk.records.length]).toEqual([2, 5]);
+      expect([disk.writes, disk.records().length]).toEqual([2, 5]);
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
@@ -167,10 +178,10 @@ describe('Ledger', () => {
     await ledger.flush();
     now.wall += 5;
     await ledger.flush();
-    expect(disk.records.map(({ ticks }) => ticks)).toEqual([1]);
+    expect(disk.records().map(({ ticks }) => ticks)).toEqual([1]);
     now.wall += 60_000;
     await ledger.flush();
-    expect(disk.records.map(({ ticks, wallMs }) => [ticks, wallMs])).toEqual([
+    expect(disk.records().map(({ ticks, wallMs }) => [ticks, wallMs])).toEqual([
       [1, 0],
       [0, 60_005],
     ]);
@@ -195,24 +206,5 @@ describe('Ledger', () => {
     run();
     const growth = process.memoryUsage().heapUsed - before;
     expect(growth).toBeLessThan(200_000);
-  });
-});
-
-describe('measureCpuNsPerMac', () => {
-  it('divides CPU time by the MACs executed, warm-up left out', () => {
-    let cpuMs = 0;
-    let steps = 0;
-    const step = () => {
-      cpuMs += ++steps <= 5 ? 2 : 1;
-      return 1_000_000;
-    };
-    const clock = { monotonicMs: () => 0, cpuMs: () => cpuMs };
-    expect(measureCpuNsPerMac(step, clock, 100)).toBeCloseTo(1, 9);
-  });
-
-  it('refuses a step that executes nothing', () => {
-    let cpuMs = 0;
-    const clock = { monotonicMs: () => 0, cpuMs: () => cpuMs++ };
-    expect(() => measureCpuNsPerMac(() => 0, clock, 10)).toThrow(RangeError);
   });
 });

@@ -1,0 +1,96 @@
+/** The ledger in Prometheus' text format: base units, counters that end in _total. */
+import type { LedgerTotals } from './ledger-totals.ts';
+import type { MeterScope, MeterSource } from './meter.ts';
+
+/** Everything since the gateway's start. */
+export interface EnergySnapshot {
+  readonly source: MeterSource;
+  readonly scope: MeterScope;
+  readonly totals: LedgerTotals;
+  /** Mean of the last interval; NaN before there is one, or where it is not known. */
+  readonly powerWatts: number;
+  readonly meterFailures: number;
+  readonly writeFailures: number;
+  readonly writtenBytes: number;
+}
+
+interface Metric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  /** A sample that is NaN is not known, and left out. */
+  readonly samples: readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[];
+}
+
+/** The whole exposition, newline at its end. A metric without a known sample is left out. */
+export function metricsText(snapshot: EnergySnapshot): string {
+  return metricsOf(snapshot).map(format).join('');
+}
+
+function metricsOf(snapshot: EnergySnapshot): readonly Metric[] {
+  const { totals, source, scope } = snapshot;
+  const aboveJ = totals.energyAboveIdleJ;
+  const counter = (name: string, help: string, ...samples: Metric['samples']): Metric => ({
+    name: `dormouse_${name}_total`,
+    type: 'counter',
+    help,
+    samples,
+  });
+  return [
+    counter(
+      'energy_joules',
+      'Joules, idle and above it, of all that the source sees, and above idle of this process by CPU time.',
+      [{ source, scope, state: 'idle' }, totals.energyJ - aboveJ],
+      [{ source, scope, state: 'active' }, aboveJ],
+      [{ source, scope, state: 'all' }, Number.isNaN(aboveJ) ? totals.energyJ : Number.NaN],
+      [
+        { source: 'model', scope: 'process', state: 'active' },
+        totals.tiersJ.reduce((sum, each) => sum + each, 0),
+      ],
+    ),
+    {
+      name: 'dormouse_power_watts',
+      type: 'gauge',
+      help: 'Mean power of the last interval.',
+      samples: [[{ source, scope }, snapshot.powerWatts]],
+    },
+    counter(
+      'energy_saved_estimate_joules',
+      'An estimate, not a measurement: what full compute on every tick would have taken more.',
+      [{}, totals.savedEstimateJ],
+    ),
+    counter(
+      'inferences',
+      'Ticks that ran the engine, by tier.',
+      ...([0, 1, 2] as const).map((tier) => [{ tier: String(tier) }, totals.tiers[tier]] as const),
+    ),
+    counter('inferences_skipped', 'Ticks that did not run the engine.', [{}, totals.tiers[3]]),
+    counter(
+      'ops',
+      'Multiply-accumulates executed, and those of full compute on every tick with its cache.',
+      [{ kind: 'executed' }, totals.macs],
+      [{ kind: 'dense_equiv' }, totals.macsDense],
+    ),
+    counter(
+      'cpu_seconds',
+      'CPU time of this process, and of the engine by measured cost of its steps.',
+      [{ part: 'process' }, totals.cpuMs / 1000],
+      [{ part: 'engine' }, totals.engineCpuMs / 1000],
+    ),
+    counter('meter_errors', 'Readings of the meter that failed.', [{ source }, snapshot.meterFailures]),
+    counter('ledger_write_errors', 'Writes that the disk refused.', [{}, snapshot.writeFailures]),
+    counter('ledger_written_bytes', 'Bytes written to the ledger.', [{}, snapshot.writtenBytes]),
+  ];
+}
+
+function format({ name, type, help, samples }: Metric): string {
+  const known = samples.filter(([, value]) => Number.isFinite(value));
+  if (known.length === 0) return '';
+  const lines = known.map(([labels, value]) => `${name}${formatLabels(labels)} ${value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+function formatLabels(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}

@@ -1,0 +1,98 @@
+/** The ledger beside the ticks: counts each, tells Home Assistant, and hears the smart plug where that is the meter. */
+import type { Ledger, TickWitness } from '../energy/ledger.ts';
+import type { LedgerRecord } from '../energy/ledger-record.ts';
+import type { EnergySnapshot } from '../energy/metrics.ts';
+import type { PlugMeter } from '../energy/plug.ts';
+import type { Json } from '../engine/model.ts';
+import type { OutgoingMessage } from './outbox.ts';
+import type { GatewayPart } from './part.ts';
+
+/** Hears the plug. A retained message tells of a time that nobody knows, so it is passed over. */
+export class PlugPart implements GatewayPart {
+  readonly filters: readonly string[];
+  readonly #meter: PlugMeter;
+
+  constructor(meter: PlugMeter) {
+    this.#meter = meter;
+    this.filters = [meter.topic];
+  }
+
+  onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
+    if (retained || topic !== this.#meter.topic) return;
+    this.#meter.onMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString());
+  }
+}
+
+/** Publishes `{"powerW", "energyWh", "source"}` after each interval whose joules are known. */
+export class EnergyPart implements GatewayPart {
+  readonly #ledger: Ledger;
+  readonly #topic: string;
+  #publish: ((message: OutgoingMessage) => void) | undefined;
+  #powerWatts = Number.NaN;
+  #energyJ = 0;
+
+  /** The ledger's `onRecord` must be this part's. */
+  constructor(makeLedger: (onRecord: (record: LedgerRecord) => void) => Ledger, topic: string) {
+    this.#topic = topic;
+    this.#ledger = makeLedger((record) => this.#onRecord(record));
+  }
+
+  start(): void {
+    this.#ledger.start();
+  }
+
+  onReady(publish: (message: OutgoingMessage) => void): void {
+    this.#publish = publish;
+  }
+
+  onTick(witness: TickWitness): void {
+    this.#ledger.onTick(witness);
+  }
+
+  counters(): { readonly ledger: { readonly [name: string]: Json } } {
+    const ledger = this.#ledger;
+    return {
+      ledger: {
+        source: ledger.meter.source,
+        powerW: Number.isNaN(this.#powerWatts) ? null : this.#powerWatts,
+        meterFailures: ledger.meter.failures,
+        records: ledger.written,
+        waiting: ledger.pending,
+        writeFailures: ledger.writeFailures,
+        writtenBytes: ledger.writtenBytes,
+      },
+    };
+  }
+
+  /** For the metrics of whoever asks. */
+  snapshot(): EnergySnapshot {
+    const { meter, writeFailures, writtenBytes } = this.#ledger;
+    const { source, scope, failures } = meter;
+    const totals = this.#ledger.totals();
+    return {
+      source,
+      scope,
+      totals,
+      powerWatts: this.#powerWatts,
+      meterFailures: failures,
+      writeFailures,
+      writtenBytes,
+    };
+  }
+
+  stop(): Promise<void> {
+    return this.#ledger.stop();
+  }
+
+  #onRecord({ energyJ, wallMs, source }: LedgerRecord): void {
+    this.#powerWatts = energyJ === null || wallMs === 0 ? Number.NaN : rounded((1000 * energyJ) / wallMs);
+    if (Number.isNaN(this.#powerWatts)) return;
+    this.#energyJ += energyJ!;
+    const payload = { powerW: this.#powerWatts, energyWh: rounded(this.#energyJ / 3600), source };
+    this.#publish?.({ topic: this.#topic, payload: JSON.stringify(payload), qos: 0, retain: false });
+  }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1e4) / 1e4;
+}
