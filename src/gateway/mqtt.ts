@@ -4,7 +4,6 @@
  * mqtt.js is used for the protocol alone: each network connection gets a fresh client, so nothing of an old one lives
  * on, and reconnecting, queueing and sending again are done here, within bounds.
  */
-import { readFileSync } from 'node:fs';
 import {
   connect,
   type IClientOptions,
@@ -12,9 +11,12 @@ import {
   type IPublishPacket,
   type MqttClient,
 } from 'mqtt';
+import { Acknowledgements } from './acknowledgements.ts';
 import { Backoff } from './backoff.ts';
-import type { MqttConfig, MqttVersion } from './config.ts';
+import { clientOptions, firstVersion } from './client-options.ts';
+import type { MqttConfig } from './config.ts';
 import type { Outbox, OutgoingMessage } from './outbox.ts';
+import { type Cancel, realTimers, type Timers } from './timers.ts';
 
 export interface ConnectionOptions {
   readonly mqtt: MqttConfig;
@@ -34,11 +36,17 @@ export interface ConnectionOptions {
   readonly events: ConnectionEvents;
   /** Uniform in [0, 1), for the jitter. */
   readonly random?: () => number;
+  readonly timers?: Timers;
+  /** Makes a client that is not connected yet. Default: that of mqtt.js. */
+  readonly makeClient?: (url: string, options: IClientOptions) => MqttClient;
 }
 
 export interface ConnectionEvents {
-  /** A message came; it must be copied. Call `proceed` once it may be acknowledged: at once, or soon. */
-  onMessage(topic: string, payload: Buffer, retained: boolean, proceed: () => void): void;
+  /**
+   * A message came; it must be copied. Call `acknowledge` when the broker may forget it: at once, later, or never;
+   * in the order of the messages. It is `nothingToAcknowledge` for what the broker has forgotten already (QoS 0).
+   */
+  onMessage(topic: string, payload: Buffer, retained: boolean, acknowledge: () => void): void;
   /** Connected, and subscribed to everything. */
   onReady(sessionPresent: boolean): void;
   onLost(reason: string, retryMs: number): void;
@@ -46,6 +54,10 @@ export interface ConnectionEvents {
   onFatal(error: Error): void;
   onProblem(text: string): void;
 }
+
+export const nothingToAcknowledge = () => {};
+/** Tells mqtt.js that acknowledging is not its business. */
+const acknowledgedElsewhere = new Error('acknowledged elsewhere');
 
 /** A connection is stable, and its next failure a first one, after so long. */
 const stableMs = 60_000;
@@ -58,6 +70,7 @@ export class MqttConnection {
   connects = 0;
   readonly #options: ConnectionOptions;
   readonly #backoff: Backoff;
+  readonly #timers: Timers;
   #client: MqttClient | undefined;
   #version: 4 | 5;
   #ready = false;
@@ -65,15 +78,19 @@ export class MqttConnection {
   #reason = '';
   /** The next attempt is not a repetition, so it need not wait. */
   #retryAtOnce = false;
-  #retryTimer: NodeJS.Timeout | undefined;
-  /** Of performance.now(): the last packet from the broker, or the last attempt to connect. */
-  #aliveMs = performance.now();
-  #stableTimer: NodeJS.Timeout | undefined;
+  #cancelRetry: Cancel = () => {};
+  /** By the timers: the last packet from the broker, or the last attempt to connect. */
+  #aliveMs: number;
+  #cancelStable: Cancel = () => {};
+  /** Filters that the broker may remember from an earlier run. */
+  #formerFilters: readonly string[] = [];
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { reconnectMinMs, reconnectMaxMs, version } = options.mqtt;
     this.#backoff = new Backoff(reconnectMinMs, reconnectMaxMs, options.random);
+    this.#timers = options.timers ?? realTimers;
+    this.#aliveMs = this.#timers.nowMs();
     this.#version = firstVersion(version);
   }
 
@@ -87,7 +104,7 @@ export class MqttConnection {
    */
   silence(): string | undefined {
     const { keepaliveS, connectTimeoutMs, reconnectMaxMs } = this.#options.mqtt;
-    const silentMs = performance.now() - this.#aliveMs;
+    const silentMs = this.#timers.nowMs() - this.#aliveMs;
     // A ping after one keep-alive; its answer, or the end of the connection, after another at the latest.
     const limitMs = this.#ready ? 2500 * keepaliveS : 2 * (connectTimeoutMs + reconnectMaxMs);
     if (this.#stopping || silentMs <= limitMs) return undefined;
@@ -95,8 +112,12 @@ export class MqttConnection {
     return `has ${what} for ${Math.round(silentMs / 1000)} s`;
   }
 
-  /** Connects, and again and again. Returns at once; a password or TLS file that can't be read is fatal. */
-  start(): void {
+  /**
+   * Connects, and again and again. Returns at once; a password or TLS file that can't be read is fatal.
+   * `formerFilters`: what an earlier run subscribed to; the broker is told to forget what is not wanted any more.
+   */
+  start(formerFilters: readonly string[] = []): void {
+    this.#formerFilters = formerFilters.filter((filter) => !this.#options.filters.includes(filter));
     this.#connect();
   }
 
@@ -116,31 +137,38 @@ export class MqttConnection {
   async stop(graceMs: number): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    clearTimeout(this.#retryTimer);
+    this.#cancelRetry();
     const client = this.#client;
     if (client === undefined) return;
     if (this.#ready) {
-      await within(graceMs / 2, (done) => void this.#options.outbox.fewerThan(1).then(done));
+      await this.#within(graceMs / 2, (done) => void this.#options.outbox.fewerThan(1).then(done));
       await this.#sayOffline(client, graceMs / 4);
     }
     this.#detach();
-    await disconnect(client, graceMs / 4);
+    await this.#disconnect(client, graceMs / 4);
   }
 
   #connect(): void {
     let client: MqttClient;
     try {
-      client = connect(this.#options.mqtt.url, this.#clientOptions());
+      const { mqtt, makeClient = connect } = this.#options;
+      client = makeClient(mqtt.url, clientOptions(this.#options, this.#version));
     } catch (error) {
-      this.#fail(error as Error);
+      // It could be read once: somebody is changing it.
+      if (this.connects > 0) this.#retry((error as Error).message);
+      else this.#fail(error as Error);
       return;
     }
     this.#client = client;
-    this.#aliveMs = performance.now();
+    this.#aliveMs = this.#timers.nowMs();
     this.#reason = 'connection closed';
-    client.handleMessage = (packet, done) => this.#receive(packet, done);
+    const acknowledgements = new Acknowledgements(client);
+    client.handleMessage = (packet, done) => {
+      this.#receive(packet, acknowledgements);
+      done(acknowledgedElsewhere);
+    };
     client.on('packetreceive', () => {
-      this.#aliveMs = performance.now();
+      this.#aliveMs = this.#timers.nowMs();
     });
     client.on('connect', (packet) => this.#onConnect(client, packet));
     client.on('error', (error) => this.#onError(client, error));
@@ -149,9 +177,11 @@ export class MqttConnection {
     client.connect();
   }
 
-  #receive(packet: IPublishPacket, done: () => void): void {
+  #receive(packet: IPublishPacket, acknowledgements: Acknowledgements): void {
+    const { qos, topic, retain, messageId } = packet;
+    const acknowledge = qos === 0 ? nothingToAcknowledge : () => acknowledgements.give(messageId!);
     // Bytes, since no encoding is configured.
-    this.#options.events.onMessage(packet.topic, packet.payload as Buffer, packet.retain, done);
+    this.#options.events.onMessage(topic, packet.payload as Buffer, retain, acknowledge);
   }
 
   #onConnect(client: MqttClient, connack: IConnackPacket): void {
@@ -160,6 +190,10 @@ export class MqttConnection {
     if (filters.length === 0) {
       this.#onSubscribed(client, connack.sessionPresent);
       return;
+    }
+    if (connack.sessionPresent && this.#formerFilters.length > 0) {
+      client.unsubscribe([...this.#formerFilters], () => {});
+      this.#formerFilters = [];
     }
     // On every connection: a broker that lost our session forgot the subscriptions too.
     const { qos } = this.#options.mqtt;
@@ -179,8 +213,7 @@ export class MqttConnection {
   #onSubscribed(client: MqttClient, sessionPresent: boolean): void {
     this.#ready = true;
     this.connects++;
-    this.#stableTimer = setTimeout(() => this.#backoff.reset(), stableMs);
-    this.#stableTimer.unref();
+    this.#cancelStable = this.#timers.after(stableMs, () => this.#backoff.reset());
     const { statusTopic, outbox, events } = this.#options;
     if (statusTopic !== undefined) client.publish(statusTopic, 'online', { qos: 1, retain: true });
     outbox.attach((message, again, done) => send(client, message, again, done));
@@ -212,17 +245,20 @@ export class MqttConnection {
   #onClose(client: MqttClient): void {
     if (client !== this.#client) return;
     this.#detach();
-    if (this.#stopping) return;
+    if (!this.#stopping) this.#retry(this.#reason);
+  }
+
+  #retry(reason: string): void {
     const retryMs = this.#retryAtOnce ? 0 : this.#backoff.nextMs();
     this.#retryAtOnce = false;
-    this.#retryTimer = setTimeout(() => this.#connect(), retryMs);
-    this.#options.events.onLost(this.#reason, retryMs);
+    this.#cancelRetry = this.#timers.after(retryMs, () => this.#connect());
+    this.#options.events.onLost(reason, retryMs);
   }
 
   #detach(): void {
     this.#client = undefined;
     this.#ready = false;
-    clearTimeout(this.#stableTimer);
+    this.#cancelStable();
     this.#options.outbox.detach();
   }
 
@@ -237,67 +273,34 @@ export class MqttConnection {
   #sayOffline(client: MqttClient, withinMs: number): Promise<void> {
     const { statusTopic } = this.#options;
     if (statusTopic === undefined || !this.#ready) return Promise.resolve();
-    return within(withinMs, (done) => client.publish(statusTopic, 'offline', { qos: 1, retain: true }, done));
+    return this.#within(
+      withinMs,
+      (done) => void client.publish(statusTopic, 'offline', { qos: 1, retain: true }, done),
+    );
   }
 
-  #clientOptions(): IClientOptions {
-    const { mqtt, keepSession = true, receiveMaximum, packetBytes } = this.#options;
-    return {
-      manualConnect: true,
-      clientId: mqtt.clientId,
-      clean: !keepSession,
-      protocolVersion: this.#version,
-      keepalive: mqtt.keepaliveS,
-      connectTimeout: mqtt.connectTimeoutMs,
-      reconnectPeriod: 0,
-      queueQoSZero: false,
-      resubscribe: false,
-      ...credentials(mqtt),
-      ...tlsOptions(mqtt),
-      ...lastWill(this.#options),
-      ...(this.#version === 5
-        ? {
-            properties: {
-              sessionExpiryInterval: keepSession ? mqtt.sessionExpiryS : 0,
-              receiveMaximum: Math.min(receiveMaximum, 65_535),
-              maximumPacketSize: packetBytes,
-            },
-          }
-        : {}),
-    };
+  /**
+   * Closes the connection in order, or by force when that takes too long. A client that waits for acknowledgements
+   * never ends by itself, and ignores a second `end`, so its stream is destroyed.
+   */
+  async #disconnect(client: MqttClient, withinMs: number): Promise<void> {
+    if (client.connected) await this.#within(withinMs, (done) => void client.end(false, {}, done));
+    if (client.connected || !client.disconnected) {
+      client.end(true);
+      client.stream.destroy();
+    }
   }
-}
 
-function lastWill({ will, statusTopic }: ConnectionOptions): IClientOptions {
-  if (will !== undefined) {
-    const { payload, ...message } = will();
-    return { will: { ...message, payload: Buffer.from(payload as Uint8Array) } };
+  /** Resolves when `start` calls back, or after so long. */
+  #within(timeMs: number, start: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#timers.after(timeMs, resolve);
+      start(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
-  if (statusTopic === undefined) return {};
-  return { will: { topic: statusTopic, payload: Buffer.from('offline'), qos: 1, retain: true } };
-}
-
-function firstVersion(version: MqttVersion): 4 | 5 {
-  return version === '3.1.1' ? 4 : 5;
-}
-
-/** Read for each connection: a password may be changed while we run. */
-function credentials(mqtt: MqttConfig): IClientOptions {
-  const { username, passwordFile, passwordEnv } = mqtt;
-  if (username === undefined) return {};
-  if (passwordFile !== undefined) return { username, password: readFileSync(passwordFile, 'utf8').trimEnd() };
-  if (passwordEnv === undefined) return { username };
-  const password = process.env[passwordEnv];
-  if (password === undefined) throw new Error(`the environment variable ${passwordEnv} is not set`);
-  return { username, password };
-}
-
-function tlsOptions({ tls }: MqttConfig): IClientOptions {
-  return {
-    ...(tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) }),
-    ...(tls.certFile === undefined ? {} : { cert: readFileSync(tls.certFile) }),
-    ...(tls.keyFile === undefined ? {} : { key: readFileSync(tls.keyFile) }),
-  };
 }
 
 function refusedFilters(
@@ -323,28 +326,5 @@ function send(
     // An error without a reason code is a lost connection: the message stays in the outbox.
     if (!error) done();
     else if (typeof code === 'number') done(error);
-  });
-}
-
-/**
- * Closes the connection in order, or by force when that takes too long. A client that waits for acknowledgements
- * never ends by itself, and ignores a second `end`, so its stream is destroyed.
- */
-async function disconnect(client: MqttClient, withinMs: number): Promise<void> {
-  if (client.connected) await within(withinMs, (done) => client.end(false, {}, done));
-  if (client.connected || !client.disconnected) {
-    client.end(true);
-    client.stream.destroy();
-  }
-}
-
-/** Resolves when `start` calls back, or after so long. */
-function within(timeMs: number, start: (done: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, timeMs);
-    start(() => {
-      clearTimeout(timer);
-      resolve();
-    });
   });
 }
