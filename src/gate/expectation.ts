@@ -2,24 +2,22 @@
  * What each channel is expected to read, for send-on-prediction: from nothing but tokens and the time since the last
  * one, so that whoever got the tokens expects the same (a dual prediction scheme: Santini and Roemer 2006).
  */
-import { Decay, wholeIntervals } from './decay.ts';
+import { factorOfHalfLife, wholeIntervals } from './decay.ts';
 
 /** Half-life, in intervals, of a trend: how fast it is learned, and how fast it is no longer believed. */
 export const TREND_HALF_LIFE = 8;
 
-/** [2] in intervals: since the last tick, and since the last token. In an array: a double by itself is allocated. */
-export type Times = Float64Array;
-export const ELAPSED = 0;
-export const AGE = 1;
+/** [1] intervals since the last token. In an array: a double by itself is allocated. */
+export type Age = Float64Array;
 
 export interface Expectation {
   /** [channels] what each channel should read now; NaN before its first value. */
   readonly values: Float64Array;
   reset(): void;
   /** Time passes: refills `values`. */
-  advance(times: Times): void;
-  /** A token carries `values`, NaN where unknown; `times` are still since the one before. */
-  learn(values: Float64Array, times: Times): void;
+  advance(age: Age): void;
+  /** A token carries `values`, NaN where unknown; `age` is still since the one before. */
+  learn(values: Float64Array, age: Age): void;
 }
 
 /** Send-on-delta: what the last token carried. */
@@ -44,6 +42,9 @@ export class LastValue implements Expectation {
   }
 }
 
+/** phi^age is nothing beyond so many intervals: 2^-64 with the half-life above. */
+const AGE_MAX = 64 * TREND_HALF_LIFE;
+
 /**
  * The last value and its slope, damped (Gardner and McKenzie 1985): slope x (phi + phi^2 + ... + phi^age), phi of
  * TREND_HALF_LIFE. The slope is a moving average over time, so that two tokens close together hardly turn it.
@@ -52,14 +53,19 @@ export class DampedTrend implements Expectation {
   readonly values: Float64Array;
   readonly #last: LastValue;
   readonly #slopes: Float64Array;
-  readonly #decay = new Decay(TREND_HALF_LIFE);
-  /** phi^age, in its one place. */
-  readonly #belief = new Float64Array(1);
+  /** [AGE_MAX + 1] phi^age, and the sum of its powers up to there. */
+  readonly #beliefs = new Float64Array(AGE_MAX + 1).fill(1);
+  readonly #reaches = new Float64Array(AGE_MAX + 1);
 
   constructor(channels: number) {
     this.values = new Float64Array(channels);
     this.#last = new LastValue(channels);
     this.#slopes = new Float64Array(channels);
+    const phi = factorOfHalfLife(TREND_HALF_LIFE);
+    for (let age = 1; age <= AGE_MAX; age++) {
+      this.#beliefs[age] = phi * this.#beliefs[age - 1]!;
+      this.#reaches[age] = this.#reaches[age - 1]! + this.#beliefs[age]!;
+    }
     this.reset();
   }
 
@@ -67,30 +73,24 @@ export class DampedTrend implements Expectation {
     this.values.fill(Number.NaN);
     this.#last.reset();
     this.#slopes.fill(0);
-    this.#belief[0] = 1;
   }
 
-  advance(times: Times): void {
-    this.#decay.forget(wholeIntervals(times[ELAPSED]!));
-    this.#belief[0]! *= this.#decay.left[0]!;
-    const { factor } = this.#decay;
-    const reach = (factor * (1 - this.#belief[0]!)) / (1 - factor);
+  advance(age: Age): void {
+    const reach = this.#reaches[Math.min(wholeIntervals(age[0]!), AGE_MAX)]!;
     for (let channel = 0; channel < this.values.length; channel++) {
       this.values[channel] = this.#last.values[channel]! + this.#slopes[channel]! * reach;
     }
   }
 
-  learn(values: Float64Array, times: Times): void {
-    const age = times[AGE]!;
-    const share = 1 - this.#belief[0]!;
+  learn(values: Float64Array, age: Age): void {
+    const share = 1 - this.#beliefs[Math.min(wholeIntervals(age[0]!), AGE_MAX)]!;
     const last = this.#last.values;
     for (let channel = 0; channel < values.length; channel++) {
       const moved = values[channel]! - last[channel]!;
-      if (!Number.isFinite(moved) || !(age > 0)) continue;
-      this.#slopes[channel]! += share * (moved / age - this.#slopes[channel]!);
+      if (!Number.isFinite(moved) || !(age[0]! > 0)) continue;
+      this.#slopes[channel]! += share * (moved / age[0]! - this.#slopes[channel]!);
     }
     this.#last.learn(values);
-    this.#belief[0] = 1;
   }
 }
 
@@ -113,8 +113,8 @@ export class ModelForecast implements Expectation {
   }
 
   /** A forecast that has passed stands still at its last value. */
-  advance(times: Times): void {
-    const ahead = Math.min(Math.max(1, wholeIntervals(times[AGE]!)), this.#horizon) - 1;
+  advance(age: Age): void {
+    const ahead = Math.min(Math.max(1, wholeIntervals(age[0]!)), this.#horizon) - 1;
     for (let channel = 0; channel < this.values.length; channel++) {
       if (Number.isNaN(this.values[channel]!)) continue;
       this.values[channel] = this.#forecast[channel * this.#horizon + ahead]!;

@@ -5,15 +5,7 @@
 import { assert } from '../engine/limits.ts';
 import type { Channel } from '../engine/model.ts';
 import { Decay, wholeIntervals } from './decay.ts';
-import {
-  AGE,
-  DampedTrend,
-  ELAPSED,
-  type Expectation,
-  LastValue,
-  ModelForecast,
-  type Times,
-} from './expectation.ts';
+import { type Age, DampedTrend, type Expectation, LastValue, ModelForecast } from './expectation.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
 import { type SpikeRules, validateSpikeRules } from './spike-settings.ts';
 
@@ -26,6 +18,8 @@ export const NOVELTY_SIGMAS = 6;
  * neither loses nor gains a tick.
  */
 const INTERVAL_TOLERANCE = 0.5;
+/** By then every channel waits for its whole heartbeat. */
+const PATIENCE_MAX = 2 ** 40;
 
 /** An empty spike packet for so many channels, to be refilled by `SpikeEncoder.encode`. */
 export function makeSpikePacket(channels: number): SpikePacket {
@@ -52,13 +46,14 @@ export class SpikeEncoder {
   readonly #expectation: Expectation;
   /** [channels] of the expectation. */
   readonly #expected: Float64Array;
-  readonly #firstHeartbeat: number;
+  /** As `#heartbeat`, of the first one after a change. */
+  readonly #firstHeartbeat: Float64Array;
   readonly #sinceFired: Float64Array;
   readonly #rateDecay = new Decay(RATE_HALF_LIFE);
-  /** Since the last tick and the last token. */
-  readonly #times: Times = new Float64Array(2);
-  /** In its one place: intervals from the last token to the next heartbeat; a channel's own may be due before. */
-  readonly #heartbeatDue = new Float64Array(1);
+  /** Since the last token. */
+  readonly #age: Age = new Float64Array(1);
+  /** In its one place: so many times its first heartbeat a channel waits; doubles while nothing comes. */
+  readonly #patience = new Float64Array(1);
   /** Whether a channel of the present tick is new or not where it was expected. */
   #hasMoved = false;
   #rate = 0;
@@ -80,7 +75,7 @@ export class SpikeEncoder {
     this.#refractory = Float64Array.from(settings.refractory, (intervals) => intervals - INTERVAL_TOLERANCE);
     this.#expectation = expectationOf(channels.length, settings, forecast);
     this.#expected = this.#expectation.values;
-    this.#firstHeartbeat = settings.firstHeartbeat ?? Number.MAX_VALUE;
+    this.#firstHeartbeat = Float64Array.from(settings.firstHeartbeat ?? settings.heartbeat);
     this.#sinceFired = new Float64Array(channels.length);
     this.reset();
   }
@@ -89,8 +84,8 @@ export class SpikeEncoder {
   reset(): void {
     this.#expectation.reset();
     this.#sinceFired.fill(Number.POSITIVE_INFINITY);
-    this.#times.fill(0);
-    this.#heartbeatDue[0] = this.#firstHeartbeat - INTERVAL_TOLERANCE;
+    this.#age.fill(0);
+    this.#patience[0] = 1;
     this.#rate = 0;
   }
 
@@ -108,9 +103,8 @@ export class SpikeEncoder {
     assert(frame.values.length === this.#channels, 'a frame has one value per channel');
     assert(packet.firedMask.length === this.#channels, 'a spike packet has one flag per channel');
     assert(elapsedIntervals >= 0, 'time never runs backwards');
-    this.#times[ELAPSED] = elapsedIntervals;
-    this.#times[AGE]! += elapsedIntervals;
-    this.#expectation.advance(this.#times);
+    this.#age[0]! += elapsedIntervals;
+    this.#expectation.advance(this.#age);
     packet.firedCount = 0;
     packet.noveltyQ15 = 0;
     packet.topCount = 0;
@@ -145,8 +139,9 @@ export class SpikeEncoder {
       this.#hasMoved = true;
       return true;
     }
-    const age = this.#times[AGE]!;
-    return age >= this.#heartbeat[channel]! || age >= this.#heartbeatDue[0]!;
+    const age = this.#age[0]!;
+    if (age >= this.#heartbeat[channel]!) return true;
+    return age >= this.#firstHeartbeat[channel]! * this.#patience[0]! - INTERVAL_TOLERANCE;
   }
 
   /** Before a channel's first value, its centre is expected. */
@@ -165,10 +160,9 @@ export class SpikeEncoder {
   }
 
   #remember(values: Float64Array): void {
-    this.#expectation.learn(values, this.#times);
-    this.#times[AGE] = 0;
-    if (this.#hasMoved) this.#heartbeatDue[0] = this.#firstHeartbeat - INTERVAL_TOLERANCE;
-    else this.#heartbeatDue[0] = 2 * this.#heartbeatDue[0]! + INTERVAL_TOLERANCE;
+    this.#expectation.learn(values, this.#age);
+    this.#age[0] = 0;
+    this.#patience[0] = this.#hasMoved ? 1 : Math.min(2 * this.#patience[0]!, PATIENCE_MAX);
   }
 }
 

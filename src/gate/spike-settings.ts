@@ -12,10 +12,11 @@ export interface SpikeRules extends SpikeSettings {
   /** Default `delta`. */
   readonly rule?: SpikeRule;
   /**
-   * Intervals after a change until the first heartbeat; each that finds nothing new waits twice as long, up to the
-   * channel's `heartbeat`. Default: `heartbeat` from the start.
+   * Intervals after a change until the first heartbeat, at least 1; each that finds nothing new waits twice as long,
+   * up to the channel's `heartbeat`. So the model looks again soon when a change has settled below a threshold.
+   * Default: `heartbeat` from the start.
    */
-  readonly firstHeartbeat?: number;
+  readonly firstHeartbeat?: readonly number[];
 }
 
 /** Checks that every list has one number >= 0 per channel. Throws RangeError naming the field. */
@@ -23,13 +24,19 @@ export function validateSpikeRules(settings: SpikeRules, channels: number): void
   for (const field of ['delta', 'heartbeat', 'refractory'] as const)
     requireList(settings[field], field, channels);
   const { rule, firstHeartbeat } = settings;
+  if (firstHeartbeat !== undefined) {
+    requireList(firstHeartbeat, 'firstHeartbeat', channels);
+    const early = firstHeartbeat.findIndex((intervals) => intervals < 1);
+    if (early >= 0) {
+      throw new RangeError(
+        `spikes.firstHeartbeat[${early}]: expected a number >= 1, got ${firstHeartbeat[early]}`,
+      );
+    }
+  }
   if (rule !== undefined && !spikeRules.includes(rule)) {
     throw new RangeError(
       `spikes.rule: expected one of ${spikeRules.join(', ')}, got ${JSON.stringify(rule)}`,
     );
-  }
-  if (firstHeartbeat !== undefined && !(firstHeartbeat >= 1)) {
-    throw new RangeError(`spikes.firstHeartbeat: expected a number >= 1, got ${firstHeartbeat}`);
   }
 }
 

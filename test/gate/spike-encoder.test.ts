@@ -95,7 +95,8 @@ describe('SpikeEncoder', () => {
     ['delta', { ...spikesOf(2, 1), delta: [1] }],
     ['heartbeat', { ...spikesOf(2, 1), heartbeat: [1, -1] }],
     ['rule', { ...spikesOf(2, 1), rule: 'guess' as SpikeRule }],
-    ['firstHeartbeat', { ...spikesOf(2, 1), firstHeartbeat: 0 }],
+    ['firstHeartbeat', { ...spikesOf(2, 1), firstHeartbeat: [2, 0.5] }],
+    ['firstHeartbeat', { ...spikesOf(2, 1), firstHeartbeat: [2] }],
     ['refractory', { ...spikesOf(2, 1), refractory: [Number.NaN, 1] }],
   ])('refuses a wrong %s by name', (field, settings) => {
     expect(() => new SpikeEncoder(channelsOf(2), settings)).toThrow(new RegExp(`spikes.${field}`));
@@ -136,7 +137,7 @@ const stream = fc.integer({ min: 1, max: 20 }).chain((count) =>
 
 describe('a heartbeat that waits longer', () => {
   it('comes soon after a change, then after twice the time, at last at the heartbeat', () => {
-    const settings = { ...spikesOf(1, 1, 20), firstHeartbeat: 2 };
+    const settings = { ...spikesOf(1, 1, 20), firstHeartbeat: [2] };
     const encoder = new SpikeEncoder(channelsOf(1), settings);
     const packet = makeSpikePacket(1);
     const firedAt = (values: readonly number[]) =>
@@ -149,6 +150,21 @@ describe('a heartbeat that waits longer', () => {
     still.fill(5);
     encoder.reset();
     expect(firedAt([...Array(10).fill(0), ...still.slice(0, 9)])).toEqual([0, 2, 6, 10, 12, 16]);
+  });
+
+  it('is one of all channels: the soonest counts, and without it nothing is different', () => {
+    const spikes = spikesOf(2, 1, 9);
+    const plain = new SpikeEncoder(channelsOf(2), spikes);
+    const soon = new SpikeEncoder(channelsOf(2), { ...spikes, firstHeartbeat: [9, 3] });
+    const [a, b] = [makeSpikePacket(2), makeSpikePacket(2)];
+    const fired = Array.from({ length: 19 }, (_, tick) => {
+      plain.encode(frameOf([0, 0]), tick === 0 ? 0 : 1, a);
+      soon.encode(frameOf([0, 0]), tick === 0 ? 0 : 1, b);
+      return [a.fired, b.fired];
+    });
+    const at = (which: number) => fired.flatMap((pair, tick) => (pair[which] ? [tick] : []));
+    expect(at(0)).toEqual([0, 9, 18]);
+    expect(at(1)).toEqual([0, 3, 9, 18]);
   });
 });
 
@@ -210,7 +226,7 @@ describe('send-on-prediction', () => {
   it.each(['trend', 'forecast'] as const)('by %s allocates nothing', (rule) => {
     const encoder = new SpikeEncoder(
       channelsOf(64),
-      { ...spikesOf(64, 0.5), rule, firstHeartbeat: 2 },
+      { ...spikesOf(64, 0.5), rule, firstHeartbeat: Array(64).fill(2) },
       new Float64Array(128),
     );
     const packet = makeSpikePacket(64);
