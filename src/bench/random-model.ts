@@ -1,5 +1,5 @@
 /** Seeded random models for benchmarks and tests: valid, but trained on nothing. */
-import { headSize, type TransformerConfig, validateConfig } from '../engine/config.ts';
+import { headSize, isRouted, type TransformerConfig, validateConfig } from '../engine/config.ts';
 import { makeExponentTable } from '../engine/integer.ts';
 import type { LayerWeights, Linear, Model, ModelMeaning } from '../engine/model.ts';
 
@@ -56,7 +56,8 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     };
   };
   const { features, hidden, heads, window, feedForward, outputs } = config;
-  const layer = (): LayerWeights => ({
+  const layer = (index: number): LayerWeights => ({
+    ...(isRouted(config, index) ? { router: linear(1, hidden, 65536) } : {}),
     attentionGain: 16,
     query: linear(hidden, hidden, 60),
     key: linear(hidden, hidden, 60),
@@ -87,7 +88,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     config,
     weights: {
       embedding: linear(hidden, features, 400, 1024),
-      layers: Array.from({ length: config.layers }, layer),
+      layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
       headGain: 16,
       head: linear(outputs, hidden, 65536),
       linear: { ...linear(outputs, features, 65536, 1024), bias: new Int32Array(outputs) },

@@ -21,6 +21,14 @@ export interface TierLimits {
   readonly window: number;
 }
 
+/** Mixture-of-depths: which layers a token may go around, and how many tokens may go through. */
+export interface Routing {
+  /** Layers with a router, counted from 0, ascending. */
+  readonly layers: readonly number[];
+  /** Of any run of ticks at most this share, and 32 times that at once, goes through a routed layer; 1: no limit. */
+  readonly capacity: number;
+}
+
 /** Sizes of a causal pre-norm transformer over sensor ticks. All are whole numbers >= 1. */
 export interface TransformerConfig {
   /** Features per tick. */
@@ -39,6 +47,8 @@ export interface TransformerConfig {
   readonly feedForward: number;
   /** Limits of tiers 0 (full), 1 (reduced), 2 (safe). */
   readonly tiers: readonly [TierLimits, TierLimits, TierLimits];
+  /** Absent: every token goes through every layer of its plan. */
+  readonly routing?: Routing;
 }
 
 /** 0 full, 1 reduced, 2 safe, 3 skip. */
@@ -94,6 +104,11 @@ export function headSize(config: TransformerConfig): number {
   return config.hidden / config.heads;
 }
 
+/** Whether tokens may go around layer `index`. */
+export function isRouted({ routing }: TransformerConfig, index: number): boolean {
+  return routing?.layers.includes(index) ?? false;
+}
+
 const sizeLimits = {
   features: FEATURES_MAX,
   outputs: OUTPUTS_MAX,
@@ -107,7 +122,7 @@ const sizeLimits = {
 
 /** Checks every field and relation; returns a frozen copy. Throws ConfigError naming the field. */
 export function validateConfig(input: unknown): TransformerConfig {
-  const fields = requireObject(input, 'config', [...Object.keys(sizeLimits), 'tiers']);
+  const fields = requireObject(input, 'config', [...Object.keys(sizeLimits), 'tiers', 'routing']);
   const sizes = {} as Record<keyof typeof sizeLimits, number>;
   for (const [name, max] of Object.entries(sizeLimits)) {
     sizes[name as keyof typeof sizeLimits] = requireSize(fields[name], `config.${name}`, max);
@@ -123,7 +138,30 @@ export function validateConfig(input: unknown): TransformerConfig {
     );
   }
   const tiers = requireTiers(fields.tiers, sizes);
-  return Object.freeze({ ...sizes, tiers });
+  const { routing } = fields;
+  return Object.freeze({
+    ...sizes,
+    tiers,
+    ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
+  });
+}
+
+function requireRouting(input: unknown, count: number): Routing {
+  const fields = requireObject(input, 'config.routing', ['layers', 'capacity']);
+  const { layers, capacity } = fields;
+  const ascends = (index: unknown, i: number, all: unknown[]) =>
+    Number.isInteger(index) &&
+    (index as number) < count &&
+    (index as number) > (i === 0 ? -1 : (all[i - 1] as number));
+  if (!Array.isArray(layers) || layers.length === 0 || !layers.every(ascends)) {
+    throw new ConfigError(
+      `config.routing.layers: expected ascending layers below ${count}, got ${JSON.stringify(layers)}`,
+    );
+  }
+  if (typeof capacity !== 'number' || !(capacity > 0 && capacity <= 1)) {
+    throw new ConfigError(`config.routing.capacity: expected above 0 to 1, got ${describe(capacity)}`);
+  }
+  return Object.freeze({ layers: Object.freeze([...layers]), capacity });
 }
 
 function requireTiers(

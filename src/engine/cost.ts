@@ -23,6 +23,11 @@ export function embeddingMacs({ features, hidden }: TransformerConfig): number {
   return features * hidden;
 }
 
+/** Of the routers of the first `layers` layers. */
+export function routerMacs({ hidden, routing }: TransformerConfig, layers: number): number {
+  return hidden * (routing?.layers.filter((index) => index < layers).length ?? 0);
+}
+
 /** Of the head and the linear path beside the transformer. */
 export function headMacs({ features, hidden, outputs }: TransformerConfig): number {
   return outputs * (hidden + features);
@@ -50,17 +55,29 @@ export function headWeightBytes(config: TransformerConfig): number {
   return headMacs(config) + 2 * config.outputs * BYTES_PER_OUTPUT;
 }
 
+/** Of one router. */
+export function routerWeightBytes({ hidden }: TransformerConfig): number {
+  return hidden + BYTES_PER_OUTPUT;
+}
+
 /** The most that one token of this plan can take. */
 export function planCost(config: TransformerConfig, plan: Plan): Cost {
   const { hidden } = config;
   const positions = plan.layers * plan.window;
   const written = plan.kv === 'freeze' ? 0 : plan.layers * 2 * hidden;
+  const routing = routerMacs(config, plan.layers);
   return Object.freeze({
-    macs: plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config) + 2 * positions * hidden,
+    macs:
+      plan.layers * layerMacs(config) +
+      embeddingMacs(config) +
+      headMacs(config) +
+      routing +
+      2 * positions * hidden,
     bytes:
       plan.layers * layerWeightBytes(config) +
       embeddingWeightBytes(config) +
       headWeightBytes(config) +
+      (routing / hidden) * routerWeightBytes(config) +
       (positions - plan.layers) * 2 * hidden +
       written,
   });

@@ -3,7 +3,7 @@
  *
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
-import type { TransformerConfig } from './config.ts';
+import { isRouted, type TransformerConfig } from './config.ts';
 import {
   type Cost,
   embeddingMacs,
@@ -15,7 +15,9 @@ import {
   layerMacs,
   layerWeightBytes,
   planCost,
+  routerWeightBytes,
 } from './cost.ts';
+import { sigmoidQ15 } from './integer.ts';
 import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { KvRings } from './kv-rings.ts';
@@ -84,6 +86,9 @@ export class Engine {
   readonly #features: Int16Array;
   readonly #rowLogits: readonly Int32Array[];
   readonly #costs: ReadonlyMap<Plan, Cost>;
+  readonly #bytes: Uint8Array;
+  /** [1] what the last router said; empty without routing. */
+  readonly #routeLogit: Int32Array;
   /** [rows] layers that the tick in each row has gone through. */
   readonly #depths: Uint8Array;
 
@@ -107,6 +112,8 @@ export class Engine {
         Object.values(modes).map((plan) => [plan, planCost(this.config, plan)]),
       ),
     );
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.#routeLogit = new Int32Array(this.memory.buffer, this.#layout.route, this.config.routing ? 1 : 0);
     this.#depths = new Uint8Array(this.rows);
     const { features, rowLogits, logits } = this.#layout;
     const outputs = this.config.outputs;
@@ -146,7 +153,9 @@ export class Engine {
     this.#take(features, 0, count);
     for (let row = 0; row < count; row++) this.#enter(row, stream, plan);
     this.#begin(count, plan);
-    this.#forward(0, count, plan, wanted, this.#layout.rowLogits);
+    // A budget of routed layers depends on every row.
+    const isBudgeted = (this.config.routing?.capacity ?? 1) < 1;
+    this.#forward(0, count, plan, isBudgeted ? 'all' : wanted, this.#layout.rowLogits);
     this.logits.set(this.#rowLogits[count - 1]!);
   }
 
@@ -182,11 +191,13 @@ export class Engine {
 
   /**
    * Gives the layers of `plan` that the tick in row 0 has not gone through keys and values all the same, made from
-   * what it left: CALM's state propagation (Schuster et al. 2022). Without it those layers have a hole at this tick.
+   * what it left: CALM's state propagation (Schuster et al. 2022). Without it those layers have a hole at this tick,
+   * as routed layers always have.
    */
   propagate(plan: Plan): void {
     this.#begin(1, plan);
     for (let index = this.#depths[0]!; index < plan.layers; index++) {
+      if (isRouted(this.config, index)) continue;
       this.#normalise(this.model.weights.layers[index]!.attentionGain, 0, 1);
       this.#rememberOnly(index, 0, 1, plan);
     }
@@ -244,6 +255,39 @@ export class Engine {
 
   /** Rows from `written` on give the layer keys and values; rows from `computed` on go through it. */
   #layer(index: number, written: number, computed: number, to: number, plan: Plan): void {
+    if (this.#layout.layers[index]!.router === undefined) this.#block(index, written, computed, to, plan);
+    else this.#route(index, written, computed, to, plan);
+  }
+
+  /** Mixture-of-depths (Raposo et al. 2024): a row goes through the layer, scaled by its router, or around it. */
+  #route(index: number, written: number, computed: number, to: number, plan: Plan): void {
+    const { before, residual, residualBytes } = this.#layout;
+    for (let row = written; row < to; row++) {
+      const gateQ15 = this.#gate(index, row);
+      if (gateQ15 === 0) continue;
+      if (row < computed) {
+        this.#rememberOnly(index, row, row + 1, plan);
+        continue;
+      }
+      const at = residual + row * residualBytes;
+      this.#bytes.copyWithin(before, at, at + residualBytes);
+      this.#block(index, row, row, row + 1, plan);
+      this.#kernels.blend(at, before, gateQ15, residualBytes / 2);
+    }
+  }
+
+  /** What the router of a layer makes of a row: 0 around, else the share of the layer's change that is kept. */
+  #gate(index: number, row: number): number {
+    const { normed, normedBytes, route, layers } = this.#layout;
+    const { weights } = this.model;
+    this.#normalise(weights.layers[index]!.attentionGain, row, row + 1);
+    this.#kernels.score(normed + row * normedBytes, layers[index]!.router!, route, 1);
+    this.#charge(this.config.hidden, routerWeightBytes(this.config));
+    const logit = this.#routeLogit[0]!;
+    return this.#rings.admits(row, index, logit >= 0) ? sigmoidQ15(logit, weights.exponentTable) : 0;
+  }
+
+  #block(index: number, written: number, computed: number, to: number, plan: Plan): void {
     const kernels = this.#kernels;
     const at = this.#layout;
     const layer = at.layers[index]!;

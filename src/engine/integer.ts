@@ -1,5 +1,5 @@
 /** The rounding and the tables of docs/integer-rules.md. */
-import { EXPONENT_ONE, TABLE_SIZE } from './limits.ts';
+import { EXPONENT_MAX, EXPONENT_ONE, TABLE_SIZE } from './limits.ts';
 
 const ROUNDER = 1.5 * 2 ** 52;
 
@@ -11,6 +11,16 @@ export function round(value: number): number {
 /** `value` within low..high. */
 export function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
+}
+
+/** Steps of 1/256 octave in one unit of a Q16 logit: 256 log2(e) / 65536. */
+const STEPS_PER_LOGIT = 0.005635527503472513;
+
+/** 1 / (1 + e^-x) in Q15, 16384 to 32768, for a Q16 logit x >= 0; `table`: see makeExponentTable. */
+export function sigmoidQ15(logit: number, table: Int32Array): number {
+  const steps = Math.min(round(logit * STEPS_PER_LOGIT), EXPONENT_MAX);
+  const exponential = table[steps & (TABLE_SIZE - 1)]! >> Math.floor(steps / TABLE_SIZE);
+  return round((EXPONENT_ONE * 32768) / (EXPONENT_ONE + exponential));
 }
 
 /**

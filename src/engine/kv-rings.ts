@@ -17,6 +17,11 @@ interface KvStats {
   kvWrites: number;
 }
 
+/** One token, in the fixed point of the credits. */
+const CREDIT_ONE = 1 << 15;
+/** What a routed layer may do at once is what this many ticks may do. */
+const ROUTE_BURST_TICKS = 32;
+
 export class KvRings {
   readonly #layers: number;
   readonly #slots: number;
@@ -29,6 +34,9 @@ export class KvRings {
   /** [streams x layers] the slot to be written next, and how many are valid. */
   readonly #next: Int32Array;
   readonly #filled: Int32Array;
+  /** [streams x layers] Q15: tokens that may still go through a routed layer, and what each tick adds. */
+  readonly #credits: Int32Array;
+  readonly #creditPerTick: number;
   /** [rows] stream and position of each row of the present call. */
   readonly #rowStreams: Int32Array;
   readonly #rowPositions: Float64Array;
@@ -54,6 +62,9 @@ export class KvRings {
     this.#streamPositions = new Float64Array(memory.buffer, layout.streamPositions, streams);
     this.#next = new Int32Array(memory.buffer, layout.ringNext, rings);
     this.#filled = new Int32Array(memory.buffer, layout.ringFilled, rings);
+    this.#creditPerTick = Math.round((config.routing?.capacity ?? 1) * CREDIT_ONE);
+    const routed = config.routing === undefined ? 0 : rings;
+    this.#credits = new Int32Array(memory.buffer, layout.routeCredits, routed).fill(this.#creditMax);
     this.#rowStreams = new Int32Array(memory.buffer, layout.rowStreams, rows);
     this.#rowPositions = new Float64Array(memory.buffer, layout.rowPositions, rows);
   }
@@ -74,14 +85,29 @@ export class KvRings {
 
   /** As if the stream had never seen a token. */
   reset(stream: number): void {
+    this.#credits.fill(this.#creditMax, stream * this.#layers, (stream + 1) * this.#layers);
     this.empty(stream);
     this.#streamPositions[stream] = 0;
+  }
+
+  /** Whether a row that `wants` to go through a routed layer may: within any time only so many of a stream do. */
+  admits(row: number, layer: number, wants: boolean): boolean {
+    const ring = this.#rowStreams[row]! * this.#layers + layer;
+    const credit = Math.min(this.#credits[ring]! + this.#creditPerTick, this.#creditMax);
+    const isAdmitted = wants && credit >= CREDIT_ONE;
+    this.#credits[ring] = isAdmitted ? credit - CREDIT_ONE : credit;
+    return isAdmitted;
+  }
+
+  get #creditMax(): number {
+    return Math.max(CREDIT_ONE, ROUTE_BURST_TICKS * this.#creditPerTick);
   }
 
   /** Takes a stream's newest `count` tokens back, whichever layers they reached. See Engine.rollback. */
   rollback(stream: number, count: number): void {
     const position = this.#streamPositions[stream]! - count;
     assert(count >= 0 && position >= 0, 'no more tokens than the stream has seen');
+    assert(this.#creditPerTick === CREDIT_ONE, 'credits of routed layers are not taken back');
     this.#streamPositions[stream] = position;
     for (let ring = stream * this.#layers; ring < (stream + 1) * this.#layers; ring++) {
       while (this.#filled[ring]! > 0 && this.#newestPosition(ring) >= position) this.#retreat(ring);

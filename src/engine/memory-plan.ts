@@ -3,7 +3,7 @@
  *
  * Sizes are padded to whole vectors (16 bytes); padding holds zeros and never changes a result.
  */
-import { headSize, type TransformerConfig } from './config.ts';
+import { headSize, isRouted, type TransformerConfig } from './config.ts';
 import {
   assert,
   MEMORY_BYTES_MAX,
@@ -49,6 +49,8 @@ export interface AttentionLayout {
 }
 
 export interface LayerLayout {
+  /** Only in routed layers. */
+  readonly router?: Matrix;
   readonly queryKeyValue: Matrix;
   /** The part of `queryKeyValue` that makes keys and values. */
   readonly keyValue: Matrix;
@@ -76,6 +78,8 @@ export interface MemoryLayout {
   /** [streams x layers] int32: the slot to be written next, and how many slots are valid. */
   readonly ringNext: number;
   readonly ringFilled: number;
+  /** [streams x layers] int32 Q15: tokens that may still go through a routed layer. */
+  readonly routeCredits: number;
   /** [rows, ...]: the rows of one forward pass. */
   readonly features: number;
   readonly residual: number;
@@ -87,6 +91,9 @@ export interface MemoryLayout {
   /** [rows, outputs] int32, and the last row once more. */
   readonly rowLogits: number;
   readonly logits: number;
+  /** [16] int32: a router's logit; [hidden] int16: a row of the residual stream before a routed layer. */
+  readonly route: number;
+  readonly before: number;
   /** Bytes from one row to the next. */
   readonly featureBytes: number;
   readonly residualBytes: number;
@@ -189,7 +196,7 @@ function planLayout(
     embedding: planner.matrix('embedding', hidden, features),
     layers: Object.freeze(
       Array.from({ length: config.layers }, (_, layer) =>
-        planLayer(planner, `layers.${layer}`, config, exponentTable, attentionScratch),
+        planLayer(planner, layer, config, exponentTable, attentionScratch),
       ),
     ),
     head: planner.matrix('head', outputs, hidden),
@@ -200,6 +207,7 @@ function planLayout(
     streamPositions: planner.take('kv', 'stream positions', streams * 8),
     ringNext: planner.take('kv', 'ring next', rings * 4),
     ringFilled: planner.take('kv', 'ring filled', rings * 4),
+    routeCredits: planner.take('kv', 'route credits', config.routing === undefined ? 0 : rings * 4),
     features: planner.take('scratch', 'features', rows * features * 2),
     residual: planner.take('scratch', 'residual', rows * hidden * 2),
     normed: planner.take('scratch', 'normed', rows * hidden),
@@ -211,6 +219,8 @@ function planLayout(
     logits: planner.take('scratch', 'logits', outputs * 4),
     rowStreams: planner.take('scratch', 'row streams', rows * 4),
     rowPositions: planner.take('scratch', 'row positions', rows * 8),
+    route: planner.take('scratch', 'route', config.routing === undefined ? 0 : 16 * 4),
+    before: planner.take('scratch', 'residual before', config.routing === undefined ? 0 : hidden * 2),
     featureBytes: features * 2,
     residualBytes: hidden * 2,
     normedBytes: hidden,
@@ -222,11 +232,12 @@ function planLayout(
 
 function planLayer(
   planner: Planner,
-  name: string,
+  index: number,
   config: TransformerConfig,
   exponentTable: number,
   scratch: number,
 ): LayerLayout {
+  const name = `layers.${index}`;
   const hidden = padded(config.hidden);
   const feedForward = padded(config.feedForward);
   const headStride = padded(headSize(config));
@@ -234,6 +245,7 @@ function planLayer(
   const tables = (table: string, entries: number) => planner.take('tables', `${name}.${table}`, entries * 4);
   const queryKeyValue = planner.matrix(`${name}.query_key_value`, 3 * width, hidden);
   return Object.freeze({
+    ...(isRouted(config, index) ? { router: planner.matrix(`${name}.router`, padded(1), hidden) } : {}),
     queryKeyValue,
     keyValue: rowsOf(queryKeyValue, width, 2 * width),
     output: planner.matrix(`${name}.output`, hidden, width),

@@ -3,7 +3,7 @@
  *
  * Everything that the engine relies on is checked here, once: after `loadModel` nothing can overflow.
  */
-import { ConfigError, type TransformerConfig, validateConfig } from './config.ts';
+import { ConfigError, isRouted, type TransformerConfig, validateConfig } from './config.ts';
 import { crc32 } from './crc32.ts';
 import {
   ACCUMULATOR_MAX,
@@ -148,7 +148,7 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
   const { features, hidden, outputs } = config;
   return {
     embedding: reader.linear('embedding', hidden, features),
-    layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, `layers.${layer}`, config)),
+    layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, layer, config)),
     headGain: reader.take<Float32Array>('norm.gain', 'F32', [1])[0]!,
     head: reader.linear('head', outputs, hidden),
     linear: reader.linear('linear', outputs, features),
@@ -156,9 +156,11 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
   };
 }
 
-function readLayer(reader: TensorReader, name: string, config: TransformerConfig): LayerWeights {
+function readLayer(reader: TensorReader, index: number, config: TransformerConfig): LayerWeights {
   const { hidden, heads, window, feedForward } = config;
+  const name = `layers.${index}`;
   return {
+    ...(isRouted(config, index) ? { router: reader.linear(`${name}.router`, 1, hidden) } : {}),
     attentionGain: reader.take<Float32Array>(`${name}.attention_norm.gain`, 'F32', [1])[0]!,
     query: reader.linear(`${name}.attention.query`, hidden, hidden),
     key: reader.linear(`${name}.attention.key`, hidden, hidden),
@@ -190,6 +192,7 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
   putLinear('embedding', weights.embedding, hidden, features);
   weights.layers.forEach((layer, index) => {
     const name = `layers.${index}`;
+    if (layer.router !== undefined) putLinear(`${name}.router`, layer.router, 1, hidden);
     putGain(`${name}.attention_norm`, layer.attentionGain);
     for (const part of ['query', 'key', 'value', 'output'] as const) {
       putLinear(`${name}.attention.${part}`, layer[part], hidden, hidden);
@@ -232,6 +235,7 @@ function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
 }
 
 function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {
+  if (layer.router !== undefined) checkLinear(`${name}.router`, layer.router, 0, ACTIVATION_MAX);
   checkScale(`${name}.attention_norm.gain`, layer.attentionGain, 1024);
   checkScale(`${name}.feed_forward_norm.gain`, layer.feedForwardGain, 1024);
   for (const part of ['query', 'key', 'value', 'output'] as const) {

@@ -12,6 +12,8 @@ export interface Linear {
 }
 
 export interface LayerWeights {
+  /** [1, hidden], to a Q16 logit: below 0 a token goes around this layer. Only in routed layers. */
+  readonly router?: Linear;
   readonly attentionGain: number;
   /** [hidden, hidden]; row = head * headSize + component. */
   readonly query: Linear;

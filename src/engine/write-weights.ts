@@ -40,6 +40,9 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
     first: part * at.attention.width,
     rows: heads,
   }));
+  if (at.router !== undefined && layer.router !== undefined) {
+    writer.single(at.router, layer.router, config.hidden);
+  }
   writer.matrix(at.queryKeyValue, parts, config.hidden);
   writer.single(at.output, layer.output, config.hidden, 'activations', heads);
   writer.single(at.up, layer.up, config.hidden);

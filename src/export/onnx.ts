@@ -29,11 +29,17 @@ const UNSEEN = -1e9;
 /** One step of the residual stream squared: the engine's root mean square is never smaller. */
 const EPSILON = 1;
 
-/** The bytes of an .onnx file. Throws RangeError if `rows` is out of range, or for a step of a model without a past. */
+/**
+ * The bytes of an .onnx file. Throws RangeError if `rows` is out of range, for a step of a model without a past, or for
+ * a model with routed layers: a graph without branches would compute what they save.
+ */
 export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array {
   const { form = 'window', precision = 'float32', saturate = true } = options;
   const rows = form === 'step' ? 1 : (options.rows ?? model.config.sequence);
   requireRows(rows, model);
+  if (model.config.routing !== undefined) {
+    throw new RangeError('model: expected every token to go through every layer, got routed layers');
+  }
   if (form === 'step' && model.config.window < 2) {
     throw new RangeError(`form step: expected a window of at least 2, got ${model.config.window}`);
   }

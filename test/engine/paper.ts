@@ -66,6 +66,24 @@ function attend(
   }).flat();
 }
 
+/** Per tick, how much of a layer's change its router keeps, in 32768ths; all of it without a router. */
+function routerGates(model: Model, layer: LayerWeights, stream: readonly number[][]): number[] {
+  const { router, attentionGain } = layer;
+  const capacity = Math.round((model.config.routing?.capacity ?? 1) * 32768);
+  const most = Math.max(32768, 32 * capacity);
+  let credit = most;
+  return stream.map((x) => {
+    if (router === undefined) return 32768;
+    const [logit] = linear(router, norm(x, attentionGain));
+    credit = Math.min(most, credit + capacity);
+    if (logit! < 0 || credit < 32768) return 0;
+    credit -= 32768;
+    const u = Math.min(roundEven((logit! * 256 * Math.LOG2E) / 65536), 4095);
+    const e = Math.floor(model.weights.exponentTable[u % 256]! / 2 ** Math.floor(u / 256));
+    return roundEven(2 ** 31 / (65536 + e));
+  });
+}
+
 /** Which layers a tick went through, and whether it gave the others keys and values all the same. */
 export interface PaperDepth {
   readonly layers: number;
@@ -85,8 +103,10 @@ export function paperLogits(
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
   let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
   for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
-    const reached = (tick: number) => depths[tick]!.layers > index;
-    const present = (tick: number) => reached(tick) || depths[tick]!.propagated;
+    const gates = routerGates(model, layer, stream);
+    const reached = (tick: number) => depths[tick]!.layers > index && gates[tick]! > 0;
+    const present = (tick: number) =>
+      reached(tick) || (depths[tick]!.propagated && layer.router === undefined);
     const rows = stream.map((x): Projected => {
       const normed = norm(x, layer.attentionGain);
       const [query, key, value] = [layer.query, layer.key, layer.value].map((part) =>
@@ -102,7 +122,8 @@ export function paperLogits(
         (u) => layer.gelu[limit(u, -128, 127) + 128]!,
       );
       const change = linear(layer.down, hidden);
-      return middle.map((value, i) => int16(value + change[i]!));
+      const through = middle.map((value, i) => int16(value + change[i]!));
+      return through.map((y, i) => x[i]! + Math.floor((gates[at]! * (y - x[i]!)) / 32768 + 0.5));
     });
   }
   return stream.map((x, at) => {

@@ -131,6 +131,11 @@ test('a step without a past is refused', () => {
   expect(() => exportOnnx(model)).not.toThrow();
 });
 
+test('a model with routed layers is refused', () => {
+  const routed = randomModel({ config: { routing: { layers: [1], capacity: 1 } } });
+  expect(() => exportOnnx(routed)).toThrow('model: expected every token to go through every layer');
+});
+
 describe('fitGelu', () => {
   test.each([
     [0, 1 / 32, 8, 1 / 28],

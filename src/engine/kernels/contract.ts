@@ -51,6 +51,12 @@ export interface Kernels {
   /** activations -> GELU -> activations, through a 256-entry table. */
   activate(activations: number, matrix: Matrix, gelu: number, activated: number, rows: number): void;
 
+  /** activations -> int32: logits of a router. */
+  score(activations: number, matrix: Matrix, scores: number, rows: number): void;
+
+  /** residual = before + (residual - before) gateQ15, of `count` int16; gateQ15 is 0 to 32768. */
+  blend(residual: number, before: number, gateQ15: number, count: number): void;
+
   /** activations through `head` plus features through `linear` -> logits. */
   logits(
     activations: number,

@@ -167,6 +167,23 @@ export class TruthKernels implements Kernels {
     }
   }
 
+  score(activations: number, matrix: Matrix, scores: number, rows: number): void {
+    for (let row = 0; row < rows; row++) {
+      for (let c = 0; c < matrix.outputs; c++) {
+        const value = this.#linear(matrix, this.#uint8, activations + row * matrix.inputs, c);
+        this.#int32[scores / 4 + row * matrix.outputs + c] = value;
+      }
+    }
+  }
+
+  blend(residual: number, before: number, gateQ15: number, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const from = this.#int16[before / 2 + i]!;
+      const change = this.#int16[residual / 2 + i]! - from;
+      this.#int16[residual / 2 + i] = from + Math.floor((change * gateQ15 + 16384) / 32768);
+    }
+  }
+
   logits(
     activations: number,
     head: Matrix,

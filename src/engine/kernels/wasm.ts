@@ -16,6 +16,7 @@ interface Exports {
   readonly addProjection: Kernel;
   readonly activate: Kernel;
   readonly storeLogits: Kernel;
+  readonly blend: Kernel;
   readonly addLinearLogits: Kernel;
 }
 
@@ -166,6 +167,25 @@ export class WasmKernels implements Kernels {
     );
   }
 
+  score(activations: number, at: Matrix, scores: number, rows: number): void {
+    const { weight, bias, multiplier, inputs, outputs } = at;
+    this.#exports.storeLogits(
+      activations,
+      weight,
+      bias,
+      multiplier,
+      scores,
+      inputs,
+      outputs,
+      rows,
+      this.#widened,
+    );
+  }
+
+  blend(residual: number, before: number, gateQ15: number, count: number): void {
+    this.#exports.blend(residual, before, gateQ15, count);
+  }
+
   logits(
     activations: number,
     head: Matrix,
@@ -174,18 +194,7 @@ export class WasmKernels implements Kernels {
     logits: number,
     rows: number,
   ): void {
-    const { weight, bias, multiplier, inputs, outputs } = head;
-    this.#exports.storeLogits(
-      activations,
-      weight,
-      bias,
-      multiplier,
-      logits,
-      inputs,
-      outputs,
-      rows,
-      this.#widened,
-    );
+    this.score(activations, head, logits, rows);
     this.#exports.addLinearLogits(
       features,
       linear.weight,

@@ -263,6 +263,26 @@ function dotKey(query: usize, key: usize, size: usize): i32 {
   return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3);
 }
 
+/** residual[count] = before + (residual - before) gate, Q15; count is a multiple of 8. */
+export function blend(residual: usize, before: usize, gate: i32, count: usize): void {
+  const gates = i32x4.splat(gate);
+  for (let i: usize = 0; i < count; i += 8) {
+    const to = v128.load(residual + 2 * i);
+    const from = v128.load(before + 2 * i);
+    v128.store(residual + 2 * i, i16x8.narrow_i32x4_s(
+      towards(i32x4.extend_low_i16x8_s(from), i32x4.extend_low_i16x8_s(to), gates),
+      towards(i32x4.extend_high_i16x8_s(from), i32x4.extend_high_i16x8_s(to), gates),
+    ));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function towards(from: v128, to: v128, gates: v128): v128 {
+  const change = i32x4.mul(i32x4.sub(to, from), gates);
+  return i32x4.add(from, i32x4.shr_s(i32x4.add(change, i32x4.splat(16384)), 15));
+}
+
 /** q . k of one head and four slots, whose `offsets` are int32[4], at once: each part of the query is loaded once. */
 // @ts-ignore: decorator
 @inline
