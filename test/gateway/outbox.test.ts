@@ -125,3 +125,19 @@ test('after a lost connection nothing is under way, so the oldest goes first', (
   expect(texts()).toEqual(['b*', 'c', 'd']);
   expect(outbox.dropped).toBe(1);
 });
+
+test('what it forgets is counted as dropped, and its late acknowledgements change nothing', () => {
+  const outbox = new Outbox(10, 2);
+  const { send, sent, texts } = wire();
+  outbox.attach(send);
+  for (const text of ['a', 'b', 'c']) outbox.push(message(text));
+  outbox.detach();
+  outbox.clear();
+  expect(outbox).toMatchObject({ count: 0, dropped: 3, acknowledged: 0 });
+  outbox.attach(send);
+  outbox.push(message('d'));
+  sent[0]!.done();
+  expect(texts()).toEqual(['a', 'b', 'd']);
+  sent[2]!.done();
+  expect(outbox).toMatchObject({ count: 0, acknowledged: 1 });
+});

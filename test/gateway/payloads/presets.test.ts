@@ -213,6 +213,17 @@ describe('The Things Stack', () => {
     expect(ears.counts).toMatchObject({ missingKey: 4 });
   });
 
+  test('repetitions are known of so many devices at most', () => {
+    const any = { preset: 'things-stack', topic: 'v3/+/devices/+/up', value: 'temperature' };
+    const ears = new Ears({ channels: { temperature: any } }, { temperature: 'Celsius' });
+    const hear = (device: number) => ears.hear(`v3/app1@ttn/devices/${device}/up`, uplink.payload);
+    hear(0);
+    expect(hear(0)).toBe(false);
+    for (let device = 1; device <= 1000; device++) hear(device);
+    expect(hear(0)).toBe(true);
+    expect(hear(1000)).toBe(false);
+  });
+
   test('the same uplink again is no second reading', () => {
     const ears = new Ears({ channels: { temperature: channels.temperature } }, { temperature: 'Celsius' });
     expect(ears.hear(uplink.topic, uplink.payload)).toBe(true);
