@@ -115,6 +115,13 @@ describe('CBOR', () => {
   });
 });
 
+test('what is beyond all numbers after its conversion is unknown', () => {
+  const ears = new Ears({ channels: { a: { topic: 'x', scale: 1e12 } } }, { a: '' });
+  ears.hear('x', { a: 1e300 });
+  expect(ears.last.a).toBeNaN();
+  expect(ears.counts).toEqual({ notANumber: 1 });
+});
+
 describe('what words mean', () => {
   test('is said by the config', () => {
     const channels = { door: { topic: 'x', states: { open: 1, closed: 0, ajar: 0.5 } } };
