@@ -59,6 +59,7 @@ again, and ends with the same file.
   --threads N               (default: all cores)
   --learning-rate X         at its peak (default ${defaultSettings.learningRate})
   --weight-decay X          (default ${defaultSettings.optimiser.weightDecay})
+  --input-gain X            how loud values are at the start, beside flags and ages (default ${defaultSettings.inputGain})
   --label-smoothing X       (default ${defaultSettings.labelSmoothing})
   --channel-dropout X       share of sequences in which a channel is blank (default ${defaultSettings.channelDropout})
   --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
@@ -133,6 +134,7 @@ function batchTokens({ shards, shardSequences, sequence }: TrainingSettings): nu
 const numbers = [
   'learning-rate',
   'weight-decay',
+  'input-gain',
   'label-smoothing',
   'channel-dropout',
   'level-jitter',
@@ -218,6 +220,7 @@ function settingsOf(
     seed: whole('seed', defaults.seed, 0, Number.MAX_SAFE_INTEGER),
     steps: whole('steps', defaults.steps, 2, 1e7),
     learningRate: number('learning-rate', defaults.learningRate, 1e-8, 1),
+    inputGain: number('input-gain', defaults.inputGain, 1e-3, 1e3),
     labelSmoothing: number('label-smoothing', defaults.labelSmoothing, 0, 0.9),
     channelDropout: number('channel-dropout', defaults.channelDropout, 0, 0.9),
     levelJitter: number('level-jitter', defaults.levelJitter, 0, 10),

@@ -1,5 +1,6 @@
 /** Where each parameter lies in the one flat array that the trainer, the optimiser and the threads share. */
 import type { TransformerConfig } from '../engine/config.ts';
+import { ELAPSED_BUCKETS, FEATURES_PER_CHANNEL } from '../gate/features.ts';
 import { Random } from './random.ts';
 
 /** One parameter array, row-major; `offset` in floats, a multiple of 4. */
@@ -70,7 +71,8 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
 }
 
 /**
- * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth), the head and the
+ * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth;
+ * of values and their changes `inputGain` times larger), the head and the
  * linear path near zero so that training starts at the prior, biases zero. Age biases fall with age, in each head at
  * another slope (ALiBi, Press et al. 2108.12409): heads begin as moving averages over few tokens to all.
  */
@@ -78,6 +80,7 @@ export function initialParameters(
   config: TransformerConfig,
   layout: ParameterLayout,
   seed: number,
+  inputGain = 1,
 ): Float32Array {
   const parameters = new Float32Array(layout.count);
   const random = new Random(seed, 1);
@@ -87,7 +90,18 @@ export function initialParameters(
     for (let i = 0; i < rows * columns; i++) parameters[offset + i] = deviation * random.normal();
   }
   for (const { ageBias } of layout.layers) startAgeBias(parameters, ageBias);
+  amplifyValues(parameters, layout.embedding.weight, inputGain);
   return parameters;
+}
+
+/** Values and their changes, `gain` times as loud beside flags and ages: a slow trend is a small difference of values. */
+function amplifyValues(parameters: Float32Array, { offset, rows, columns }: Slice, gain: number): void {
+  for (let row = 0; row < rows; row++) {
+    for (let at = 0; at + ELAPSED_BUCKETS < columns; at += FEATURES_PER_CHANNEL) {
+      parameters[offset + row * columns + at]! *= gain;
+      parameters[offset + row * columns + at + 1]! *= gain;
+    }
+  }
 }
 
 /** Slopes from 2^(-8/heads) down to 2^-8 per token, in powers of two where `heads` divides 8. */

@@ -19,6 +19,8 @@ export interface TrainingSettings {
   readonly quantisedShare: number;
   /** A classifier's linear path is the closed-form discriminant of the training rows, and stays it. */
   readonly linearStart: boolean;
+  /** How loud values and their changes are at the start, beside flags and ages. */
+  readonly inputGain: number;
   readonly labelSmoothing: number;
   readonly exitScale: number;
   readonly layerDropout: number;
@@ -48,6 +50,7 @@ export const defaultSettings: TrainingSettings = {
   warmUpShare: 0.05,
   quantisedShare: 0.25,
   linearStart: true,
+  inputGain: 1,
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,

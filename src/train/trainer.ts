@@ -98,7 +98,12 @@ class Run {
     this.#report = report;
     this.#checkpoints = checkpoints;
     const { workspace } = team.runner;
-    const initial = initialParameters(job.config, workspace.layout, job.settings.seed);
+    const initial = initialParameters(
+      job.config,
+      workspace.layout,
+      job.settings.seed,
+      job.settings.inputGain,
+    );
     const { levelJitter, levelNoise, optimiser } = job.settings;
     const linearStart = dataset.task.kind === 'classify' && job.settings.linearStart;
     if (linearStart) {
