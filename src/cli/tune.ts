@@ -31,12 +31,14 @@ on and on those set aside. Where anomalies are to be found and these rows have n
                          gateway's config (default: those are printed)
   --policies NAMES       with commas between (default: all that the model can run, of ${policyNames.join(', ')});
                          a config names the policy, a model only notes it
+  --first-heartbeats N,N,...   also try to look again so many intervals after a change, then after twice the time, and
+                         so on (a model only notes it)
   --trials N             most settings to try (default ${defaults.trials})
   --json                 every trial, as one JSON object`,
   async run(args) {
-    const { model, recording, retention, output, policies, trials, json } = readArguments(args);
+    const { model, recording, retention, output, json, ...search } = readArguments(args);
     const rows = loadTuneRows(model, recording);
-    const tuning = tune(model, rows, { ...defaults, retention, trials, policies, onTrial: showProgress });
+    const tuning = tune(model, rows, { ...defaults, ...search, retention, onTrial: showProgress });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     const text = json ? [JSON.stringify(tuning)] : describeTuning(tuning, rows, retention);
     process.stdout.write(`${text.join('\n')}\n`);
@@ -57,6 +59,7 @@ function readArguments(args: string[]) {
       retention: text,
       output: { type: 'string', short: 'o' },
       policies: text,
+      'first-heartbeats': text,
       trials: text,
       json: { type: 'boolean' },
     },
@@ -67,6 +70,9 @@ function readArguments(args: string[]) {
   if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
   if (values.model === undefined) throw new UsageError('expected --model MODEL');
   const output = requireOutput(values.output, values.model);
+  if (values['first-heartbeats'] !== undefined && !output?.endsWith('.safetensors')) {
+    throw new UsageError('--first-heartbeats: expected a model as output, since a config does not take them');
+  }
   const model = readModel(values.model);
   return {
     model,
@@ -74,6 +80,9 @@ function readArguments(args: string[]) {
     retention: numberOption('retention', values.retention, defaults.retention, 0, 1),
     output,
     policies: values.policies === undefined ? policiesFor(model) : requirePolicies(values.policies),
+    firstHeartbeats: (values['first-heartbeats']?.split(',') ?? []).map((part) =>
+      wholeNumberOption('first-heartbeats', part, 1, 1, 1e9),
+    ),
     trials: wholeNumberOption('trials', values.trials, defaults.trials, 1, 1e6),
     json: values.json ?? false,
   };
@@ -112,7 +121,12 @@ function writeSettings(
     ? saveModel(tunedModel(model, best, recording, retention))
     : yamlOf(best.settings, model.meaning);
   writeFileSync(path, text);
-  process.stdout.write(`${basename(path)} written; policy: ${best.settings.policy}\n`);
+  process.stdout.write(`${basename(path)} written; ${describeSettings(best.settings)}\n`);
+}
+
+/** What a model file does not hold. */
+function describeSettings({ policy, spikes: { firstHeartbeat } }: Settings): string {
+  return `policy: ${policy}${firstHeartbeat === undefined ? '' : `, first heartbeat: ${firstHeartbeat[0]}`}`;
 }
 
 /** The same weights with other thresholds, and a note of where they come from. */
@@ -122,6 +136,7 @@ function tunedModel(model: Model, best: Trial, recording: Recording, retention: 
     recording: recording.name,
     rows: 'training and validation',
     policy: settings.policy,
+    ...(settings.spikes.firstHeartbeat && { firstHeartbeat: settings.spikes.firstHeartbeat }),
     asked: retention,
     keptAtLeast: Number(retentionLow.toFixed(4)),
     skipRate: Number(skipRate.toFixed(4)),

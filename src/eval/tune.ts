@@ -21,6 +21,8 @@ export interface TuneOptions {
   /** Most settings to try. */
   readonly trials: number;
   readonly rules: readonly SpikeRule[];
+  /** Intervals after a change until a first heartbeat, of all channels; empty: as the model has it. */
+  readonly firstHeartbeats: readonly number[];
   /** Tried at the best thresholds; see `policiesFor`. */
   readonly policies: readonly PolicyName[];
   readonly onTrial?: (done: number, most: number) => void;
@@ -30,6 +32,7 @@ export const defaultTuneOptions: TuneOptions = {
   retention: 0.99,
   trials: 300,
   rules: ['delta'],
+  firstHeartbeats: [],
   policies: [defaultPolicyName],
 };
 
@@ -137,6 +140,20 @@ class Search {
 
   *#neighbours({ settings }: Trial): Generator<{ change: string; settings: Settings }> {
     const { channels } = this.#model.meaning;
+    const { spikes, policy } = settings;
+    for (const intervals of this.#options.firstHeartbeats) {
+      const firstHeartbeat = channels.map(() => intervals);
+      yield {
+        change: `first heartbeat ${intervals}`,
+        settings: { spikes: { ...spikes, firstHeartbeat }, policy },
+      };
+    }
+    for (const factor of [1.4, 0.7]) {
+      yield {
+        change: `all thresholds x ${factor}`,
+        settings: this.#scaled(settings, settings.spikes.rule, factor),
+      };
+    }
     for (const factor of [2, 0.5]) {
       for (const [index, { name }] of channels.entries()) {
         yield { change: `${name} x ${factor}`, settings: this.#withDelta(settings, index, factor) };
@@ -203,7 +220,7 @@ class Search {
     return kept ? macsPerTick : this.denseMacsPerTick * (2 + this.#options.retention - retentionLow);
   }
 
-  #scaled({ spikes, policy }: Settings, rule: SpikeRule, factor: number): Settings {
+  #scaled({ spikes, policy }: Settings, rule: SpikeRule | undefined, factor: number): Settings {
     const delta = spikes.delta.map((value, channel) => this.#capped(channel, value * factor));
     return { spikes: { ...spikes, ...ruleOf(rule), delta }, policy };
   }
@@ -232,8 +249,8 @@ class Search {
 }
 
 /** The default rule is left unsaid, as older models leave it. */
-function ruleOf(rule: SpikeRule): Pick<SpikeRules, 'rule'> {
-  return rule === 'delta' ? {} : { rule };
+function ruleOf(rule: SpikeRule | undefined): Pick<SpikeRules, 'rule'> {
+  return rule === undefined || rule === 'delta' ? {} : { rule };
 }
 
 function keyOf(settings: Settings): string {

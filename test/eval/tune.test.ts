@@ -107,6 +107,15 @@ describe('tune', () => {
     expect(best!.retention).toBeCloseTo(evaluation.retention, 9);
   });
 
+  it('looks again soon after a change where that keeps more for less', () => {
+    const model = switchModel();
+    const rows = loadTuneRows(model, writeSwitch(600));
+    const { trials } = tune(model, rows, { ...defaultTuneOptions, firstHeartbeats: [2] });
+    const soon = trials.find(({ settings }) => settings.spikes.firstHeartbeat !== undefined);
+    expect(soon!.settings.spikes.firstHeartbeat).toEqual([2, 2]);
+    expect(soon!.change).toBe('first heartbeat 2');
+  });
+
   it('stops when its trials are used up', () => {
     const model = switchModel();
     const rows = loadTuneRows(model, writeSwitch(300));
