@@ -72,6 +72,8 @@ export interface LedgerFileOptions {
 const defaultMaxBytes = 1 << 20;
 const defaultFiles = 8;
 const filesMax = 1000;
+/** A cut rotation leaves one number free; whoever deletes files by hand may leave some more. */
+const gapMax = 8;
 
 export class LedgerFile {
   readonly path: string;
@@ -146,9 +148,10 @@ export async function readLedgerFiles(
 ): Promise<LedgerContents> {
   const path = join(directory, ledgerName);
   const parts: LedgerContents[] = [];
-  for (let age = 0; age < filesMax; age++) {
+  for (let age = 0, missing = 0; missing < gapMax; age++) {
     const name = ledgerFileName(path, age);
-    if (await disk.exists(name)) parts.unshift(readLedger(await disk.read(name)));
+    missing = (await disk.exists(name)) ? 0 : missing + 1;
+    if (missing === 0) parts.unshift(readLedger(await disk.read(name)));
   }
   return {
     records: parts.flatMap(({ records }) => records),

@@ -3,6 +3,7 @@ import type { ProcessClock } from '../../src/energy/cpu-time.ts';
 import type { LedgerDisk } from '../../src/energy/ledger-file.ts';
 import { type LedgerRecord, readLedger } from '../../src/energy/ledger-record.ts';
 import type { SystemFiles } from '../../src/energy/system-files.ts';
+import { Random } from '../../src/train/random.ts';
 
 /** A clock that stands until it is set. */
 export function fakeClock(busy = false) {
@@ -100,4 +101,10 @@ export function fakeFiles(tree: Record<string, string | Error>): SystemFiles {
   };
   const resolve = (path: string) => read(path);
   return { read, list, resolve };
+}
+
+/** Numbers in [0, 1), the same for each seed. */
+export function uniform(seed: number): () => number {
+  const random = new Random(seed);
+  return () => random.uniform();
 }
