@@ -1,0 +1,184 @@
+#!/usr/bin/env node
+/**
+ * Proof on ARM without an ARM machine: builds dist/pi5 and runs its executable under user-mode QEMU as Cortex-A53, A72
+ * and A76 (Pi Zero 2 W and 3, Pi 4, Pi 5).
+ *
+ *   node scripts/prove-arm.mjs            all of it, about a quarter of an hour of one core
+ *   node scripts/prove-arm.mjs --quick    shorter runs, without the bench and the golden hash (that of runtimes.mjs)
+ *
+ * Each processor: --version, a demo with its own broker, the golden hash, and a run against a real Mosquitto whose
+ * results must equal those of the same program on this x64, text for text; the long form benches too, and replays for a
+ * minute. Then the package goes into an empty folder: files, modes, user, unit, upgrade, removal, purge. What is missing
+ * here (qemu-user, mosquitto, dpkg, root) is told and left out. Exits 1 if anything is not as it should be.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { pageProblem } from './package/elf.mjs';
+import { nodeBinary } from './package/node-binary.mjs';
+import { findMosquitto, proveEqualOutputs } from './prove/gateways.mjs';
+import { installationObstacle, proveInstallation } from './prove/installation.mjs';
+import { runProgram } from './prove/program.mjs';
+import { armRoot } from './runtimes/binaries.mjs';
+import { bundleGolden } from './runtimes/bundles.mjs';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const place = join(root, 'build/prove');
+const dist = join(root, 'dist/pi5');
+const quick = process.argv.includes('--quick');
+const steps = 1000;
+const demoSeconds = quick ? 5 : 20;
+/** Minutes of the room; replayed in 60 s by the long form. */
+const ticks = quick ? 500 : 1440;
+const cpus = ['cortex-a53', 'cortex-a72', 'cortex-a76'];
+/** Pages of any kernel for arm64; those of the Pi 5 have 16 KiB. */
+const pageSizes = [4096, 16_384, 65_536];
+// V8 reserves 8 GiB of addresses around each WebAssembly memory, whose page tables QEMU would fill and never free.
+const env = { NODE_OPTIONS: '--disable-wasm-trap-handler' };
+
+let failures = 0;
+
+/** Does it, and tells what came of it; a failure is told and counted. */
+async function prove(what, action) {
+  const startedMs = performance.now();
+  try {
+    const found = await action();
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    process.stdout.write(`${what}: ${found} (${seconds} s)\n`);
+  } catch (error) {
+    failures++;
+    process.stdout.write(`${what}: FAILED, ${error.message}\n`);
+  }
+}
+
+function leftOut(what, why) {
+  process.stdout.write(`${what}: left out, ${why}\n`);
+}
+
+function provePages() {
+  const executable = readFileSync(join(dist, 'dormouse'));
+  for (const bytes of pageSizes) {
+    const problem = pageProblem(executable, bytes);
+    if (problem !== undefined) throw new Error(`pages of ${bytes} bytes: ${problem}`);
+  }
+  return `loads on kernels with pages of ${pageSizes.map((bytes) => `${bytes / 1024} KiB`).join(', ')}`;
+}
+
+async function proveVersion([command, ...args]) {
+  const { stdout } = await runProgram(command, [...args, '--version'], { env });
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  if (stdout !== `${version}\n`) throw new Error(`expected ${version}, got ${stdout}`);
+  return version;
+}
+
+async function proveDemo([command, ...args]) {
+  const options = ['demo', '--seconds', String(demoSeconds), '--speed', '600', '--plain'];
+  const { stdout } = await runProgram(command, [...args, ...options], { env });
+  const found = /^ {2}ticks +(\d+):[\s\S]*^ {2}accuracy +(\S+ %)/m.exec(stdout);
+  if (found === null || Number(found[1]) === 0)
+    throw new Error(`expected ticks and their accuracy, got ${stdout}`);
+  return `${found[1]} ticks through its own broker, ${found[2]} right`;
+}
+
+/** The golden program is none of the executable's commands, so it runs on the very Node that is inside. */
+async function proveGolden(emulator, node) {
+  const [command, ...args] = emulator;
+  const { stdout } = await runProgram(command, [...args, node, join(place, 'golden.mjs'), String(steps)], {
+    env,
+  });
+  const { vectors } = JSON.parse(readFileSync(join(root, 'test/vectors/golden.json'), 'utf8'));
+  const expected = vectors.find((vector) => vector.steps === steps).sha256;
+  for (const { kernel, sha256 } of JSON.parse(stdout).hashes) {
+    if (sha256 !== expected) throw new Error(`${kernel}: expected ${expected}, got ${sha256}`);
+  }
+  return `${steps} steps, equal with every kernel`;
+}
+
+async function proveBench([command, ...args]) {
+  const { stdout } = await runProgram(command, [...args, 'bench', '--quick', '--json'], {
+    env,
+    seconds: 3600,
+  });
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const wrong = lines.find(({ median }) => !(median > 0));
+  if (lines.length < 20 || wrong !== undefined)
+    throw new Error(`expected cases with a median, got ${stdout}`);
+  return `${lines.length} cases (times of an emulator mean nothing)`;
+}
+
+async function writeRoom() {
+  const outfile = join(place, 'room.mjs');
+  await build({
+    entryPoints: [join(root, 'scripts/prove/room.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+  });
+  const { stdout } = await runProgram(process.execPath, [outfile, String(ticks)]);
+  const messages = join(place, 'room.ndjson');
+  writeFileSync(messages, stdout);
+  return messages;
+}
+
+async function proveOutputs(emulators) {
+  const programs = [
+    { name: 'x64', command: [process.execPath, join(dist, 'dormouse.mjs')] },
+    ...emulators.map(({ cpu, command }) => ({
+      name: cpu,
+      env,
+      command: [...command, join(dist, 'dormouse')],
+    })),
+  ];
+  const sha256 = await proveEqualOutputs({
+    mosquitto: findMosquitto(),
+    programs,
+    model: join(root, 'targets/models/occupancy.safetensors'),
+    messages: await writeRoom(),
+    ticks,
+    ...(quick ? {} : { rate: ticks }),
+    seconds: 600,
+  });
+  return `${ticks} results from Mosquitto, equal on x64 and ${cpus.join(', ')}: ${sha256.slice(0, 16)}`;
+}
+
+async function emulatorsOf() {
+  try {
+    const sysroot = armRoot(join(root, 'build/runtimes'));
+    return cpus.map((cpu) => ({ cpu, command: ['qemu-aarch64', '-cpu', cpu, '-L', sysroot] }));
+  } catch (error) {
+    leftOut('arm64', error.message);
+    return [];
+  }
+}
+
+mkdirSync(place, { recursive: true });
+execFileSync(process.execPath, [join(root, 'build.mjs'), '--target', 'pi5'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+await bundleGolden(join(place, 'golden.mjs'));
+await prove('executable', provePages);
+const emulators = await emulatorsOf();
+const { node } = await nodeBinary('arm64', join(root, 'build/package'));
+for (const { cpu, command } of emulators) {
+  const program = [...command, join(dist, 'dormouse')];
+  await prove(`${cpu} --version`, () => proveVersion(program));
+  await prove(`${cpu} demo`, () => proveDemo(program));
+  if (quick) continue;
+  await prove(`${cpu} golden hash`, () => proveGolden(command, node));
+  await prove(`${cpu} bench --quick`, () => proveBench(program));
+}
+if (findMosquitto() === undefined)
+  leftOut('outputs', 'mosquitto is missing (Debian: apt-get install mosquitto)');
+else if (emulators.length > 0) await prove('outputs', () => proveOutputs(emulators));
+const obstacle = installationObstacle();
+const deb = readdirSync(dist).find((name) => name.endsWith('.deb'));
+if (obstacle !== undefined) leftOut('package', obstacle);
+else await prove('package', () => proveInstallation(join(dist, deb)).join('; '));
+process.stdout.write(failures === 0 ? 'all as it should be\n' : `${failures} failures\n`);
+process.exitCode = failures === 0 ? 0 : 1;
