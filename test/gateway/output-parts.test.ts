@@ -128,6 +128,17 @@ describe('Zigbee2MQTT definitions', () => {
     expect(ears.counts).toEqual({ outOfRange: 1, missingKey: 1 });
   });
 
+  test('count less than what the config says', () => {
+    const own = {
+      temperature: { preset: 'zigbee2mqtt', device: 'kitchen', scale: 2 },
+      lock: { preset: 'zigbee2mqtt', device: 'lamp', states: { LOCK: 5 } },
+    };
+    const { ears } = learn(own, { temperature: 'Fahrenheit', lock: '' });
+    ears.hear('zigbee2mqtt/kitchen', { temperature: 20 });
+    ears.hear('zigbee2mqtt/lamp', { lock: 'LOCK' });
+    expect(ears.last).toEqual({ temperature: 40, lock: 5 });
+  });
+
   test('tell once what a device does not have', () => {
     const wrong = {
       a: { preset: 'zigbee2mqtt', device: 'kichen', value: 'temperature' },

@@ -115,6 +115,12 @@ describe('CBOR', () => {
   });
 });
 
+test('scale and offset come before the unit', () => {
+  const ears = new Ears({ channels: { a: { topic: 'x', scale: 2, offset: 1, unit: 'share' } } }, { a: '%' });
+  ears.hear('x', { a: 0.25 });
+  expect(ears.last.a).toBe(150);
+});
+
 test('what is beyond all numbers after its conversion is unknown', () => {
   const ears = new Ears({ channels: { a: { topic: 'x', scale: 1e12 } } }, { a: '' });
   ears.hear('x', { a: 1e300 });
