@@ -56,6 +56,19 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     };
   };
   const { features, hidden, heads, window, feedForward, outputs } = config;
+  const spikes = () => ({
+    spikeThreshold: Int32Array.from({ length: hidden }, () => 1 + Math.floor(random() * 2)),
+    ageBias: new Int32Array(0),
+    sink: new Int32Array(0),
+    exponentScale: new Float32Array(0),
+    contextScale: new Float32Array(0),
+  });
+  const softmax = () => ({
+    ageBias: Int32Array.from({ length: heads * window }, () => Math.round((random() * 2 - 1) * 2000)),
+    sink: Int32Array.from({ length: heads }, () => Math.round((random() * 2 - 1) * 2000)),
+    exponentScale: Float32Array.from({ length: heads }, () => (0.1 + random()) / Math.sqrt(headSize(config))),
+    contextScale: Float32Array.from({ length: heads }, () => (0.5 + random()) / 32767),
+  });
   const layer = (index: number): LayerWeights => ({
     ...(isRouted(config, index) ? { router: linear(1, hidden, 65536) } : {}),
     attentionGain: 16,
@@ -63,10 +76,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     key: linear(hidden, hidden, 60),
     value: linear(hidden, hidden, 60),
     output: linear(hidden, hidden, 300),
-    ageBias: Int32Array.from({ length: heads * window }, () => Math.round((random() * 2 - 1) * 2000)),
-    sink: Int32Array.from({ length: heads }, () => Math.round((random() * 2 - 1) * 2000)),
-    exponentScale: Float32Array.from({ length: heads }, () => (0.1 + random()) / Math.sqrt(headSize(config))),
-    contextScale: Float32Array.from({ length: heads }, () => (0.5 + random()) / 32767),
+    ...(config.attention === 'spike' ? spikes() : softmax()),
     feedForwardGain: 16,
     up: linear(feedForward, hidden, 80),
     gelu: Uint8Array.from({ length: 256 }, (_, index) => Math.max(5, Math.round((index - 128) * 0.9))),

@@ -21,6 +21,9 @@ export interface TierLimits {
   readonly window: number;
 }
 
+/** softmax: a distribution over the visible positions. spike: counts of binary keys and values, no products. */
+export type AttentionKind = 'softmax' | 'spike';
+
 /** Mixture-of-depths: which layers a token may go around, and how many tokens may go through. */
 export interface Routing {
   /** Layers with a router, counted from 0, ascending. */
@@ -47,6 +50,8 @@ export interface TransformerConfig {
   readonly feedForward: number;
   /** Limits of tiers 0 (full), 1 (reduced), 2 (safe). */
   readonly tiers: readonly [TierLimits, TierLimits, TierLimits];
+  /** Absent: softmax. */
+  readonly attention?: AttentionKind;
   /** Absent: every token goes through every layer of its plan. */
   readonly routing?: Routing;
 }
@@ -122,7 +127,12 @@ const sizeLimits = {
 
 /** Checks every field and relation; returns a frozen copy. Throws ConfigError naming the field. */
 export function validateConfig(input: unknown): TransformerConfig {
-  const fields = requireObject(input, 'config', [...Object.keys(sizeLimits), 'tiers', 'routing']);
+  const fields = requireObject(input, 'config', [
+    ...Object.keys(sizeLimits),
+    'tiers',
+    'attention',
+    'routing',
+  ]);
   const sizes = {} as Record<keyof typeof sizeLimits, number>;
   for (const [name, max] of Object.entries(sizeLimits)) {
     sizes[name as keyof typeof sizeLimits] = requireSize(fields[name], `config.${name}`, max);
@@ -138,12 +148,18 @@ export function validateConfig(input: unknown): TransformerConfig {
     );
   }
   const tiers = requireTiers(fields.tiers, sizes);
-  const { routing } = fields;
+  const { attention, routing } = fields;
   return Object.freeze({
     ...sizes,
     tiers,
+    ...(attention === undefined ? {} : { attention: requireAttention(attention) }),
     ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
   });
+}
+
+function requireAttention(input: unknown): AttentionKind {
+  if (input === 'softmax' || input === 'spike') return input;
+  throw new ConfigError(`config.attention: expected softmax or spike, got ${describe(input)}`);
 }
 
 function requireRouting(input: unknown, count: number): Routing {

@@ -14,6 +14,11 @@ export function layerMacs({ hidden, feedForward }: TransformerConfig): number {
   return hidden * (4 * hidden + 2 * feedForward);
 }
 
+/** Of one token's attention to so many positions: spikes are only counted. */
+export function attentionMacs({ hidden, attention }: TransformerConfig, positions: number): number {
+  return attention === 'spike' ? 0 : 2 * positions * hidden;
+}
+
 /** Of one token that only gives a layer its key and value. */
 export function keyValueMacs({ hidden }: TransformerConfig): number {
   return 2 * hidden * hidden;
@@ -72,7 +77,7 @@ export function planCost(config: TransformerConfig, plan: Plan): Cost {
       embeddingMacs(config) +
       headMacs(config) +
       routing +
-      2 * positions * hidden,
+      attentionMacs(config, positions),
     bytes:
       plan.layers * layerWeightBytes(config) +
       embeddingWeightBytes(config) +

@@ -5,6 +5,7 @@
  */
 import { isRouted, type TransformerConfig } from './config.ts';
 import {
+  attentionMacs,
   type Cost,
   embeddingMacs,
   embeddingWeightBytes,
@@ -306,8 +307,8 @@ export class Engine {
     this.#normalise(feedForwardGain, computed, to);
     kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
     kernels.addProjection(at.activated, layer.down, residual, count);
-    const { hidden } = this.config;
-    this.#charge(count * layerMacs(this.config) + 2 * positions * hidden, layerWeightBytes(this.config));
+    const attention = attentionMacs(this.config, positions);
+    this.#charge(count * layerMacs(this.config) + attention, layerWeightBytes(this.config));
   }
 
   /** Head and linear path. */

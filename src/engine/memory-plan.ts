@@ -36,6 +36,8 @@ export interface AttentionLayout {
   readonly heads: number;
   readonly headStride: number;
   readonly width: number;
+  /** [width] int32; 0: softmax, with the tables that follow. */
+  readonly spikeThreshold: number;
   /** Entries of one head in `ageBias`. */
   readonly biasStride: number;
   readonly ageBias: number;
@@ -238,6 +240,7 @@ function planLayer(
   scratch: number,
 ): LayerLayout {
   const name = `layers.${index}`;
+  const isSpiking = config.attention === 'spike';
   const hidden = padded(config.hidden);
   const feedForward = padded(config.feedForward);
   const headStride = padded(headSize(config));
@@ -257,10 +260,11 @@ function planLayer(
       headStride,
       width,
       biasStride: config.window,
-      ageBias: tables('age_bias', config.heads * config.window),
-      sink: tables('sink', config.heads),
-      exponentScale: tables('exponent_scale', config.heads),
-      contextScale: tables('context_scale', config.heads),
+      spikeThreshold: isSpiking ? tables('spike_threshold', width) : 0,
+      ageBias: tables('age_bias', isSpiking ? 0 : config.heads * config.window),
+      sink: tables('sink', isSpiking ? 0 : config.heads),
+      exponentScale: tables('exponent_scale', isSpiking ? 0 : config.heads),
+      contextScale: tables('context_scale', isSpiking ? 0 : config.heads),
       exponentTable,
       slots: config.sequence,
       scratch,

@@ -14,6 +14,7 @@ import {
   REQUANTISED_MAX,
   TABLE_SIZE,
   WEIGHT_MAX,
+  WINDOW_MAX,
 } from './limits.ts';
 import { validateMeaning } from './meaning.ts';
 import type { LayerWeights, Linear, Model, ModelWeights } from './model.ts';
@@ -157,7 +158,7 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
 }
 
 function readLayer(reader: TensorReader, index: number, config: TransformerConfig): LayerWeights {
-  const { hidden, heads, window, feedForward } = config;
+  const { hidden, feedForward } = config;
   const name = `layers.${index}`;
   return {
     ...(isRouted(config, index) ? { router: reader.linear(`${name}.router`, 1, hidden) } : {}),
@@ -166,14 +167,39 @@ function readLayer(reader: TensorReader, index: number, config: TransformerConfi
     key: reader.linear(`${name}.attention.key`, hidden, hidden),
     value: reader.linear(`${name}.attention.value`, hidden, hidden),
     output: reader.linear(`${name}.attention.output`, hidden, hidden),
-    ageBias: reader.take<Int32Array>(`${name}.attention.age_bias`, 'I32', [heads, window]),
-    sink: reader.take<Int32Array>(`${name}.attention.sink`, 'I32', [heads]),
-    exponentScale: reader.take<Float32Array>(`${name}.attention.exponent_scale`, 'F32', [heads]),
-    contextScale: reader.take<Float32Array>(`${name}.attention.context_scale`, 'F32', [heads]),
+    ...(config.attention === 'spike' ? readSpikes(reader, name, config) : readSoftmax(reader, name, config)),
     feedForwardGain: reader.take<Float32Array>(`${name}.feed_forward_norm.gain`, 'F32', [1])[0]!,
     up: reader.linear(`${name}.feed_forward.up`, feedForward, hidden),
     gelu: reader.take<Uint8Array>(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE]),
     down: reader.linear(`${name}.feed_forward.down`, hidden, feedForward),
+  };
+}
+
+type AttentionTensors = Pick<
+  LayerWeights,
+  'spikeThreshold' | 'ageBias' | 'sink' | 'exponentScale' | 'contextScale'
+>;
+
+function readSoftmax(
+  reader: TensorReader,
+  name: string,
+  { heads, window }: TransformerConfig,
+): AttentionTensors {
+  return {
+    ageBias: reader.take<Int32Array>(`${name}.attention.age_bias`, 'I32', [heads, window]),
+    sink: reader.take<Int32Array>(`${name}.attention.sink`, 'I32', [heads]),
+    exponentScale: reader.take<Float32Array>(`${name}.attention.exponent_scale`, 'F32', [heads]),
+    contextScale: reader.take<Float32Array>(`${name}.attention.context_scale`, 'F32', [heads]),
+  };
+}
+
+function readSpikes(reader: TensorReader, name: string, { hidden }: TransformerConfig): AttentionTensors {
+  return {
+    spikeThreshold: reader.take<Int32Array>(`${name}.attention.spike_threshold`, 'I32', [hidden]),
+    ageBias: new Int32Array(0),
+    sink: new Int32Array(0),
+    exponentScale: new Float32Array(0),
+    contextScale: new Float32Array(0),
   };
 }
 
@@ -197,10 +223,15 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
     for (const part of ['query', 'key', 'value', 'output'] as const) {
       putLinear(`${name}.attention.${part}`, layer[part], hidden, hidden);
     }
-    put(`${name}.attention.age_bias`, 'I32', [heads, window], layer.ageBias);
-    put(`${name}.attention.sink`, 'I32', [heads], layer.sink);
-    put(`${name}.attention.exponent_scale`, 'F32', [heads], layer.exponentScale);
-    put(`${name}.attention.context_scale`, 'F32', [heads], layer.contextScale);
+    if (config.attention === 'spike') {
+      const thresholds = layer.spikeThreshold ?? new Int32Array(0);
+      put(`${name}.attention.spike_threshold`, 'I32', [hidden], thresholds);
+    } else {
+      put(`${name}.attention.age_bias`, 'I32', [heads, window], layer.ageBias);
+      put(`${name}.attention.sink`, 'I32', [heads], layer.sink);
+      put(`${name}.attention.exponent_scale`, 'F32', [heads], layer.exponentScale);
+      put(`${name}.attention.context_scale`, 'F32', [heads], layer.contextScale);
+    }
     putGain(`${name}.feed_forward_norm`, layer.feedForwardGain);
     putLinear(`${name}.feed_forward.up`, layer.up, feedForward, hidden);
     put(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE], layer.gelu);
@@ -243,6 +274,28 @@ function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig
   }
   checkLinear(`${name}.feed_forward.up`, layer.up, 0, ACTIVATION_MAX);
   checkLinear(`${name}.feed_forward.down`, layer.down, 0, ACTIVATION_MAX);
+  if (config.attention === 'spike') checkSpikes(name, layer);
+  else checkSoftmax(name, layer, config);
+  const tooLarge = layer.gelu.findIndex((activation) => activation > ACTIVATION_MAX);
+  if (tooLarge >= 0) {
+    throw new ModelError(
+      'range',
+      `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`,
+    );
+  }
+}
+
+function checkSpikes(name: string, { spikeThreshold = new Int32Array(0) }: LayerWeights): void {
+  const wrong = spikeThreshold.findIndex((threshold) => threshold < 1 || threshold > WINDOW_MAX + 1);
+  if (wrong >= 0) {
+    throw new ModelError(
+      'range',
+      `${name}.attention.spike_threshold[${wrong}]: expected 1 to ${WINDOW_MAX + 1}, got ${spikeThreshold[wrong]}`,
+    );
+  }
+}
+
+function checkSoftmax(name: string, layer: LayerWeights, config: TransformerConfig): void {
   for (const value of [...layer.ageBias, ...layer.sink]) {
     if (Math.abs(value) > SCORE_BIAS_MAX) {
       throw new ModelError(
@@ -258,13 +311,6 @@ function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig
       `${name}.attention.context_scale[${head}]`,
       layer.contextScale[head]!,
       REQUANTISED_MAX / contextMax,
-    );
-  }
-  const tooLarge = layer.gelu.findIndex((activation) => activation > ACTIVATION_MAX);
-  if (tooLarge >= 0) {
-    throw new ModelError(
-      'range',
-      `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`,
     );
   }
 }

@@ -21,7 +21,9 @@ export interface LayerWeights {
   readonly value: Linear;
   /** [hidden, hidden], onto the residual stream. */
   readonly output: Linear;
-  /** [heads, window], accumulator domain of q.k, by age in tokens. */
+  /** [hidden], 1 and up: positions at which key and value must both be positive. Only with spike attention. */
+  readonly spikeThreshold?: Int32Array;
+  /** [heads, window], accumulator domain of q.k, by age in tokens. This and the next three: empty with spike attention. */
   readonly ageBias: Int32Array;
   /** [heads], accumulator domain of q.k. */
   readonly sink: Int32Array;

@@ -48,6 +48,12 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
   writer.single(at.up, layer.up, config.hidden);
   writer.bytes(at.gelu, layer.gelu);
   writer.single(at.down, layer.down, config.feedForward);
+  if (layer.spikeThreshold !== undefined) {
+    const thresholds = new Int32Array(at.attention.width);
+    copyRuns(layer.spikeThreshold, heads, thresholds, 0);
+    writer.ints(at.attention.spikeThreshold, thresholds);
+    return;
+  }
   writer.ints(at.attention.ageBias, layer.ageBias);
   writer.ints(at.attention.sink, layer.sink);
   writer.floats(at.attention.exponentScale, layer.exponentScale);

@@ -40,6 +40,9 @@ export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array 
   if (model.config.routing !== undefined) {
     throw new RangeError('model: expected every token to go through every layer, got routed layers');
   }
+  if (model.config.attention === 'spike') {
+    throw new RangeError('model: expected softmax attention, got spike attention');
+  }
   if (form === 'step' && model.config.window < 2) {
     throw new RangeError(`form step: expected a window of at least 2, got ${model.config.window}`);
   }

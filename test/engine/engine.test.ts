@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { presetConfig, type TransformerConfig } from '../../src/engine/config.ts';
+import { type AttentionKind, presetConfig, type TransformerConfig } from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { isTrusted, kernelNames } from '../../src/engine/kernels/choose.ts';
 import type { KernelName } from '../../src/engine/kernels/contract.ts';
@@ -26,6 +26,7 @@ const configs: fc.Arbitrary<Partial<TransformerConfig>> = fc
     sequence: fc.integer({ min: 1, max: 12 }),
     window: fc.integer({ min: 1, max: 12 }),
     feedForward: fc.integer({ min: 1, max: 50 }),
+    attention: fc.constantFrom<AttentionKind>('softmax', 'softmax', 'spike'),
   })
   .map(({ headSize, ...sizes }) => {
     const window = Math.min(sizes.window, sizes.sequence);

@@ -371,3 +371,24 @@ describe('a model that could overflow or lie is not saved', () => {
     expect(changed(change)).toThrow(message);
   });
 });
+
+describe('spike attention', () => {
+  const model = tinyModel({ config: { attention: 'spike' } });
+
+  test('has thresholds in the file, and none of the tables of a softmax', () => {
+    const loaded = loadModel(saveModel(model));
+    expect(loaded.config.attention).toBe('spike');
+    expect(loaded.weights).toEqual(model.weights);
+    const names = tensorList(loaded).map(({ name }) => name);
+    expect(names).toContain('layers.1.attention.spike_threshold');
+    expect(names.filter((name) => /age_bias|sink|exponent_scale|context_scale/.test(name))).toEqual([]);
+  });
+
+  test.each([0, 20_000])('refuses a threshold of %i', (threshold) => {
+    const [first, second] = model.weights.layers;
+    const layers = [{ ...first!, spikeThreshold: new Int32Array(16).fill(threshold) }, second!];
+    expect(() => saveModel({ ...model, weights: { ...model.weights, layers } })).toThrow(
+      `layers.0.attention.spike_threshold[0]: expected 1 to 16385, got ${threshold}`,
+    );
+  });
+});

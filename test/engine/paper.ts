@@ -45,6 +45,7 @@ function attend(
     .map((_, tick) => tick)
     .filter((tick) => tick <= at && tick > at - window && present(tick));
   const past = seen.map((tick) => rows[tick]!);
+  if (layer.spikeThreshold !== undefined) return countSpikes(layer.spikeThreshold, rows[at]!, past);
   return Array.from({ length: heads }, (_, head) => {
     const own = (values: readonly number[]) => values.slice(head * size, (head + 1) * size);
     const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
@@ -64,6 +65,16 @@ function attend(
       return limit(64 + roundEven(sum * layer.contextScale[head]!), 0, 127);
     });
   }).flat();
+}
+
+function countSpikes(thresholds: Int32Array, own: Projected, past: readonly Projected[]): number[] {
+  return Array.from(thresholds, (threshold, d) => {
+    const count = past.reduce(
+      (sum, { key, value }) => sum + (key[d]! > 0 ? 1 : 0) * (value[d]! > 0 ? 1 : 0),
+      0,
+    );
+    return 64 + (own.query[d]! > 0 && count >= threshold ? 63 : 0);
+  });
 }
 
 /** Per tick, how much of a layer's change its router keeps, in 32768ths; all of it without a router. */

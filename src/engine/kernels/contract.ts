@@ -30,6 +30,7 @@ export interface Kernels {
    * Attention of one token. Copies its key and value into `self`, then attends to itself and to the slots of its
    * ring backwards from `newest`, `filled` at most, while their age is below `window`.
    * `keys`, `values`, `positions` point at the ring. Returns the positions attended to, itself included.
+   * With spike thresholds in `attention` keys and values are counted, else weighed by a softmax.
    */
   attend(
     attention: AttentionLayout,

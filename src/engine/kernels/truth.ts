@@ -99,10 +99,31 @@ export class TruthKernels implements Kernels {
       if (age >= window) break;
       visible.push({ slot, age });
     }
+    if (attention.spikeThreshold !== 0) {
+      this.#countSpikes(attention, queryKeyValue, keys, values, visible, context);
+      return visible.length;
+    }
     for (let head = 0; head < attention.heads; head++) {
       this.#attendHead(attention, head, queryKeyValue, keys, values, visible, context);
     }
     return visible.length;
+  }
+
+  #countSpikes(
+    { width, spikeThreshold }: AttentionLayout,
+    query: number,
+    keys: number,
+    values: number,
+    visible: readonly { slot: number }[],
+    context: number,
+  ): void {
+    for (let d = 0; d < width; d++) {
+      const count = visible.filter(
+        ({ slot }) => this.#int8[keys + slot * width + d]! > 0 && this.#int8[values + slot * width + d]! > 0,
+      ).length;
+      const fires = this.#int8[query + d]! > 0 && count >= this.#int32[spikeThreshold / 4 + d]!;
+      this.#uint8[context + d] = fires ? ACTIVATION_MAX : ACTIVATION_ZERO;
+    }
   }
 
   #attendHead(

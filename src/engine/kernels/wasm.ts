@@ -13,6 +13,7 @@ interface Exports {
   readonly normalise: Kernel;
   readonly project: Kernel;
   readonly attend: Kernel;
+  readonly countSpikes: Kernel;
   readonly addProjection: Kernel;
   readonly activate: Kernel;
   readonly storeLogits: Kernel;
@@ -111,6 +112,24 @@ export class WasmKernels implements Kernels {
     window: number,
     context: number,
   ): number {
+    if (attention.spikeThreshold !== 0) {
+      return this.#exports.countSpikes(
+        queryKeyValue,
+        keys,
+        values,
+        positions,
+        self,
+        newest,
+        filled,
+        position,
+        window,
+        context,
+        attention.width,
+        attention.spikeThreshold,
+        attention.slots,
+        attention.scratch,
+      );
+    }
     return this.#exports.attend(
       queryKeyValue,
       keys,

@@ -209,7 +209,7 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
     );
   });
 
-  test('attend, over rings with holes, wraps and scratch slots', () => {
+  test('attend, by softmax and by spikes, over rings with holes, wraps and scratch slots', () => {
     const rings = fc.record({
       heads: fc.integer({ min: 1, max: 4 }),
       headVectors: fc.integer({ min: 1, max: 3 }),
@@ -217,6 +217,7 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
       window: fc.integer({ min: 1, max: 12 }),
       kind: kinds,
       scale: fc.constantFrom(0, 0.001, 0.3, 200),
+      spikes: fc.boolean(),
       seed: fc.integer(),
     });
     fc.assert(
@@ -231,6 +232,8 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
   });
 });
 
+const THRESHOLDS = LINEAR + 3072;
+
 interface RingCase {
   readonly heads: number;
   readonly headVectors: number;
@@ -238,6 +241,7 @@ interface RingCase {
   readonly window: number;
   readonly kind: Kind;
   readonly scale: number;
+  readonly spikes: boolean;
   readonly seed: number;
 }
 
@@ -249,6 +253,7 @@ function attendInRing({ memory, kernels }: World, ring: RingCase): { visible: nu
     heads: ring.heads,
     headStride,
     width,
+    spikeThreshold: ring.spikes ? THRESHOLDS : 0,
     biasStride: ring.window,
     slots: ring.slots,
     ageBias: LINEAR,
@@ -267,6 +272,8 @@ function attendInRing({ memory, kernels }: World, ring: RingCase): { visible: nu
     floats[384 + head] = random() / 20000;
   }
   for (let i = 0; i < 256; i++) ints[512 + i] = Math.round(65536 * 2 ** (-i / 256));
+  const thresholds = new Int32Array(memory.buffer, THRESHOLDS, width);
+  for (let i = 0; i < width; i++) thresholds[i] = 1 + Math.floor(random() * (ring.window + 1));
   const bytes = new Int8Array(memory.buffer);
   for (let i = 0; i < 3 * width; i++) bytes[INPUT + i] = value(ring.kind, -127, 127, random());
   const keys = WEIGHT;

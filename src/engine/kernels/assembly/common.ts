@@ -339,27 +339,19 @@ function contextOf(value: usize, offsets: usize, probabilities: usize, count: us
   v128.store(to, toActivations(scaleFour(a, scale), scaleFour(b, scale), scaleFour(c, scale), scaleFour(d, scale)));
 }
 
-export function attend(
+/**
+ * Gives the token's own slot its key and value, and lists the slots that it sees: offsets into the ring and ages,
+ * itself first. Returns how many.
+ */
+// @ts-ignore: decorator
+@inline
+function seeSlots(
   queryKeyValue: usize, keys: usize, values: usize, positions: usize,
-  self: i32, newest: i32, filled: i32, position: f64, window: i32, context: usize,
-  heads: usize, headStride: usize, width: usize, biasStride: usize,
-  ageBias: usize, sinks: usize, exponentScales: usize, contextScales: usize, exponentTable: usize, slots: i32, scratch: usize,
-): i32 {
+  self: i32, newest: i32, filled: i32, position: f64, window: i32, width: usize, slots: i32, offsets: usize, ages: usize,
+): usize {
   memory.copy(keys + <usize>self * width, queryKeyValue + width, width);
   memory.copy(values + <usize>self * width, queryKeyValue + 2 * width, width);
   store<f64>(positions + (<usize>self << 3), position);
-
-  // Scratch: the query widened to int16, then for each visible slot int32 offset, age and
-  // score (later weight), and int16 probability.
-  for (let i: usize = 0; i < width; i += 16) {
-    const q = v128.load(queryKeyValue + i);
-    v128.store(scratch + 2 * i, i16x8.extend_low_i8x16_s(q));
-    v128.store(scratch + 2 * i, i16x8.extend_high_i8x16_s(q), 16);
-  }
-  const offsets = scratch + 2 * width;
-  const ages = offsets + (<usize>window << 2);
-  const scores = ages + (<usize>window << 2);
-  const probabilities = scores + (<usize>window << 2);
   store<u32>(offsets, <u32>self * <u32>width);
   store<i32>(ages, 0);
   let count: usize = 1;
@@ -372,6 +364,61 @@ export function attend(
     count++;
     slot = slot == 0 ? slots - 1 : slot - 1;
   }
+  return count;
+}
+
+/**
+ * Spike-driven attention (Yao et al. 2023): a channel fires if its query is positive and its key and value both were
+ * at enough of the visible slots. Comparisons, masks and counts only.
+ */
+export function countSpikes(
+  queryKeyValue: usize, keys: usize, values: usize, positions: usize,
+  self: i32, newest: i32, filled: i32, position: f64, window: i32, context: usize,
+  width: usize, thresholds: usize, slots: i32, scratch: usize,
+): i32 {
+  const ages = scratch + (<usize>window << 2);
+  const count = seeSlots(
+    queryKeyValue, keys, values, positions, self, newest, filled, position, window, width, slots, scratch, ages,
+  );
+  const zero = i8x16.splat(0);
+  for (let d: usize = 0; d < width; d += 16) {
+    let low = i16x8.splat(0), high = low;
+    for (let i: usize = 0; i < count; i++) {
+      const at = <usize>load<u32>(scratch + 4 * i) + d;
+      const both = v128.and(i8x16.gt_s(v128.load(keys + at), zero), i8x16.gt_s(v128.load(values + at), zero));
+      // A mask is -1.
+      low = i16x8.sub(low, i16x8.extend_low_i8x16_s(both));
+      high = i16x8.sub(high, i16x8.extend_high_i8x16_s(both));
+    }
+    const at = thresholds + 4 * d;
+    const enoughLow = i16x8.ge_s(low, i16x8.narrow_i32x4_s(v128.load(at), v128.load(at, 16)));
+    const enoughHigh = i16x8.ge_s(high, i16x8.narrow_i32x4_s(v128.load(at, 32), v128.load(at, 48)));
+    const fires = v128.and(i8x16.narrow_i16x8_s(enoughLow, enoughHigh), i8x16.gt_s(v128.load(queryKeyValue + d), zero));
+    v128.store(context + d, i8x16.add(i8x16.splat(64), v128.and(fires, i8x16.splat(63))));
+  }
+  return <i32>count;
+}
+
+export function attend(
+  queryKeyValue: usize, keys: usize, values: usize, positions: usize,
+  self: i32, newest: i32, filled: i32, position: f64, window: i32, context: usize,
+  heads: usize, headStride: usize, width: usize, biasStride: usize,
+  ageBias: usize, sinks: usize, exponentScales: usize, contextScales: usize, exponentTable: usize, slots: i32, scratch: usize,
+): i32 {
+  // Scratch: the query widened to int16, then for each visible slot int32 offset, age and
+  // score (later weight), and int16 probability.
+  for (let i: usize = 0; i < width; i += 16) {
+    const q = v128.load(queryKeyValue + i);
+    v128.store(scratch + 2 * i, i16x8.extend_low_i8x16_s(q));
+    v128.store(scratch + 2 * i, i16x8.extend_high_i8x16_s(q), 16);
+  }
+  const offsets = scratch + 2 * width;
+  const ages = offsets + (<usize>window << 2);
+  const scores = ages + (<usize>window << 2);
+  const probabilities = scores + (<usize>window << 2);
+  const count = seeSlots(
+    queryKeyValue, keys, values, positions, self, newest, filled, position, window, width, slots, offsets, ages,
+  );
 
   for (let head: usize = 0; head < heads; head++) {
     const first = head * headStride;
