@@ -10,6 +10,7 @@ const commands: CommandTable = {
   calibrate: () => import('./calibrate.ts'),
   inspect: () => import('./inspect.ts'),
   explain: () => import('./explain.ts'),
+  lambda: () => import('./lambda.ts'),
   validate: () => import('./validate.ts'),
   replay: () => import('./replay.ts'),
   sniff: () => import('./sniff.ts'),

@@ -78,7 +78,7 @@ function addUp(parts: readonly Float64Array[]): Float64Array {
 }
 
 /** mulberry32: seeded numbers from 0 to 1, so that the same evaluation says the same. */
-function randomNumbers(start: number): () => number {
+export function randomNumbers(start: number): () => number {
   let state = start;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
