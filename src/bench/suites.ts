@@ -31,6 +31,6 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
   latency: { about: 'every step of a long run: p99.9 and the longest, garbage collections', run: latency },
   scaling: { about: 'sequence length windowed and dense, layers, width, 1 to 1024 streams', run: scaling },
   gateway: { about: 'messages through the gateway without a broker, skipped or a token each', run: gateway },
-  coherence: { about: 'a tick of 5, 16 and 64 channels: correlations, lambda by bounds and exactly', run: coherence },
+  coherence: { about: 'correlations and lambda of a tick, by bounds and exactly', run: coherence },
   training: { about: 'tokens per second of the trainer on the micro preset, one core', run: training },
 });
