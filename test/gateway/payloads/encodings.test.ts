@@ -111,6 +111,7 @@ describe('CBOR', () => {
     };
     expect(hear('a2616182800081808081626f6b01')).not.toMatchObject({ tooDeep: 1 });
     expect(hear('bf616181818080626f6b01ff')).toMatchObject({ tooDeep: 1 });
+    expect(hear('a2616101616281818101')).toMatchObject({ tooDeep: 1 });
     expect(hear('bf61619f80ff626f6b01ff')).toEqual({});
   });
 });

@@ -53,6 +53,16 @@ test.each([
   for (const { exposes } of readDevices(input)) expect(exposes).toEqual([]);
 });
 
+test('looks only so deep', () => {
+  const nested = (depth: number): object =>
+    depth === 0
+      ? { type: 'numeric', property: 'x' }
+      : { type: 'composite', property: 'a', features: [nested(depth - 1)] };
+  const propertiesAt = (depth: number) =>
+    readDevices([{ friendly_name: 'd', definition: { exposes: [nested(depth)] } }])[0]!.exposes.length;
+  expect([0, 1, 6, 7, 100].map(propertiesAt)).toEqual([1, 1, 1, 0, 0]);
+});
+
 test('is bounded, however much it is told', () => {
   const features: unknown[] = [];
   let list = features;
