@@ -15,6 +15,7 @@ const commands: CommandTable = {
   replay: () => import('./replay.ts'),
   sniff: () => import('./sniff.ts'),
   tune: () => import('./tune.ts'),
+  energy: () => import('./energy.ts'),
   bench: () => import('./bench.ts'),
   generate: () => import('./generate.ts'),
   export: () => import('./export.ts'),

@@ -79,6 +79,7 @@ export function makeRecord(
     bytesDense: known(bytesOf([sum(tiers), 0, 0, 0], context.costs)),
     energyJ: known(energy.J),
     errorJ: known(energy.errorJ),
+    noiseJ: known(energy.noiseJ),
     energyAboveIdleJ: known(context.knowsIdle ? energy.J - (watts.idleWatts * wallMs) / 1000 : Number.NaN),
     tiersJ: splitCpu(cpuMs, tiers, engineNs).map((ms) => round(ms * jPerMs)) as unknown as PerTier,
     othersJ: known((busyMs - cpuMs) * jPerMs),
@@ -109,10 +110,11 @@ function energyOf(begin: MeterReading, end: MeterReading, wallMs: number, resolu
   const isKnown = wallMs === 0 || coveredMs >= coverageMin * wallMs;
   const factor = !isKnown ? Number.NaN : coveredMs > 0 ? wallMs / coveredMs : 1;
   const J = (end.totalJ - begin.totalJ) * factor;
-  const noiseJ = deviationsOf95 * Math.sqrt(Math.max(0, end.varianceJ2 - begin.varianceJ2));
-  const sharedJ = end.systematicJ - begin.systematicJ;
+  const scatterJ = deviationsOf95 * Math.sqrt(Math.max(0, end.varianceJ2 - begin.varianceJ2)) * factor;
+  const sharedJ = (end.systematicJ - begin.systematicJ) * factor;
   const guessedJ = J * Math.max(0, 1 - 1 / factor);
-  return { J, errorJ: (noiseJ + sharedJ) * factor + guessedJ + resolutionJ };
+  const noiseJ = Math.hypot(scatterJ, resolutionJ);
+  return { J, noiseJ, errorJ: noiseJ + sharedJ + guessedJ };
 }
 
 /** CPU time of the engine per tier, nanoseconds. */

@@ -35,6 +35,8 @@ export interface LedgerRecord {
   readonly energyJ: number | null;
   /** Half width of the 95 % confidence interval of `energyJ`. */
   readonly errorJ: number | null;
+  /** The part of `errorJ` that is independent of other intervals, so that it averages out over many. */
+  readonly noiseJ: number | null;
   /** Above idle; null when it is not known what the source shows at idle. */
   readonly energyAboveIdleJ: number | null;
   /** This process above idle, by CPU time and watts per core: the engine's share by tier, the rest by ticks. */

@@ -20,8 +20,9 @@ export class LedgerTotals {
   energyAboveIdleJ = Number.NaN;
   savedEstimateJ = Number.NaN;
   othersJ = Number.NaN;
-  /** Half width of 95 % of `energyJ`, as if all intervals erred the same way: an upper bound. */
+  /** Half width of 95 % of `energyJ`: what is independent adds in squares, what intervals share adds up. */
   errorJ = 0;
+  noiseJ = 0;
   tiersJ: Mutable<PerTier> = [0, 0, 0, 0];
   /** Of the intervals whose `energyJ` is known: their length, what the watt model makes of them, and its idle part. */
   knownMs = 0;
@@ -62,7 +63,9 @@ export class LedgerTotals {
     if (record.energyJ === null) return;
     this.energyJ = addKnown(this.energyJ, record.energyJ);
     this.othersJ = addKnown(this.othersJ, record.othersJ);
-    this.errorJ += record.errorJ ?? 0;
+    const sharedJ = this.errorJ - this.noiseJ + record.errorJ! - record.noiseJ!;
+    this.noiseJ = Math.hypot(this.noiseJ, record.noiseJ!);
+    this.errorJ = this.noiseJ + sharedJ;
     this.knownMs += record.wallMs;
     this.modelJ += record.modelJ;
     this.idleJ += (record.watts.idle * record.wallMs) / 1000;

@@ -29,7 +29,6 @@ export function metricsText(snapshot: EnergySnapshot): string {
 
 function metricsOf(snapshot: EnergySnapshot): readonly Metric[] {
   const { totals, source, scope } = snapshot;
-  const aboveJ = totals.energyAboveIdleJ;
   const counter = (name: string, help: string, ...samples: Metric['samples']): Metric => ({
     name: `dormouse_${name}_total`,
     type: 'counter',
@@ -39,10 +38,8 @@ function metricsOf(snapshot: EnergySnapshot): readonly Metric[] {
   return [
     counter(
       'energy_joules',
-      'Joules, idle and above it, of all that the source sees, and above idle of this process by CPU time.',
-      [{ source, scope, state: 'idle' }, totals.energyJ - aboveJ],
-      [{ source, scope, state: 'active' }, aboveJ],
-      [{ source, scope, state: 'all' }, Number.isNaN(aboveJ) ? totals.energyJ : Number.NaN],
+      'Joules of all that the source sees, and above idle of this process, by CPU time.',
+      ...boardJoules(snapshot),
       [
         { source: 'model', scope: 'process', state: 'active' },
         totals.tiersJ.reduce((sum, each) => sum + each, 0),
@@ -83,10 +80,22 @@ function metricsOf(snapshot: EnergySnapshot): readonly Metric[] {
   ];
 }
 
+/** What a meter shows above idle falls now and then, by its noise, and a counter must not: so its joules stay whole. */
+function boardJoules({ source, scope, totals }: EnergySnapshot): Metric['samples'] {
+  const { energyJ, energyAboveIdleJ } = totals;
+  if (source !== 'model') return [[{ source, scope, state: 'all' }, energyJ]];
+  return [
+    [{ source, scope, state: 'idle' }, energyJ - energyAboveIdleJ],
+    [{ source, scope, state: 'active' }, energyAboveIdleJ],
+  ];
+}
+
 function format({ name, type, help, samples }: Metric): string {
   const known = samples.filter(([, value]) => Number.isFinite(value));
   if (known.length === 0) return '';
-  const lines = known.map(([labels, value]) => `${name}${formatLabels(labels)} ${value}\n`);
+  const lines = known.map(
+    ([labels, value]) => `${name}${formatLabels(labels)} ${Number(value.toPrecision(12))}\n`,
+  );
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }
 

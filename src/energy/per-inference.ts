@@ -49,10 +49,12 @@ function ownShare({ ownJ, othersJ }: LedgerTotals): number {
 
 /**
  * Of what was drawn above idle, half width of 95 %. The model takes off the idle that it has put in, right or wrong, so
- * that only the cores are in doubt; a meter's total and its calibrated idle err each in their own way.
+ * that only the cores are in doubt. A meter's scale is wrong by the same share at idle, so of that a share remains.
  */
-function aboveErrorJ({ errorJ, idleErrorJ }: LedgerTotals, source: MeterSource): number {
-  return source === 'model' ? Math.max(0, errorJ - idleErrorJ) : errorJ + idleErrorJ;
+function aboveErrorJ(totals: LedgerTotals, source: MeterSource): number {
+  const { errorJ, noiseJ, idleErrorJ, energyJ, energyAboveIdleJ } = totals;
+  if (source === 'model') return Math.max(0, errorJ - idleErrorJ);
+  return noiseJ + idleErrorJ + (errorJ - noiseJ) * Math.abs(energyAboveIdleJ / energyJ);
 }
 
 function refused(reason: string): PerInference {

@@ -35,6 +35,7 @@ export function ledgerRecord(changes: Partial<LedgerRecord> = {}): LedgerRecord 
     bytesDense: 20_000,
     energyJ: 180,
     errorJ: 3,
+    noiseJ: 0.5,
     energyAboveIdleJ: 0.04,
     tiersJ: [0.003, 0.002, 0, 0.005],
     othersJ: 0.03,

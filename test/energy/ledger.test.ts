@@ -55,6 +55,7 @@ describe('Ledger', () => {
         energyJ: 180.24,
         // As far as the sources lie apart, and a step of /proc/stat.
         errorJ: expect.closeTo(0.7 * 60 + (0.7 / 4) * 0.32 + 0.0075, 5),
+        noiseJ: 0.0075,
         energyAboveIdleJ: 0.24,
         tiersJ: [joules(0.5 + perTick), joules(0.2 + perTick), joules(0.1 + perTick), joules(3 * perTick)],
         othersJ: 0.09,
