@@ -1,6 +1,6 @@
 /**
- * Prints the golden hash of this Node and machine with each kernel: `node golden.mjs [STEPS]` as JSON; a kernel that
- * fails its self-test here has none. Tells to stderr how far it is.
+ * Prints the golden hash of this Node and machine with each kernel, or those named: `node golden.mjs [STEPS [KERNEL
+ * ...]]` as JSON; a kernel that fails its self-test here has none. Tells to stderr how far it is.
  * With --write it renews test/vectors/golden.json from the plain truth.
  */
 import { writeFileSync } from 'node:fs';
@@ -18,7 +18,9 @@ if (process.argv.includes('--write')) {
   );
 } else {
   const steps = Number(process.argv[2] ?? SHORT_STEPS);
-  const hashes = kernelNames.map((kernel) => {
+  const named = process.argv.slice(3);
+  const wanted = kernelNames.filter((kernel) => named.length === 0 || named.includes(kernel));
+  const hashes = wanted.map((kernel) => {
     const tell = (share: number) => process.stderr.write(`${kernel} ${Math.round(share * 100)} %\n`);
     return { kernel, sha256: isTrusted(kernel) ? goldenHash(steps, kernel, tell) : null };
   });

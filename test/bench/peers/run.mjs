@@ -22,6 +22,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '../../..');
 const COSINE_MIN = 0.99;
 const EFFORTS = { quick: { rounds: 5, sliceMs: 20 }, full: { rounds: 15, sliceMs: 80 } };
+const WARM_UP_ROUNDS = 4;
 const PINNED = 'DORMOUSE_PEERS_PINNED';
 
 const peers = {
@@ -144,11 +145,15 @@ async function runSlice(form, sliceMs, into) {
   }
 }
 
-async function measure(forms) {
+async function measure(forms, { letCompile }) {
   const samples = forms.map(() => []);
-  for (const form of forms) await runSlice(form, 3 * effort.sliceMs, []);
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    for (const form of forms) await runSlice(form, effort.sliceMs, []);
+    await letCompile();
+  }
   for (let round = 0; round < effort.rounds; round++) {
     for (const [index, form] of forms.entries()) await runSlice(form, effort.sliceMs, samples[index]);
+    await letCompile();
   }
   return samples.map((list) => {
     const sorted = Float64Array.from(list).sort();
@@ -179,7 +184,10 @@ async function bench(subject, preset, left) {
     if (cosine > COSINE_MIN) right.push({ form, cosine });
     else left.set(`${preset} ${nameOf(form)}`, `computes something else: cosine ${cosine.toFixed(4)}`);
   }
-  const timings = await measure(right.map(({ form }) => form));
+  const timings = await measure(
+    right.map(({ form }) => form),
+    subject,
+  );
   const results = right.map(({ form, cosine }, index) => describe(preset, form, cosine, timings[index]));
   for (const one of results) one.ratio = ratio(one, results);
   return results;

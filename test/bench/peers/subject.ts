@@ -4,6 +4,7 @@ import { type PresetName, presetConfig } from '../../../src/engine/config.ts';
 import type { Model } from '../../../src/engine/model.ts';
 import { gelu } from '../../../src/export/gelu-fit.ts';
 
+export { letCompile } from '../../../src/bench/harness.ts';
 export { Engine } from '../../../src/engine/engine.ts';
 export { dequantise } from '../../../src/export/dequantise.ts';
 export { exportOnnx } from '../../../src/export/onnx.ts';
