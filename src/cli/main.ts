@@ -16,6 +16,7 @@ const commands: CommandTable = {
   sniff: () => import('./sniff.ts'),
   tune: () => import('./tune.ts'),
   energy: () => import('./energy.ts'),
+  'calibrate-energy': () => import('./calibrate-energy.ts'),
   bench: () => import('./bench.ts'),
   generate: () => import('./generate.ts'),
   export: () => import('./export.ts'),
