@@ -1,7 +1,7 @@
 /** Seeded random models for benchmarks and tests: valid, but trained on nothing. */
 import { headSize, isRouted, type TransformerConfig, validateConfig } from '../engine/config.ts';
 import { makeExponentTable } from '../engine/integer.ts';
-import type { LayerWeights, Linear, Model, ModelMeaning } from '../engine/model.ts';
+import type { FeedForwardWeights, LayerWeights, Linear, Model, ModelMeaning } from '../engine/model.ts';
 
 /** mulberry32: a seeded generator of numbers from 0 to 1. */
 export function randomNumbers(seed: number): () => number {
@@ -69,6 +69,12 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     exponentScale: Float32Array.from({ length: heads }, () => (0.1 + random()) / Math.sqrt(headSize(config))),
     contextScale: Float32Array.from({ length: heads }, () => (0.5 + random()) / 32767),
   });
+  const block = (): FeedForwardWeights => ({
+    feedForwardGain: 16,
+    up: linear(feedForward, hidden, 80),
+    gelu: Uint8Array.from({ length: 256 }, (_, index) => Math.max(5, Math.round((index - 128) * 0.9))),
+    down: linear(hidden, feedForward, 300),
+  });
   const layer = (index: number): LayerWeights => ({
     ...(isRouted(config, index) ? { router: linear(1, hidden, 65536) } : {}),
     attentionGain: 16,
@@ -77,10 +83,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     value: linear(hidden, hidden, 60),
     output: linear(hidden, hidden, 300),
     ...(config.attention === 'spike' ? spikes() : softmax()),
-    feedForwardGain: 16,
-    up: linear(feedForward, hidden, 80),
-    gelu: Uint8Array.from({ length: 256 }, (_, index) => Math.max(5, Math.round((index - 128) * 0.9))),
-    down: linear(hidden, feedForward, 300),
+    ...block(),
   });
   const meaning: ModelMeaning = {
     channels: channels.map((name) => ({ name, unit: '', center: 20, scale: 2 })),
@@ -99,6 +102,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     weights: {
       embedding: linear(hidden, features, 400, 1024),
       layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
+      ...(config.refinement === undefined ? {} : { refinement: block() }),
       headGain: 16,
       head: linear(outputs, hidden, 65536),
       linear: { ...linear(outputs, features, 65536, 1024), bias: new Int32Array(outputs) },

@@ -7,6 +7,7 @@ import {
   HIDDEN_MAX,
   LAYERS_MAX,
   OUTPUTS_MAX,
+  REFINEMENT_ROUNDS_MAX,
   SEQUENCE_MAX,
   WINDOW_MAX,
 } from './limits.ts';
@@ -32,6 +33,12 @@ export interface Routing {
   readonly capacity: number;
 }
 
+/** A feed-forward block after the last layer, run again and again while it helps. */
+export interface Refinement {
+  /** At most so many times a tick. */
+  readonly rounds: number;
+}
+
 /** Sizes of a causal pre-norm transformer over sensor ticks. All are whole numbers >= 1. */
 export interface TransformerConfig {
   /** Features per tick. */
@@ -54,6 +61,8 @@ export interface TransformerConfig {
   readonly attention?: AttentionKind;
   /** Absent: every token goes through every layer of its plan. */
   readonly routing?: Routing;
+  /** Absent: there is nothing to refine with. */
+  readonly refinement?: Refinement;
 }
 
 /** 0 full, 1 reduced, 2 safe, 3 skip. */
@@ -132,6 +141,7 @@ export function validateConfig(input: unknown): TransformerConfig {
     'tiers',
     'attention',
     'routing',
+    'refinement',
   ]);
   const sizes = {} as Record<keyof typeof sizeLimits, number>;
   for (const [name, max] of Object.entries(sizeLimits)) {
@@ -148,18 +158,24 @@ export function validateConfig(input: unknown): TransformerConfig {
     );
   }
   const tiers = requireTiers(fields.tiers, sizes);
-  const { attention, routing } = fields;
+  const { attention, routing, refinement } = fields;
   return Object.freeze({
     ...sizes,
     tiers,
     ...(attention === undefined ? {} : { attention: requireAttention(attention) }),
     ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
+    ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement) }),
   });
 }
 
 function requireAttention(input: unknown): AttentionKind {
   if (input === 'softmax' || input === 'spike') return input;
   throw new ConfigError(`config.attention: expected softmax or spike, got ${describe(input)}`);
+}
+
+function requireRefinement(input: unknown): Refinement {
+  const { rounds } = requireObject(input, 'config.refinement', ['rounds']);
+  return Object.freeze({ rounds: requireSize(rounds, 'config.refinement.rounds', REFINEMENT_ROUNDS_MAX) });
 }
 
 function requireRouting(input: unknown, count: number): Routing {

@@ -14,6 +14,11 @@ export function layerMacs({ hidden, feedForward }: TransformerConfig): number {
   return hidden * (4 * hidden + 2 * feedForward);
 }
 
+/** Of one token through one feed-forward block. */
+export function feedForwardMacs({ hidden, feedForward }: TransformerConfig): number {
+  return 2 * hidden * feedForward;
+}
+
 /** Of one token's attention to so many positions: spikes are only counted. */
 export function attentionMacs({ hidden, attention }: TransformerConfig, positions: number): number {
   return attention === 'spike' ? 0 : 2 * positions * hidden;
@@ -46,6 +51,10 @@ export function layerWeightBytes(config: TransformerConfig): number {
   return layerMacs(config) + (5 * config.hidden + config.feedForward) * BYTES_PER_OUTPUT;
 }
 
+export function feedForwardWeightBytes(config: TransformerConfig): number {
+  return feedForwardMacs(config) + (config.hidden + config.feedForward) * BYTES_PER_OUTPUT;
+}
+
 /** Of the part of a layer that makes keys and values. */
 export function keyValueWeightBytes(config: TransformerConfig): number {
   return keyValueMacs(config) + 2 * config.hidden * BYTES_PER_OUTPUT;
@@ -63,6 +72,14 @@ export function headWeightBytes(config: TransformerConfig): number {
 /** Of one router. */
 export function routerWeightBytes({ hidden }: TransformerConfig): number {
   return hidden + BYTES_PER_OUTPUT;
+}
+
+/** Of one round of refinement, with its head. */
+export function refinementCost(config: TransformerConfig): Cost {
+  return Object.freeze({
+    macs: feedForwardMacs(config) + headMacs(config),
+    bytes: feedForwardWeightBytes(config) + headWeightBytes(config),
+  });
 }
 
 /** The most that one token of this plan can take. */

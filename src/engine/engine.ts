@@ -9,6 +9,8 @@ import {
   type Cost,
   embeddingMacs,
   embeddingWeightBytes,
+  feedForwardMacs,
+  feedForwardWeightBytes,
   headMacs,
   headWeightBytes,
   keyValueMacs,
@@ -23,7 +25,13 @@ import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { KvRings } from './kv-rings.ts';
 import { assert, FEATURE_MAX, WASM_PAGE_BYTES } from './limits.ts';
-import { type MemoryLayout, type MemoryPlan, padded, planMemory } from './memory-plan.ts';
+import {
+  type FeedForwardLayout,
+  type MemoryLayout,
+  type MemoryPlan,
+  padded,
+  planMemory,
+} from './memory-plan.ts';
 import type { Model } from './model.ts';
 import { exitTable, type Plan, type PlanTable, planTable } from './plan.ts';
 import { writeWeights } from './write-weights.ts';
@@ -92,6 +100,8 @@ export class Engine {
   readonly #routeLogit: Int32Array;
   /** [rows] layers that the tick in each row has gone through. */
   readonly #depths: Uint8Array;
+  /** Rounds of refinement since the last call that was none. */
+  #rounds = 0;
 
   /** Takes all its memory now. Throws RangeError if it does not fit the budget or an option is out of range. */
   constructor(model: Model, options: EngineOptions = {}) {
@@ -139,7 +149,7 @@ export class Engine {
     assert(row >= 0 && row < this.rows, 'a row of this engine');
     this.#take(features, row, 1);
     this.#enter(row, stream, plan);
-    this.#begin(1, plan);
+    this.#begin(1, plan.layers);
     this.#forward(row, row + 1, plan, 'all', this.#layout.logits - row * this.#layout.logitBytes);
   }
 
@@ -153,7 +163,7 @@ export class Engine {
     this.#requireCount(count);
     this.#take(features, 0, count);
     for (let row = 0; row < count; row++) this.#enter(row, stream, plan);
-    this.#begin(count, plan);
+    this.#begin(count, plan.layers);
     // A budget of routed layers depends on every row.
     const isBudgeted = (this.config.routing?.capacity ?? 1) < 1;
     this.#forward(0, count, plan, isBudgeted ? 'all' : wanted, this.#layout.rowLogits);
@@ -169,7 +179,7 @@ export class Engine {
     this.#requireCount(count);
     this.#take(features, 0, count);
     for (let row = 0; row < count; row++) this.#enter(row, streams[row]!, plan);
-    this.#begin(count, plan);
+    this.#begin(count, plan.layers);
     this.#forward(0, count, plan, 'all', this.#layout.rowLogits);
     this.logits.set(this.#rowLogits[count - 1]!);
   }
@@ -183,7 +193,7 @@ export class Engine {
     this.#requireCount(count);
     const done = this.#depths[0]!;
     for (let row = 0; row < count; row++) assert(this.#depths[row] === done, 'rows of one depth');
-    this.#begin(count, plan);
+    this.#begin(count, plan.layers);
     for (let index = done; index < plan.layers; index++) this.#layer(index, 0, 0, count, plan);
     this.#depths.fill(plan.layers, 0, count);
     this.#predict(0, count, this.#layout.rowLogits);
@@ -196,12 +206,29 @@ export class Engine {
    * as routed layers always have.
    */
   propagate(plan: Plan): void {
-    this.#begin(1, plan);
+    this.#begin(1, plan.layers);
     for (let index = this.#depths[0]!; index < plan.layers; index++) {
       if (isRouted(this.config, index)) continue;
       this.#normalise(this.model.weights.layers[index]!.attentionGain, 0, 1);
       this.#rememberOnly(index, 0, 1, plan);
     }
+  }
+
+  /**
+   * One more round of the refinement block on the tick in row 0 -> `logits`, `stats`. Keys and values stay as they
+   * are: later ticks see what the layers left.
+   */
+  refine(): void {
+    const { config, model } = this;
+    const block = this.#layout.refinement;
+    assert(block !== undefined && model.weights.refinement !== undefined, 'a model with a refinement');
+    assert(this.#rounds < config.refinement!.rounds, 'rounds are bounded');
+    const round = this.#rounds + 1;
+    this.#begin(1, 0);
+    this.#rounds = round;
+    this.#feedForward(block, model.weights.refinement.feedForwardGain, 0, 1);
+    this.#charge(feedForwardMacs(config), feedForwardWeightBytes(config));
+    this.#predict(0, 1, this.#layout.logits);
   }
 
   /**
@@ -304,11 +331,16 @@ export class Engine {
     const positions = this.#rings.attend(kernels, index, computed, to, plan, this.stats);
     kernels.addProjection(at.context + computed * at.contextBytes, layer.output, residual, count);
 
-    this.#normalise(feedForwardGain, computed, to);
-    kernels.activate(normed, layer.up, layer.gelu, at.activated, count);
-    kernels.addProjection(at.activated, layer.down, residual, count);
+    this.#feedForward(layer, feedForwardGain, computed, to);
     const attention = attentionMacs(this.config, positions);
     this.#charge(count * layerMacs(this.config) + attention, layerWeightBytes(this.config));
+  }
+
+  #feedForward({ up, gelu, down }: FeedForwardLayout, gain: number, from: number, to: number): void {
+    const { normed, normedBytes, activated, residual, residualBytes } = this.#layout;
+    this.#normalise(gain, from, to);
+    this.#kernels.activate(normed + from * normedBytes, up, gelu, activated, to - from);
+    this.#kernels.addProjection(activated, down, residual + from * residualBytes, to - from);
   }
 
   /** Head and linear path. */
@@ -362,10 +394,11 @@ export class Engine {
   }
 
   /** Opens a new account. */
-  #begin(tokens: number, plan: Plan): void {
+  #begin(tokens: number, layers: number): void {
     const { stats } = this;
+    this.#rounds = 0;
     stats.tokens = tokens;
-    stats.layers = plan.layers;
+    stats.layers = layers;
     stats.macs = stats.weightBytes = stats.positions = stats.kvReads = stats.kvWrites = 0;
   }
 

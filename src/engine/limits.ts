@@ -40,6 +40,7 @@ export const SEQUENCE_MAX = 131072;
 /** So many exponentials of EXPONENT_ONE still fit an int32. */
 export const WINDOW_MAX = 16384;
 export const FEED_FORWARD_MAX = 16384;
+export const REFINEMENT_ROUNDS_MAX = 8;
 export const STREAMS_MAX = 4096;
 /** Ticks of one prefill or batch. */
 export const ROWS_MAX = 4096;

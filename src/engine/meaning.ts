@@ -1,13 +1,13 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
-import type { Channel, ExitRule, ModelMeaning, SpikeSettings, Task } from './model.ts';
+import type { Channel, ExitRule, ModelMeaning, RefinementRule, SpikeSettings, Task } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
 type Fields = Record<string, unknown>;
 
 /** A frozen copy of `input` if it is a valid meaning for `config`. Throws ModelError with the path. */
 export function validateMeaning(input: unknown, config: TransformerConfig): ModelMeaning {
-  const { exit, ...rest } = requireObject(input, 'meaning');
+  const { exit, refinement, ...rest } = requireObject(input, 'meaning');
   const fields = requireFields(rest, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
   const channels = requireList(fields.channels, 'meaning.channels').map(requireChannel);
   if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
@@ -19,6 +19,7 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
     task: requireTask(fields.task, channels.length, config.outputs),
     spikes: requireSpikes(fields.spikes, channels.length),
     ...(exit === undefined ? {} : { exit: requireExit(exit, config) }),
+    ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement, config, exit) }),
     provenance: Object.freeze({
       ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']),
     }),
@@ -49,6 +50,15 @@ function requireExit(input: unknown, config: TransformerConfig): ExitRule {
     layers: first,
     confidenceQ16: requireNumber(confidenceQ16, 'meaning.exit.confidenceQ16'),
   });
+}
+
+function requireRefinement(input: unknown, config: TransformerConfig, exit: unknown): RefinementRule {
+  const { gainQ16 } = requireFields(input, 'meaning.refinement', ['gainQ16']);
+  if (config.refinement === undefined || exit !== undefined) {
+    const got = exit === undefined ? 'a configuration without refinement' : 'an exit';
+    throw new ModelError('meaning', `meaning.refinement: expected a refinement and no exit, got ${got}`);
+  }
+  return Object.freeze({ gainQ16: requireNumber(gainQ16, 'meaning.refinement.gainQ16') });
 }
 
 function requireTask(input: unknown, channels: number, outputs: number): Task {

@@ -50,7 +50,14 @@ export interface AttentionLayout {
   readonly scratch: number;
 }
 
-export interface LayerLayout {
+/** A feed-forward block in memory. */
+export interface FeedForwardLayout {
+  readonly up: Matrix;
+  readonly gelu: number;
+  readonly down: Matrix;
+}
+
+export interface LayerLayout extends FeedForwardLayout {
   /** Only in routed layers. */
   readonly router?: Matrix;
   readonly queryKeyValue: Matrix;
@@ -58,15 +65,14 @@ export interface LayerLayout {
   readonly keyValue: Matrix;
   readonly attention: AttentionLayout;
   readonly output: Matrix;
-  readonly up: Matrix;
-  readonly gelu: number;
-  readonly down: Matrix;
 }
 
 /** Where everything lies. Offsets in bytes. */
 export interface MemoryLayout {
   readonly embedding: Matrix;
   readonly layers: readonly LayerLayout[];
+  /** Only with a refinement. */
+  readonly refinement?: FeedForwardLayout;
   readonly head: Matrix;
   readonly linear: Matrix;
   readonly exponentTable: number;
@@ -201,6 +207,9 @@ function planLayout(
         planLayer(planner, layer, config, exponentTable, attentionScratch),
       ),
     ),
+    ...(config.refinement === undefined
+      ? {}
+      : { refinement: planFeedForward(planner, 'refinement', config) }),
     head: planner.matrix('head', outputs, hidden),
     linear: planner.matrix('linear', outputs, features),
     keys: planner.take('kv', 'keys', rings * slots * width),
@@ -242,7 +251,6 @@ function planLayer(
   const name = `layers.${index}`;
   const isSpiking = config.attention === 'spike';
   const hidden = padded(config.hidden);
-  const feedForward = padded(config.feedForward);
   const headStride = padded(headSize(config));
   const width = config.heads * headStride;
   const tables = (table: string, entries: number) => planner.take('tables', `${name}.${table}`, entries * 4);
@@ -252,9 +260,7 @@ function planLayer(
     queryKeyValue,
     keyValue: rowsOf(queryKeyValue, width, 2 * width),
     output: planner.matrix(`${name}.output`, hidden, width),
-    up: planner.matrix(`${name}.up`, feedForward, hidden),
-    gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),
-    down: planner.matrix(`${name}.down`, hidden, feedForward),
+    ...planFeedForward(planner, name, config),
     attention: Object.freeze({
       heads: config.heads,
       headStride,
@@ -270,4 +276,14 @@ function planLayer(
       scratch,
     }),
   });
+}
+
+function planFeedForward(planner: Planner, name: string, config: TransformerConfig): FeedForwardLayout {
+  const hidden = padded(config.hidden);
+  const feedForward = padded(config.feedForward);
+  return {
+    up: planner.matrix(`${name}.up`, feedForward, hidden),
+    gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),
+    down: planner.matrix(`${name}.down`, hidden, feedForward),
+  };
 }

@@ -17,7 +17,7 @@ import {
   WINDOW_MAX,
 } from './limits.ts';
 import { validateMeaning } from './meaning.ts';
-import type { LayerWeights, Linear, Model, ModelWeights } from './model.ts';
+import type { FeedForwardWeights, LayerWeights, Linear, Model, ModelWeights } from './model.ts';
 import {
   type Dtype,
   ModelError,
@@ -150,6 +150,7 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
   return {
     embedding: reader.linear('embedding', hidden, features),
     layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, layer, config)),
+    ...(config.refinement === undefined ? {} : { refinement: readFeedForward(reader, 'refinement', config) }),
     headGain: reader.take<Float32Array>('norm.gain', 'F32', [1])[0]!,
     head: reader.linear('head', outputs, hidden),
     linear: reader.linear('linear', outputs, features),
@@ -158,7 +159,7 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
 }
 
 function readLayer(reader: TensorReader, index: number, config: TransformerConfig): LayerWeights {
-  const { hidden, feedForward } = config;
+  const { hidden } = config;
   const name = `layers.${index}`;
   return {
     ...(isRouted(config, index) ? { router: reader.linear(`${name}.router`, 1, hidden) } : {}),
@@ -168,6 +169,16 @@ function readLayer(reader: TensorReader, index: number, config: TransformerConfi
     value: reader.linear(`${name}.attention.value`, hidden, hidden),
     output: reader.linear(`${name}.attention.output`, hidden, hidden),
     ...(config.attention === 'spike' ? readSpikes(reader, name, config) : readSoftmax(reader, name, config)),
+    ...readFeedForward(reader, name, config),
+  };
+}
+
+function readFeedForward(
+  reader: TensorReader,
+  name: string,
+  { hidden, feedForward }: TransformerConfig,
+): FeedForwardWeights {
+  return {
     feedForwardGain: reader.take<Float32Array>(`${name}.feed_forward_norm.gain`, 'F32', [1])[0]!,
     up: reader.linear(`${name}.feed_forward.up`, feedForward, hidden),
     gelu: reader.take<Uint8Array>(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE]),
@@ -215,6 +226,12 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
     put(`${name}.multiplier`, 'F32', [rows], linear.multiplier);
   };
   const putGain = (name: string, gain: number) => put(`${name}.gain`, 'F32', [1], Float32Array.of(gain));
+  const putFeedForward = (name: string, block: FeedForwardWeights) => {
+    putGain(`${name}.feed_forward_norm`, block.feedForwardGain);
+    putLinear(`${name}.feed_forward.up`, block.up, feedForward, hidden);
+    put(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE], block.gelu);
+    putLinear(`${name}.feed_forward.down`, block.down, hidden, feedForward);
+  };
   putLinear('embedding', weights.embedding, hidden, features);
   weights.layers.forEach((layer, index) => {
     const name = `layers.${index}`;
@@ -232,11 +249,9 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
       put(`${name}.attention.exponent_scale`, 'F32', [heads], layer.exponentScale);
       put(`${name}.attention.context_scale`, 'F32', [heads], layer.contextScale);
     }
-    putGain(`${name}.feed_forward_norm`, layer.feedForwardGain);
-    putLinear(`${name}.feed_forward.up`, layer.up, feedForward, hidden);
-    put(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE], layer.gelu);
-    putLinear(`${name}.feed_forward.down`, layer.down, hidden, feedForward);
+    putFeedForward(name, layer);
   });
+  if (weights.refinement !== undefined) putFeedForward('refinement', weights.refinement);
   putGain('norm', weights.headGain);
   putLinear('head', weights.head, outputs, hidden);
   putLinear('linear', weights.linear, outputs, features);
@@ -256,6 +271,7 @@ export function tensorList(model: Model): { name: string; dtype: Dtype; shape: r
 function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
   checkLinear('embedding', weights.embedding, -FEATURE_MAX, FEATURE_MAX);
   for (const [index, layer] of weights.layers.entries()) checkLayer(`layers.${index}`, layer, config);
+  if (weights.refinement !== undefined) checkFeedForward('refinement', weights.refinement);
   checkScale('norm.gain', weights.headGain, 1024);
   checkLinear('head', weights.head, 0, ACTIVATION_MAX);
   checkLinear('linear', weights.linear, -FEATURE_MAX, FEATURE_MAX);
@@ -268,19 +284,23 @@ function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
 function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {
   if (layer.router !== undefined) checkLinear(`${name}.router`, layer.router, 0, ACTIVATION_MAX);
   checkScale(`${name}.attention_norm.gain`, layer.attentionGain, 1024);
-  checkScale(`${name}.feed_forward_norm.gain`, layer.feedForwardGain, 1024);
   for (const part of ['query', 'key', 'value', 'output'] as const) {
     checkLinear(`${name}.attention.${part}`, layer[part], 0, ACTIVATION_MAX);
   }
-  checkLinear(`${name}.feed_forward.up`, layer.up, 0, ACTIVATION_MAX);
-  checkLinear(`${name}.feed_forward.down`, layer.down, 0, ACTIVATION_MAX);
   if (config.attention === 'spike') checkSpikes(name, layer);
   else checkSoftmax(name, layer, config);
-  const tooLarge = layer.gelu.findIndex((activation) => activation > ACTIVATION_MAX);
+  checkFeedForward(name, layer);
+}
+
+function checkFeedForward(name: string, { feedForwardGain, up, gelu, down }: FeedForwardWeights): void {
+  checkScale(`${name}.feed_forward_norm.gain`, feedForwardGain, 1024);
+  checkLinear(`${name}.feed_forward.up`, up, 0, ACTIVATION_MAX);
+  checkLinear(`${name}.feed_forward.down`, down, 0, ACTIVATION_MAX);
+  const tooLarge = gelu.findIndex((activation) => activation > ACTIVATION_MAX);
   if (tooLarge >= 0) {
     throw new ModelError(
       'range',
-      `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${layer.gelu[tooLarge]}`,
+      `${name}.feed_forward.gelu[${tooLarge}]: expected 0 to ${ACTIVATION_MAX}, got ${gelu[tooLarge]}`,
     );
   }
 }

@@ -11,7 +11,18 @@ export interface Linear {
   readonly multiplier: Float32Array;
 }
 
-export interface LayerWeights {
+/** RMSNorm, up, GELU, down, onto the residual stream. */
+export interface FeedForwardWeights {
+  readonly feedForwardGain: number;
+  /** [feedForward, hidden], to the index of the GELU table. */
+  readonly up: Linear;
+  /** [256], index u + 128 to activation. */
+  readonly gelu: Uint8Array;
+  /** [hidden, feedForward], onto the residual stream. */
+  readonly down: Linear;
+}
+
+export interface LayerWeights extends FeedForwardWeights {
   /** [1, hidden], to a Q16 logit: below 0 a token goes around this layer. Only in routed layers. */
   readonly router?: Linear;
   readonly attentionGain: number;
@@ -31,19 +42,14 @@ export interface LayerWeights {
   readonly exponentScale: Float32Array;
   /** [heads], C of the integer rules. */
   readonly contextScale: Float32Array;
-  readonly feedForwardGain: number;
-  /** [feedForward, hidden], to the index of the GELU table. */
-  readonly up: Linear;
-  /** [256], index u + 128 to activation. */
-  readonly gelu: Uint8Array;
-  /** [hidden, feedForward], onto the residual stream. */
-  readonly down: Linear;
 }
 
 export interface ModelWeights {
   /** [hidden, features]. */
   readonly embedding: Linear;
   readonly layers: readonly LayerWeights[];
+  /** Only if the configuration has a refinement. */
+  readonly refinement?: FeedForwardWeights;
   readonly headGain: number;
   /** [outputs, hidden], to Q16 logits. */
   readonly head: Linear;
@@ -88,8 +94,14 @@ export interface SpikeSettings {
 export interface ExitRule {
   /** The first so many layers always run; fewer than the model has. */
   readonly layers: number;
-  /** It leaves if its answer is at least as confident; see src/gate/early-exit.ts. */
+  /** It leaves if its answer is at least as confident; see src/gate/confidence.ts. */
   readonly confidenceQ16: number;
+}
+
+/** When a tier-0 token is refined once more. */
+export interface RefinementRule {
+  /** As long as a round makes the answer more confident by as much; see src/gate/anytime.ts. */
+  readonly gainQ16: number;
 }
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -103,6 +115,8 @@ export interface ModelMeaning {
   readonly spikes: SpikeSettings;
   /** Absent: every tier-0 token runs all layers. */
   readonly exit?: ExitRule;
+  /** Absent: nothing is refined. */
+  readonly refinement?: RefinementRule;
   /** Where it came from: recording, source, hashes, seed, command, version, validation results. */
   readonly provenance: { readonly [key: string]: Json };
 }

@@ -1,8 +1,8 @@
 /** Lays a model's weights and tables out in the engine's memory, padded with zeros to whole vectors. */
 import { headSize, type TransformerConfig } from './config.ts';
 import type { Kernels, MatrixInput } from './kernels/contract.ts';
-import type { LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
-import type { LayerWeights, Linear, Model } from './model.ts';
+import type { FeedForwardLayout, LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
+import type { FeedForwardWeights, LayerWeights, Linear, Model } from './model.ts';
 
 /** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */
 interface Run {
@@ -29,6 +29,9 @@ export function writeWeights(
   writer.single(layout.head, weights.head, config.hidden);
   writer.single(layout.linear, weights.linear, config.features, 'features');
   writer.ints(layout.exponentTable, weights.exponentTable);
+  if (layout.refinement !== undefined && weights.refinement !== undefined) {
+    writeFeedForward(writer, layout.refinement, weights.refinement, config);
+  }
   for (const [index, layer] of weights.layers.entries())
     writeLayer(writer, layout.layers[index]!, layer, config);
 }
@@ -45,9 +48,7 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
   }
   writer.matrix(at.queryKeyValue, parts, config.hidden);
   writer.single(at.output, layer.output, config.hidden, 'activations', heads);
-  writer.single(at.up, layer.up, config.hidden);
-  writer.bytes(at.gelu, layer.gelu);
-  writer.single(at.down, layer.down, config.feedForward);
+  writeFeedForward(writer, at, layer, config);
   if (layer.spikeThreshold !== undefined) {
     const thresholds = new Int32Array(at.attention.width);
     copyRuns(layer.spikeThreshold, heads, thresholds, 0);
@@ -58,6 +59,17 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
   writer.ints(at.attention.sink, layer.sink);
   writer.floats(at.attention.exponentScale, layer.exponentScale);
   writer.floats(at.attention.contextScale, layer.contextScale);
+}
+
+function writeFeedForward(
+  writer: Writer,
+  at: FeedForwardLayout,
+  { up, gelu, down }: FeedForwardWeights,
+  { hidden, feedForward }: TransformerConfig,
+): void {
+  writer.single(at.up, up, hidden);
+  writer.bytes(at.gelu, gelu);
+  writer.single(at.down, down, feedForward);
 }
 
 class Writer {

@@ -8,7 +8,8 @@
  */
 import { Engine } from '../engine/engine.ts';
 import type { ExitRule, Model } from '../engine/model.ts';
-import { confidenceQ16, EarlyExit } from '../gate/early-exit.ts';
+import { confidenceQ16 } from '../gate/confidence.ts';
+import { EarlyExit } from '../gate/early-exit.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import type { Series } from '../recording/recording.ts';
 import { binomialTail, binomialUpperBound } from '../statistics/binomial.ts';
@@ -88,7 +89,7 @@ function play(
   engine: Engine | EarlyExit,
   series: readonly Series[],
 ): { decisions: number[]; macs: number } {
-  const pipeline = new Pipeline(engine, 0, { earlyExit: false });
+  const pipeline = new Pipeline(engine, 0, { anytime: false });
   const { output } = pipeline;
   const decisions: number[] = [];
   let macs = 0;
@@ -123,7 +124,7 @@ function demands(model: Model, series: readonly Series[], layers: number): numbe
   const engine = new Engine(model);
   const always = new EarlyExit(engine, { layers, confidenceQ16: Number.NEGATIVE_INFINITY });
   const seen: number[] = [];
-  const pipeline = new Pipeline(always, 0, { earlyExit: false });
+  const pipeline = new Pipeline(always, 0, { anytime: false });
   eachToken(model, pipeline, series, () => seen.push(confidenceQ16(model.meaning.task, engine.logits)));
   return Array.from({ length: STEPS }, (_, i) => Math.round(quantile(seen, 1 - (i + 1) / STEPS)));
 }

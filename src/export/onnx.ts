@@ -40,6 +40,9 @@ export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array 
   if (model.config.routing !== undefined) {
     throw new RangeError('model: expected every token to go through every layer, got routed layers');
   }
+  if (model.config.refinement !== undefined) {
+    throw new RangeError('model: expected an answer after the last layer, got rounds of refinement');
+  }
   if (model.config.attention === 'spike') {
     throw new RangeError('model: expected softmax attention, got spike attention');
   }

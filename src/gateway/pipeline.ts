@@ -2,6 +2,7 @@
 import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { SpikeSettings } from '../engine/model.ts';
+import { Anytime } from '../gate/anytime.ts';
 import { Coherence, type CoherenceSettings, makeGatePacket } from '../gate/coherence.ts';
 import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
 import { makeDemandPacket, TypicalActivity } from '../gate/demand.ts';
@@ -20,8 +21,8 @@ import { Output } from './output.ts';
 export type PipelineEngine = Pick<Engine, 'model' | 'plans' | 'logits' | 'stats' | 'step' | 'cost' | 'reset'>;
 
 export interface PipelineOptions {
-  /** Whether tier-0 tokens leave early where the model says when. Default true. */
-  readonly earlyExit?: boolean;
+  /** Whether tier-0 tokens leave early, or are refined, where the model says when. Default true. */
+  readonly anytime?: boolean;
   /** When a channel fires. Default: as the model was trained. */
   readonly spikes?: SpikeSettings;
   /** Default: `steady`. */
@@ -105,7 +106,7 @@ export class Pipeline {
     const { channels, intervalMs, spikes } = engine.model.meaning;
     const count = channels.length;
     this.#gating = options.gating ?? true;
-    this.#engine = this.#gating && options.earlyExit !== false ? leavingEarly(engine) : engine;
+    this.#engine = this.#gating && options.anytime !== false ? withAnytime(engine) : engine;
     this.#stream = stream;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
@@ -299,9 +300,11 @@ export class Pipeline {
   }
 }
 
-function leavingEarly(engine: PipelineEngine): PipelineEngine {
-  const { exit } = engine.model.meaning;
-  return exit !== undefined && engine instanceof Engine ? new EarlyExit(engine, exit) : engine;
+function withAnytime(engine: PipelineEngine): PipelineEngine {
+  const { exit, refinement } = engine.model.meaning;
+  if (!(engine instanceof Engine)) return engine;
+  if (exit !== undefined) return new EarlyExit(engine, exit);
+  return refinement === undefined ? engine : new Anytime(engine, refinement);
 }
 
 function regretGateOf(policy: Policy, model: RegretModel | undefined): RegretGate | undefined {

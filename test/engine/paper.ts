@@ -3,7 +3,7 @@
  * ring, no kernels. Independent of everything that it checks but the rounding.
  */
 import { headSize } from '../../src/engine/config.ts';
-import type { LayerWeights, Linear, Model } from '../../src/engine/model.ts';
+import type { FeedForwardWeights, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
 
 const roundEven = (value: number): number => {
   const floor = Math.floor(value);
@@ -77,6 +77,17 @@ function countSpikes(thresholds: Int32Array, own: Projected, past: readonly Proj
   });
 }
 
+const int16 = (value: number) => limit(value, -32767, 32767);
+
+function feedForward(
+  { feedForwardGain, up, gelu, down }: FeedForwardWeights,
+  x: readonly number[],
+): number[] {
+  const hidden = linear(up, norm(x, feedForwardGain)).map((u) => gelu[limit(u, -128, 127) + 128]!);
+  const change = linear(down, hidden);
+  return x.map((value, i) => int16(value + change[i]!));
+}
+
 /** Per tick, how much of a layer's change its router keeps, in 32768ths; all of it without a router. */
 function routerGates(model: Model, layer: LayerWeights, stream: readonly number[][]): number[] {
   const { router, attentionGain } = layer;
@@ -108,9 +119,9 @@ export function paperLogits(
   layers: number,
   window: number,
   depths: readonly PaperDepth[] = ticks.map(() => ({ layers, propagated: false })),
+  rounds = 0,
 ): number[][] {
   const { weights } = model;
-  const int16 = (value: number) => limit(value, -32767, 32767);
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
   let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
   for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
@@ -129,14 +140,12 @@ export function paperLogits(
       if (!reached(at)) return x;
       const context = linear(layer.output, attend(model, layer, rows, at, window, present));
       const middle = x.map((value, i) => int16(value + context[i]!));
-      const hidden = linear(layer.up, norm(middle, layer.feedForwardGain)).map(
-        (u) => layer.gelu[limit(u, -128, 127) + 128]!,
-      );
-      const change = linear(layer.down, hidden);
-      const through = middle.map((value, i) => int16(value + change[i]!));
+      const through = feedForward(layer, middle);
       return through.map((y, i) => x[i]! + Math.floor((gates[at]! * (y - x[i]!)) / 32768 + 0.5));
     });
   }
+  for (let round = 0; round < rounds; round++)
+    stream = stream.map((x) => feedForward(weights.refinement!, x));
   return stream.map((x, at) => {
     const path = linear(weights.linear, ticks[at]!);
     return linear(weights.head, norm(x, weights.headGain)).map((logit, i) => logit + path[i]!);

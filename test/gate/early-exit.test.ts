@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { randomFeatures, randomModel } from '../../src/bench/random-model.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
-import { confidenceQ16, EarlyExit } from '../../src/gate/early-exit.ts';
+import { confidenceQ16 } from '../../src/gate/confidence.ts';
+import { EarlyExit } from '../../src/gate/early-exit.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 
 const seed = 20261124;
@@ -89,7 +90,7 @@ describe('a model that says when to leave', () => {
     const loaded = loadModel(saveModel(model));
     expect(loaded.meaning.exit).toEqual({ layers: 1, confidenceQ16: -1 });
     const frame = { timeMs: 0, values: Float64Array.of(20, 21) };
-    const layers = [{}, { earlyExit: false }, { gating: false }].map(
+    const layers = [{}, { anytime: false }, { gating: false }].map(
       (options) => new Pipeline(new Engine(loaded), 0, options).tick(frame).layers,
     );
     expect(layers).toEqual([1, 2, 2]);
