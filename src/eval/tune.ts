@@ -82,6 +82,11 @@ function isCheaper(trial: Trial, than: Trial | null): boolean {
   return than === null || trial.macsPerTick < than.macsPerTick;
 }
 
+interface Move {
+  readonly change: string;
+  apply(from: Settings): Settings;
+}
+
 /** Thresholds of all channels, as shares of the model's own. */
 const scales: readonly number[] = [0.25, 0.5, 1, 1.4, 2, 2.8, 4, 5.6, 8, 11, 16];
 /** So many of the best points of that ladder are refined channel by channel. */
@@ -123,44 +128,43 @@ class Search {
     this.#tryPolicies();
   }
 
-  /** Coordinate descent: every channel's threshold and the heartbeat, up and down, until nothing helps. */
+  /** Coordinate descent, move after move, until a whole round of them helps no more. */
   #descend(start: Trial): void {
+    const moves = this.#moves();
     let best = start;
-    for (let improved = true; improved && !this.#isOver; ) {
-      improved = false;
-      for (const neighbour of this.#neighbours(best)) {
-        const trial = this.#try(neighbour.change, neighbour.settings);
-        if (this.#badness(trial) >= this.#badness(best)) continue;
-        best = trial;
-        improved = true;
-        break;
-      }
+    for (let idle = 0, turn = 0; idle < moves.length && !this.#isOver; idle++, turn++) {
+      const { change, apply } = moves[turn % moves.length]!;
+      const trial = this.#try(change, apply(best.settings));
+      if (this.#badness(trial) >= this.#badness(best)) continue;
+      best = trial;
+      idle = -1;
     }
   }
 
-  *#neighbours({ settings }: Trial): Generator<{ change: string; settings: Settings }> {
+  /** What touches all channels first: it does most, and single channels can then be set against it. */
+  #moves(): Move[] {
     const { channels } = this.#model.meaning;
-    const { spikes, policy } = settings;
-    for (const intervals of this.#options.firstHeartbeats) {
-      const firstHeartbeat = channels.map(() => intervals);
-      yield {
-        change: `first heartbeat ${intervals}`,
-        settings: { spikes: { ...spikes, firstHeartbeat }, policy },
-      };
-    }
-    for (const factor of [1.4, 0.7]) {
-      yield {
-        change: `all thresholds x ${factor}`,
-        settings: this.#scaled(settings, settings.spikes.rule, factor),
-      };
-    }
-    for (const factor of [2, 0.5]) {
-      for (const [index, { name }] of channels.entries()) {
-        yield { change: `${name} x ${factor}`, settings: this.#withDelta(settings, index, factor) };
-      }
-    }
-    yield { change: 'heartbeat x 2', settings: this.#withHeartbeat(settings, 2) };
-    yield { change: 'heartbeat x 0.5', settings: this.#withHeartbeat(settings, 0.5) };
+    const scale = (factor: number) => ({
+      change: `all thresholds x ${factor}`,
+      apply: (from: Settings) => this.#scaled(from, from.spikes.rule, factor),
+    });
+    const beat = (factor: number) => ({
+      change: `heartbeat x ${factor}`,
+      apply: (from: Settings) => this.#withHeartbeat(from, factor),
+    });
+    const single = (factor: number) =>
+      channels.map(({ name }, index) => ({
+        change: `${name} x ${factor}`,
+        apply: (from: Settings) => this.#withDelta(from, index, factor),
+      }));
+    const first = this.#options.firstHeartbeats.map((intervals) => ({
+      change: `first heartbeat ${intervals}`,
+      apply: ({ spikes, policy }: Settings) => ({
+        spikes: { ...spikes, firstHeartbeat: channels.map(() => intervals) },
+        policy,
+      }),
+    }));
+    return [...first, scale(1.4), beat(2), scale(0.7), beat(0.5), ...single(2), ...single(0.5)];
   }
 
   #tryPolicies(): void {
