@@ -3,6 +3,7 @@
  * follows the multiply-accumulates; and what a mix of tiers costs.
  */
 import type { Target } from '../energy/target.ts';
+import { wattsPerCore } from '../energy/watt-model.ts';
 import { type PresetName, presetConfig, presetNames, type TransformerConfig } from '../engine/config.ts';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
@@ -160,15 +161,10 @@ function describe(
     gigaMacsPerSecond: row.macs === 0 ? null : rounded(row.macs / medianUs / 1000),
     macs: row.macs,
     bytes: row.bytes,
-    modelledUj: target === undefined ? null : rounded(medianUs * activeWattsPerCore(target)),
+    modelledUj: target === undefined ? null : rounded(medianUs * wattsPerCore(target)),
     claimedUs: claimed?.[row.tier] ?? null,
     claimedRatio: claimed?.[row.tier] == null ? null : rounded(claimed[row.tier]! / claimed[0]),
   });
-}
-
-/** What a busy core adds to the idle machine. */
-function activeWattsPerCore({ watts, cpu }: Target): number {
-  return (watts.allCores - watts.idle) / cpu.cores;
 }
 
 /**
