@@ -204,14 +204,15 @@ export function readLimits(section: Section): LimitsConfig {
   return limits;
 }
 
-export const witnessLogKeys = ['directory', 'fileBytes', 'files', 'flushS'];
+export const witnessLogKeys = ['directory', 'fileBytes', 'files', 'flushS', 'bytesPerDay'];
 
 export function readWitnessLog(section: Section, directory: string): WitnessLogConfig {
   return {
     directory: resolve(directory, section.text('directory', undefined, 'a path')),
     fileBytes: section.whole('fileBytes', 64 * kibi, kibi * mebi, 16 * mebi),
     files: section.whole('files', 2, 10_000, 8),
-    flushMs: 1000 * section.number('flushS', { min: 0.05, max: 3600 }, 10),
+    flushMs: 1000 * section.number('flushS', { min: 0.05, max: 3600 }, 600),
+    bytesPerDay: section.whole('bytesPerDay', 0, 2 ** 40, 1_500_000),
   };
 }
 

@@ -67,6 +67,8 @@ export interface WitnessLogConfig {
   readonly fileBytes: number;
   readonly files: number;
   readonly flushMs: number;
+  /** Most bytes of witnesses in a day; 0: no bound. */
+  readonly bytesPerDay: number;
 }
 
 /** Which meter counts the joules, and how often what it says is written. */

@@ -1,4 +1,4 @@
-/** The log of witnesses: what was seen, decided, done and produced at every tick, kept across power cuts. */
+/** The log of witnesses: what was seen, decided, done and produced at a tick, kept across power cuts. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
@@ -6,30 +6,63 @@ import type { WitnessLogConfig } from './config.ts';
 import type { GatewayPart } from './part.ts';
 import { readRecordFile } from './record-file.ts';
 import { logFileName, logFileNumbers, RecordLog } from './record-log.ts';
+import { type Importance, WriteBudget } from './write-budget.ts';
 
 const logName = 'witness';
 
 export class WitnessLog implements GatewayPart {
   readonly records: RecordLog;
+  readonly budget: WriteBudget;
   #witness = new Witness();
+  #lastTier = -1;
+  #lastTrust = '';
   readonly #encode = (into: DataView, offset: number) => this.#witness.encode(into, offset);
 
-  private constructor(records: RecordLog) {
+  private constructor(records: RecordLog, budget: WriteBudget) {
     this.records = records;
+    this.budget = budget;
   }
 
   /** Opens the directory's log, mended. Throws what the disk throws. */
-  static async open(config: WitnessLogConfig, onProblem: (text: string) => void): Promise<WitnessLog> {
-    const { directory, fileBytes, files, flushMs } = config;
-    const recordBytes = WITNESS_BYTES;
-    return new WitnessLog(
-      await RecordLog.open({ directory, name: logName, recordBytes, fileBytes, files, flushMs, onProblem }),
-    );
+  static async open(
+    config: WitnessLogConfig,
+    onProblem: (text: string) => void,
+    monotonicMs?: () => number,
+  ): Promise<WitnessLog> {
+    const { directory, fileBytes, files, flushMs, bytesPerDay } = config;
+    const options = {
+      directory,
+      name: logName,
+      recordBytes: WITNESS_BYTES,
+      fileBytes,
+      files,
+      flushMs,
+      onProblem,
+    };
+    return new WitnessLog(await RecordLog.open(options), new WriteBudget(bytesPerDay, monotonicMs));
   }
 
+  /** Notes the witness, unless the day's bytes are needed for more important ones. */
   onTick(witness: Witness): void {
+    const importance = this.#importance(witness);
+    if (!this.budget.take(WITNESS_BYTES, importance)) return;
     this.#witness = witness;
     this.records.append(this.#encode);
+  }
+
+  /** Where trust changes, or a token gets another tier than the last, before other tokens, these before skips. */
+  #importance({ tier, trust }: Witness): Importance {
+    const isChange = trust !== this.#lastTrust || (tier !== 3 && tier !== this.#lastTier);
+    this.#lastTrust = trust;
+    if (tier !== 3) this.#lastTier = tier;
+    if (isChange) return 'high';
+    return tier === 3 ? 'low' : 'medium';
+  }
+
+  counters(): { readonly witnessLog: { readonly [name: string]: number } } {
+    const { written, lost, failures } = this.records;
+    const { refused: passedOver } = this.budget;
+    return { witnessLog: { written, writtenBytes: written * WITNESS_BYTES, passedOver, lost, failures } };
   }
 
   flush(): Promise<void> {

@@ -22,7 +22,7 @@ async function writeLog(ticks: number): Promise<void> {
   for (let start = 0; start < 2; start++) {
     const pipeline = new Pipeline(new Engine(fixture.model), 0);
     const witnesses = await WitnessLog.open(
-      { directory: log, fileBytes: 1 << 20, files: 4, flushMs: 60_000 },
+      { directory: log, fileBytes: 1 << 20, files: 4, flushMs: 60_000, bytesPerDay: 0 },
       (text) => expect.fail(text),
     );
     for (let row = start * ticks; row < (start + 1) * ticks; row++) {

@@ -116,7 +116,7 @@ describe('a valid config', () => {
     const witnessLog = { directory: 'state/witness' };
     expect(load({ witnessLog }).witnessLog).toMatchObject({
       directory: join(fixture.directory, 'state/witness'),
-      flushMs: 10_000,
+      flushMs: 600_000,
     });
   });
 

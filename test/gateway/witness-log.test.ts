@@ -1,14 +1,20 @@
 import { readFileSync, truncateSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
-import { WITNESS_BYTES } from '../../src/gate/witness.ts';
+import { WITNESS_BYTES, Witness } from '../../src/gate/witness.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { headerBytes } from '../../src/gateway/record-file.ts';
 import { readWitnesses, WitnessLog } from '../../src/gateway/witness-log.ts';
 import { Fixture } from './fixture.ts';
 
 const fixture = new Fixture();
-const config = { directory: fixture.path('witness'), fileBytes: 1 << 20, files: 4, flushMs: 60_000 };
+const config = {
+  directory: fixture.path('witness'),
+  fileBytes: 1 << 20,
+  files: 4,
+  flushMs: 60_000,
+  bytesPerDay: 0,
+};
 const ticks = 50;
 const expected: object[] = [];
 
@@ -53,4 +59,29 @@ test('cut at every byte of the last two records: the whole ones come back', asyn
     truncateSync(path, length);
     expect(await readAll()).toEqual(expected.slice(0, Math.floor((length - headerBytes) / WITNESS_BYTES)));
   }
+});
+
+test('a day of witnesses stays within its bytes: the important ones are kept, the others thinned', async () => {
+  const directory = fixture.path('bounded');
+  let nowMs = 0;
+  const bounded = await WitnessLog.open({ ...config, directory, bytesPerDay: 100_000 }, fail, () => nowMs);
+  const witness = new Witness();
+  for (let second = 0; second < 86_400; second++) {
+    nowMs = second * 1000;
+    witness.sequence = second;
+    witness.tier = second % 1000 === 0 ? 1 : second % 100 === 0 ? 0 : 3;
+    witness.trust = second % 9000 === 5 ? 'quarantine' : 'allow';
+    bounded.onTick(witness);
+    if (second % 600 === 599) await bounded.flush();
+  }
+  await bounded.stop();
+  const kept: { tier: number; trust: string }[] = [];
+  for await (const { tier, trust } of readWitnesses(directory)) kept.push({ tier, trust });
+  expect(kept.length * WITNESS_BYTES).toBeLessThanOrEqual(100_000);
+  expect(kept.filter(({ trust }) => trust !== 'allow')).toHaveLength(10);
+  expect(kept.filter(({ tier }) => tier === 1)).toHaveLength(87);
+  expect(kept.filter(({ tier }) => tier === 3).length).toBeGreaterThan(100);
+  const { written, writtenBytes, passedOver } = bounded.counters().witnessLog;
+  expect([written, writtenBytes]).toEqual([kept.length, kept.length * WITNESS_BYTES]);
+  expect(passedOver).toBe(86_400 - kept.length);
 });
