@@ -1,10 +1,11 @@
 /** The gateway that runs now, what it writes to, and how one config gives way to the next. */
 import type { MeterChoice } from '../energy/choose-meter.ts';
-import type { WitnessLogConfig } from '../gateway/config.ts';
+import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
+import { Storage } from '../gateway/storage.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
@@ -87,9 +88,27 @@ async function prepare(loaded: LoadedConfig, options: HostOptions): Promise<Prep
 
 /** Opens the files that the config asks for; they are closed when the gateway stops. */
 async function openFiles({ gateway, choice }: Prepared, log: Log): Promise<void> {
-  const { witnessLog } = gateway.config;
+  const { storage, witnessLog } = gateway.config;
+  if (storage !== undefined) await openStorage(storage, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
   if (choice !== undefined) gateway.parts.add(openLedger(gateway.config, choice, gateway.engine, log));
+}
+
+/** A disk that refuses must not keep the gateway from its work. */
+async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): Promise<void> {
+  const { inbox } = gateway.intake;
+  try {
+    const storage = await Storage.open(config, {
+      onProblem: (text) => log.warning(text),
+      onKept: (topic, payload) => inbox.expectAgain(topic, payload),
+    });
+    gateway.useStorage(storage);
+    const { intake, outbox } = storage;
+    if (intake.count + outbox.count > 0)
+      log.info(`found on disk: ${intake.count} messages to be worked on, ${outbox.count} results to be sent`);
+  } catch (error) {
+    log.error(`storage: ${(error as Error).message}; what waits is kept in memory alone`);
+  }
 }
 
 async function openWitnessLog(config: WitnessLogConfig, log: Log): Promise<WitnessLog> {

@@ -29,6 +29,7 @@ export const rootKeys = [
   'output',
   'countersIntervalS',
   'limits',
+  'storage',
   'witnessLog',
   'ledger',
   'homeAssistant',
@@ -126,7 +127,7 @@ function readQos(section: Section, fallback: QoS): QoS {
   return section.choice('qos', ['0', '1'], String(fallback) as '0' | '1') === '0' ? 0 : 1;
 }
 
-export const frameKeys = ['mode', 'intervalMs', 'timestamp', 'timestampUnit'];
+export const frameKeys = ['mode', 'intervalMs', 'timestamp', 'timestampUnit', 'aheadS'];
 
 /** `intervalMs` is 0 when the file leaves it to the model. */
 export function readFrame(section: Section): FrameConfig {
@@ -139,6 +140,7 @@ export function readFrame(section: Section): FrameConfig {
     intervalMs: section.number('intervalMs', { min: section.has('intervalMs') ? 1 : 0, max: dayS * 1000 }, 0),
     ...optional('timestamp', timestamp),
     timestampUnit: section.choice('timestampUnit', ['ms', 's'], 'ms'),
+    aheadMs: 1000 * section.number('aheadS', { min: 0, max: 365 * dayS }, 300),
   };
 }
 
@@ -175,6 +177,7 @@ const mebi = kibi * kibi;
 export const limitsKeys = [
   'ringMessages',
   'ringBytes',
+  'ringPolicy',
   'payloadBytes',
   'packetBytes',
   'jsonDepth',
@@ -183,10 +186,13 @@ export const limitsKeys = [
   'catchUpTicks',
 ];
 
+type NumericLimit = Exclude<keyof LimitsConfig, 'ringPolicy'>;
+
 export function readLimits(section: Section): LimitsConfig {
   const limits = {
     ringMessages: section.whole('ringMessages', 2, 1_000_000, 1024),
     ringBytes: section.whole('ringBytes', kibi, kibi * mebi, mebi),
+    ringPolicy: section.choice('ringPolicy', ['dropOldest', 'coalesce', 'refuse'], 'dropOldest'),
     payloadBytes: section.whole('payloadBytes', 16, 64 * mebi, 64 * kibi),
     packetBytes: section.whole('packetBytes', kibi, 256 * mebi, 16 * mebi),
     jsonDepth: section.whole('jsonDepth', 1, 256, 16),
@@ -194,7 +200,7 @@ export function readLimits(section: Section): LimitsConfig {
     inFlight: section.whole('inFlight', 1, 1000, 16),
     catchUpTicks: section.whole('catchUpTicks', 1, 1_000_000, 100),
   };
-  const atLeast = (key: keyof LimitsConfig, than: keyof LimitsConfig, factor: number) => {
+  const atLeast = (key: NumericLimit, than: NumericLimit, factor: number) => {
     if (limits[key] >= factor * limits[than]) return;
     section.add(key, `at least ${factor} x ${than} (${factor * limits[than]})`, `${limits[key]}`);
   };

@@ -41,6 +41,8 @@ export interface FrameConfig {
   readonly timestamp?: JsonPath;
   /** Unit of a timestamp that is a number. */
   readonly timestampUnit: 'ms' | 's';
+  /** A payload that claims to be so far ahead of our clock is believed only when others confirm it. */
+  readonly aheadMs: number;
 }
 
 export interface OutputConfig {
@@ -51,15 +53,35 @@ export interface OutputConfig {
   readonly publish: 'all' | 'changes' | 'tokens';
 }
 
+/** What happens when messages come faster than they are worked on. */
+export type RingPolicy = 'dropOldest' | 'coalesce' | 'refuse';
+
 export interface LimitsConfig {
   readonly ringMessages: number;
   readonly ringBytes: number;
+  readonly ringPolicy: RingPolicy;
   readonly payloadBytes: number;
   readonly packetBytes: number;
   readonly jsonDepth: number;
   readonly outboxMessages: number;
   readonly inFlight: number;
   readonly catchUpTicks: number;
+}
+
+/** What waits is kept on disk. */
+export interface StorageConfig {
+  readonly directory: string;
+  /** A message that was not worked on for so long is written to the journal, and acknowledged. */
+  readonly commitMs: number;
+  /** Of the journal of messages that came. */
+  readonly intakeBytes: number;
+  /** Of the results that wait for the broker, and how old they may get. */
+  readonly outboxBytes: number;
+  readonly outboxMs: number;
+  /** Results that wait are written at the latest after so long. */
+  readonly outboxFlushMs: number;
+  /** Results from the disk are sent at this rate at most, beside the new ones. */
+  readonly resendPerS: number;
 }
 
 export interface WitnessLogConfig {
@@ -113,6 +135,8 @@ export interface GatewayConfig {
   /** 0: no counters are published. */
   readonly countersIntervalS: number;
   readonly limits: LimitsConfig;
+  /** Absent: nothing is kept on disk. */
+  readonly storage?: StorageConfig;
   readonly witnessLog?: WitnessLogConfig;
   readonly ledger?: LedgerConfig;
   readonly homeAssistant?: HomeAssistantConfig;

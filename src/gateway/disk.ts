@@ -104,3 +104,43 @@ async function syncFolder(directory: string): Promise<void> {
     await folder.close();
   }
 }
+
+/** A disk writes whole blocks, however little is written. */
+const blockBytes = 4096;
+
+/** Counts what is written to a disk. */
+export class DiskMeter implements Disk {
+  /** In whole blocks. */
+  bytesWritten = 0;
+  readonly #disk: Disk;
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  list(): Promise<string[]> {
+    return this.#disk.list();
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#disk.remove(name);
+  }
+
+  async open(name: string): Promise<DiskFile> {
+    const file = await this.#disk.open(name);
+    return {
+      get size() {
+        return file.size;
+      },
+      read: (at, length) => file.read(at, length),
+      write: (at, bytes) => {
+        const first = Math.floor(at / blockBytes);
+        this.bytesWritten += (Math.ceil((at + bytes.length) / blockBytes) - first) * blockBytes;
+        return file.write(at, bytes);
+      },
+      truncate: (size) => file.truncate(size),
+      sync: () => file.sync(),
+      close: () => file.close(),
+    };
+  }
+}

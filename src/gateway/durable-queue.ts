@@ -26,6 +26,8 @@ export interface DurableQueueOptions {
   /** A file that would grow beyond this is followed by the next. Default: an eighth of `maxBytes`. */
   readonly fileBytes?: number;
   readonly onProblem?: (text: string) => void;
+  /** Told of what is found when opening, released or not. */
+  readonly onFound?: (payload: Buffer) => void;
 }
 
 export interface QueueRecord {
@@ -95,6 +97,11 @@ export class DurableQueue {
     return this.#released;
   }
 
+  /** All records up to this number were read. */
+  get readThrough(): number {
+    return this.#readThrough;
+  }
+
   /** Records that were not yet read. */
   get unread(): number {
     return this.#last - this.#readThrough;
@@ -110,6 +117,11 @@ export class DurableQueue {
     // Each that waits may need a file of its own.
     const headers = queueHeaderBytes * this.#pending.length;
     return this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#pendingBytes + headers);
+  }
+
+  counters(): { readonly [name: string]: number } {
+    const { count, bytes, failures, lost, repairedBytes } = this;
+    return { records: count, bytes, failures, lost, repairedBytes };
   }
 
   /** Notes a copy of a record; gives its number, or undefined when there is no room. */
@@ -156,13 +168,21 @@ export class DurableQueue {
     return this.#released - before;
   }
 
-  /** The next committed records, each once, of about `maxBytes` at most but at least one, unless there is none. */
-  read(maxBytes: number): Promise<QueueRecord[]> {
+  /** What was appended is known to whoever would read it. */
+  skipUnread(): void {
+    this.#readThrough = this.#last;
+  }
+
+  /**
+   * The next records, committed or not, each once, of about `maxBytes` and `maxRecords` at most but at least one, unless there
+   * is none.
+   */
+  read(maxBytes: number, maxRecords = Number.POSITIVE_INFINITY): Promise<QueueRecord[]> {
     return this.#exclusively(async () => {
       for (;;) {
         const segment = this.#segments.find(({ last }) => last > this.#readThrough);
-        if (segment === undefined || this.#readThrough >= this.#durable) return [];
-        const records = await this.#readSegment(segment, maxBytes).catch((error) => {
+        if (segment === undefined) return this.#readPending(maxRecords);
+        const records = await this.#readSegment(segment, maxBytes, maxRecords).catch((error) => {
           this.#refuse(error);
           this.lost += segment.last - this.#readThrough;
           this.#readThrough = segment.last;
@@ -279,7 +299,11 @@ export class DurableQueue {
     }
   }
 
-  async #readSegment({ number, file, bytes: end }: Segment, maxBytes: number): Promise<QueueRecord[]> {
+  async #readSegment(
+    { number, file, bytes: end }: Segment,
+    maxBytes: number,
+    maxRecords: number,
+  ): Promise<QueueRecord[]> {
     if (this.#cursor.file !== number) this.#cursor = { file: number, at: queueHeaderBytes };
     const { at: from } = this.#cursor;
     let chunk = await file.read(from, Math.min(Math.max(maxBytes, recordHeaderBytes), end - from));
@@ -292,10 +316,17 @@ export class DurableQueue {
       if (record.sequence <= this.#readThrough) continue;
       this.#readThrough = record.sequence;
       records.push({ sequence: record.sequence, payload: record.payload });
+      if (records.length >= maxRecords) break;
     }
     if (at === 0) throw new Error(`${this.#fileName(number)}: no record at ${from}, where there was one`);
     this.#cursor.at = from + at;
     return records;
+  }
+
+  #readPending(maxRecords: number): QueueRecord[] {
+    const unread = this.#pending.filter(({ sequence }) => sequence > this.#readThrough).slice(0, maxRecords);
+    this.#readThrough = unread.at(-1)?.sequence ?? this.#readThrough;
+    return unread.map(({ sequence, bytes }) => ({ sequence, payload: bytes.subarray(recordHeaderBytes) }));
   }
 
   async #recover(): Promise<void> {
@@ -316,6 +347,7 @@ export class DurableQueue {
     let at = queueHeaderBytes;
     for (let record = decodeRecord(bytes, at); record !== undefined; record = decodeRecord(bytes, at)) {
       at += record.length;
+      if (record.sequence > 0) this.#options.onFound?.(record.payload);
       this.#last = Math.max(this.#last, record.sequence);
       this.#releasedOnDisk = Math.max(this.#releasedOnDisk, record.released);
     }

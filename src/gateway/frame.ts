@@ -2,6 +2,7 @@
 import type { Frame } from '../gate/packets.ts';
 import type { FrameConfig } from './config.ts';
 import type { Decoded } from './decode.ts';
+import { Timeline } from './timeline.ts';
 
 export interface FrameOptions {
   readonly channels: number;
@@ -12,11 +13,18 @@ export interface FrameOptions {
   readonly catchUpTicks: number;
   /** Called for each tick with the same frame; must be done with it when it returns. */
   readonly onFrame: (frame: Frame) => void;
+  /** So far ahead of the time of receipt a message may claim to be without being doubted. Default: any. */
+  readonly aheadMs?: number;
+  /** Called when time begins anew, before the first frame that may be earlier than the last. */
+  readonly onRestart?: () => void;
 }
 
 const leastStepMs = 0.001;
 
-/** Keeps the latest value of each channel and says when a tick is due. Ticks have strictly increasing times. */
+/**
+ * Keeps the latest value of each channel and says when a tick is due. Ticks have strictly increasing times, but where
+ * the senders have set their clocks back: see Timeline.
+ */
 export class FrameAssembler {
   /** Messages whose time lies before the last frame, or before the last message of their route: dropped. */
   stale = 0;
@@ -24,10 +32,15 @@ export class FrameAssembler {
   duplicates = 0;
   /** Messages of the same moment as the last tick, from another route: taken, for the next tick. */
   merged = 0;
+  /** Messages whose time lies too far ahead to be believed: dropped. */
+  ahead = 0;
+  /** How often time began anew. */
+  restarts = 0;
   /** Grid: ticks left out because the gap was too long. */
   skippedTicks = 0;
   readonly #options: FrameOptions;
   readonly #frame: Frame;
+  readonly #timeline: Timeline;
   /** [routes], payload time of the last accepted message. */
   readonly #routeTimeMs: Float64Array;
   /** Grid: the next tick; NaN before the first message. */
@@ -35,6 +48,7 @@ export class FrameAssembler {
 
   constructor(options: FrameOptions) {
     this.#options = options;
+    this.#timeline = new Timeline(options.aheadMs ?? Number.POSITIVE_INFINITY, options.intervalMs);
     this.#frame = {
       timeMs: Number.NEGATIVE_INFINITY,
       values: new Float64Array(options.channels).fill(Number.NaN),
@@ -52,7 +66,7 @@ export class FrameAssembler {
     const ownTime = !Number.isNaN(decoded.timeMs);
     // The clock may not tell two messages apart; ticks must be.
     const timeMs = ownTime ? decoded.timeMs : Math.max(receivedMs, this.#frame.timeMs + leastStepMs);
-    if (ownTime && !this.#isNew(route, timeMs)) return;
+    if (ownTime && !this.#isNew(route, timeMs, receivedMs)) return;
     if (this.#options.mode === 'grid') this.#acceptOnGrid(timeMs, decoded);
     else this.#acceptAsTick(timeMs, decoded);
   }
@@ -78,15 +92,28 @@ export class FrameAssembler {
     this.#tick(Math.floor((nowMs - this.#nextTickMs) / this.#options.intervalMs) + 1);
   }
 
-  #isNew(route: number, timeMs: number): boolean {
+  #isNew(route: number, timeMs: number, receivedMs: number): boolean {
     const previousMs = this.#routeTimeMs[route]!;
-    if (timeMs === previousMs) this.duplicates++;
-    else if (timeMs < previousMs || this.#isPast(timeMs)) this.stale++;
-    else {
-      this.#routeTimeMs[route] = timeMs;
-      return true;
+    if (timeMs === previousMs) {
+      this.duplicates++;
+      return false;
     }
-    return false;
+    const isPast = timeMs < previousMs || this.#isPast(timeMs);
+    const judgement = this.#timeline.judge(timeMs, receivedMs, this.#frame.timeMs, isPast);
+    if (judgement === 'stale') this.stale++;
+    else if (judgement === 'ahead') this.ahead++;
+    if (judgement === 'stale' || judgement === 'ahead') return false;
+    if (judgement === 'new' && isPast) this.#restart();
+    this.#routeTimeMs[route] = timeMs;
+    return true;
+  }
+
+  #restart(): void {
+    this.restarts++;
+    this.#routeTimeMs.fill(Number.NEGATIVE_INFINITY);
+    this.#frame.timeMs = Number.NEGATIVE_INFINITY;
+    this.#nextTickMs = Number.NaN;
+    this.#options.onRestart?.();
   }
 
   /** A grid tick holds everything up to its own time, so a message of just that time comes too late. */

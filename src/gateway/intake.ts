@@ -1,12 +1,11 @@
-/**
- * From the MQTT callback to frames. The callback only copies into the ring; `drain` decodes at its own pace, and
- * while the ring is nearly full the acknowledgement waits, so that the broker keeps what we have no room for.
- */
+/** From the MQTT callback, which only copies into the inbox, to frames, which `drain` makes at its own pace. */
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config.ts';
 import { type Decoded, Decoder, makeDecoded } from './decode.ts';
 import { FrameAssembler, type FrameOptions } from './frame.ts';
-import { MessageRing, type RingMessage } from './ring.ts';
+import { Inbox } from './inbox.ts';
+import type { RingMessage } from './ring.ts';
+import { realTimers, type Timers } from './timers.ts';
 import { topicMatches } from './topics.ts';
 
 /** Topics whose routes are remembered; wildcards may bring any number. */
@@ -18,7 +17,12 @@ export interface IntakeOptions {
   readonly config: GatewayConfig;
   readonly channels: number;
   readonly clock: Clock;
+  readonly timers?: Timers;
   readonly onFrame: FrameOptions['onFrame'];
+  /** Time begins anew: the next frame may be earlier than the last. */
+  readonly onRestart?: () => void;
+  /** How many outputs have been published so far, those of the last frame included. */
+  readonly outputs?: () => number;
   /** Told of the first problem of each kind with each channel. */
   readonly onProblem: (text: string) => void;
   /** Told once of a topic that no route wants: the broker remembers a subscription that we forgot. */
@@ -34,23 +38,22 @@ export class Intake {
   received = 0;
   retained = 0;
   unrouted = 0;
-  readonly ring: MessageRing;
+  workedOff = 0;
+  readonly inbox: Inbox;
   readonly decoder: Decoder;
   readonly frames: FrameAssembler;
   readonly #options: IntakeOptions;
   readonly #decoded: Decoded;
   readonly #routesByTopic = new Map<string, readonly number[]>();
   readonly #told = new Set<string>();
-  readonly #holdMaxMs: number;
-  /** The acknowledgement that waits for room. */
-  #held: (() => void) | undefined;
-  #holdTimer: NodeJS.Timeout | undefined;
+  readonly #timers: Timers;
   #topic = '';
 
   constructor(options: IntakeOptions) {
     const { config, channels, onFrame } = options;
     this.#options = options;
-    this.ring = new MessageRing(config.limits.ringMessages, config.limits.ringBytes);
+    this.#timers = options.timers ?? realTimers;
+    this.inbox = new Inbox({ ...config.limits, timers: this.#timers });
     this.#decoded = makeDecoded(channels);
     this.decoder = new Decoder({
       frame: config.frame,
@@ -63,30 +66,27 @@ export class Intake {
       mode: config.frame.mode,
       intervalMs: config.frame.intervalMs,
       catchUpTicks: config.limits.catchUpTicks,
+      aheadMs: config.frame.aheadMs,
       onFrame,
+      onRestart: () => this.#noteRestart(),
     });
-    // Far from the keep-alive: a callback held longer would also hold back the broker's ping responses.
-    this.#holdMaxMs = (config.mqtt.keepaliveS * 1000) / 4;
   }
 
-  /** The MQTT callback. `proceed` acknowledges the message: at once, or when there is room again. */
-  receive(topic: string, payload: Uint8Array, retained: boolean, proceed: () => void): void {
+  /** The MQTT callback. `acknowledge` is called when the broker may forget the message, if it is to. */
+  receive(topic: string, payload: Uint8Array, retained: boolean, acknowledge: () => void): void {
     this.received++;
     if (retained) this.retained++;
-    if (payload.length > this.#options.config.limits.payloadBytes) {
-      this.#topic = topic;
-      this.decoder.refuseTooLarge(payload.length);
-    } else this.#push(topic, payload, retained);
-    if (this.ring.count < this.ring.slots / 2 || this.#held !== undefined) proceed();
-    else this.#hold(proceed);
-  }
-
-  #push(topic: string, payload: Uint8Array, retained: boolean): void {
-    const { dropped } = this.ring;
-    this.ring.push(topic, payload, this.#options.clock.nowMs(), retained);
-    if (this.ring.dropped === dropped) return;
     this.#topic = topic;
-    this.#tell('dropped', undefined, 'messages come faster than they are worked on, the oldest are dropped');
+    if (payload.length > this.#options.config.limits.payloadBytes) {
+      this.decoder.refuseTooLarge(payload.length);
+      this.inbox.discard(acknowledge);
+      return;
+    }
+    const { dropped } = this.inbox.ring;
+    const isTaken = this.inbox.receive(topic, payload, retained, this.#options.clock.nowMs(), acknowledge);
+    if (isTaken && this.inbox.ring.dropped === dropped) return;
+    const fate = isTaken ? 'the oldest are dropped' : 'new ones are refused';
+    this.#tell('dropped', undefined, `messages come faster than they are worked on, ${fate}`);
   }
 
   /** Whether some channel comes from a topic. */
@@ -94,28 +94,16 @@ export class Intake {
     return this.#routesOf(topic).length > 0;
   }
 
-  /** Works on what waits until `untilMs` of performance.now(); true when nothing is left. */
+  /** Works on what waits until `untilMs` of the timers; true when nothing is left. */
   drain(untilMs: number): boolean {
-    for (let message = this.ring.shift(); message !== undefined; message = this.ring.shift()) {
+    const { inbox } = this;
+    for (let message = inbox.shift(); message !== undefined; message = inbox.shift()) {
       this.#take(message);
-      if (this.ring.count < this.ring.slots / 4) this.release();
-      if (performance.now() >= untilMs) break;
+      this.workedOff++;
+      inbox.worked(message, this.#options.outputs?.() ?? 0);
+      if (this.#timers.nowMs() >= untilMs) break;
     }
-    return this.ring.count === 0;
-  }
-
-  /** Lets the waiting acknowledgement go. */
-  release(): void {
-    clearTimeout(this.#holdTimer);
-    const held = this.#held;
-    this.#held = undefined;
-    held?.();
-  }
-
-  #hold(proceed: () => void): void {
-    this.#held = proceed;
-    this.#holdTimer = setTimeout(() => this.release(), this.#holdMaxMs);
-    this.#holdTimer.unref();
+    return inbox.waiting === 0;
   }
 
   #take(message: RingMessage): void {
@@ -131,12 +119,22 @@ export class Intake {
   }
 
   #accept(route: number, receivedMs: number): void {
-    const { stale, duplicates, timeMs } = this.frames;
+    const { stale, duplicates, ahead, timeMs } = this.frames;
     this.frames.accept(route, receivedMs, this.#decoded);
-    const isNew = this.frames.stale === stale && this.frames.duplicates === duplicates;
-    if (isNew) return;
+    const { frames } = this;
+    if (frames.stale === stale && frames.duplicates === duplicates && frames.ahead === ahead) return;
     const [later, own] = [timeMs, this.#decoded.timeMs].map(tellTime);
-    this.#tell(`old ${route}`, undefined, `expected a time after the last (tick at ${later}), got ${own}`);
+    const expected = frames.ahead > ahead ? 'soon after' : 'after';
+    this.#tell(
+      `old ${route}`,
+      undefined,
+      `expected a time ${expected} the last (tick at ${later}), got ${own}`,
+    );
+  }
+
+  #noteRestart(): void {
+    this.#options.onProblem(`${this.#topic}: the senders' time has gone back, and we follow`);
+    this.#options.onRestart?.();
   }
 
   #routesOf(topic: string): readonly number[] {

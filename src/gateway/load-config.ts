@@ -11,6 +11,7 @@ import { readRoutes, readSpikes } from './config-channels.ts';
 import { readLedger } from './config-ledger.ts';
 import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import * as sections from './config-sections.ts';
+import { readStorage } from './config-storage.ts';
 import { fillTopic, topicMatches } from './topics.ts';
 
 const configBytesMax = 1 << 20;
@@ -143,6 +144,7 @@ function readConfig(
     },
     countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
     limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
+    ...sections.optional('storage', readStorage(root, directory)),
     ...(root.has('witnessLog')
       ? {
           witnessLog: sections.readWitnessLog(root.section('witnessLog', sections.witnessLogKeys), directory),

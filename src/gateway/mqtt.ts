@@ -125,6 +125,13 @@ export class MqttConnection {
     this.#options.outbox.push(message);
   }
 
+  /** Lets the connection go and makes another, within the same session. */
+  renew(reason: string): void {
+    if (!this.#ready || this.#stopping) return;
+    this.#reason = reason;
+    this.#client?.end(true);
+  }
+
   /** Tells the broker to forget a topic filter, if it is there to be told. */
   unsubscribe(filter: string): void {
     if (this.#ready) this.#client?.unsubscribe(filter, () => {});

@@ -96,6 +96,7 @@ export class Pipeline {
   #isFirst = true;
   #isTrusted = true;
   #lastTimeMs = 0;
+  #timeRestarts = false;
   #sinceToken = 0;
 
   /**
@@ -157,6 +158,8 @@ export class Pipeline {
    * refused: `counters.stale` counts it, and the witness of the last frame comes back, its `sequence` unchanged.
    */
   tick(frame: Frame): Witness {
+    if (this.#timeRestarts) this.#lastTimeMs = frame.timeMs - this.#intervalMs;
+    this.#timeRestarts = false;
     const elapsed = this.#isFirst ? 0 : (frame.timeMs - this.#lastTimeMs) / this.#intervalMs;
     if (!Number.isFinite(frame.timeMs) || !(elapsed > 0 || this.#isFirst)) {
       this.counters.stale++;
@@ -175,6 +178,11 @@ export class Pipeline {
     if (this.#decision.tier !== 3) this.#sinceToken = 0;
     this.#isFirst = false;
     return this.#witness;
+  }
+
+  /** Time begins anew: the next frame counts as one interval after the last, whatever its time says. */
+  restartTime(): void {
+    this.#timeRestarts = true;
   }
 
   /** Coherence sees every tick; what it amounts to is asked at a token. */

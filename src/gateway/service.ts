@@ -4,21 +4,27 @@ import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
 import { type Clock, startClock } from './clock.ts';
-import { type GatewayConfig, ownTopics } from './config.ts';
+import { type GatewayConfig, ownTopics, type StorageConfig } from './config.ts';
 import { Intake } from './intake.ts';
 import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
-import { MqttConnection } from './mqtt.ts';
+import { type ConnectionOptions, MqttConnection } from './mqtt.ts';
 import { Outbox } from './outbox.ts';
+import { OutboxStore } from './outbox-store.ts';
 import { type GatewayPart, Parts } from './part.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';
+import type { Storage } from './storage.ts';
+import { type Cancel, realTimers, type Timers } from './timers.ts';
 
 export interface GatewayOptions {
   readonly log: Log;
   /** What lives beside the ticks: stopped when the gateway stops. */
   readonly parts?: readonly GatewayPart[];
   readonly clock?: Clock;
+  readonly timers?: Timers;
+  /** What a simulation has of its own. */
+  readonly network?: Pick<ConnectionOptions, 'makeClient' | 'random'>;
   /** What the device allows the engine; default: anything. */
   readonly engine?: Pick<EngineOptions, 'maxBytes' | 'kernels'>;
   /** The gateway can't go on, and trying again would not help. */
@@ -41,6 +47,7 @@ const turnMs = 20;
 /** When stopping: for what waits in the ring, and for the goodbye. */
 const drainMs = 200;
 const goodbyeMs = 500;
+const relentMs = 1000;
 
 /** Publishes a result for each tick that its config selects. Everything is allocated here; `start` connects. */
 export class Gateway {
@@ -58,15 +65,19 @@ export class Gateway {
   readonly #startedMs: number;
   /** Turns of the grid's timer. */
   #gridTurns = 0;
-  #scheduled: NodeJS.Immediate | undefined;
-  #gridTimer: NodeJS.Timeout | undefined;
-  #countersTimer: NodeJS.Timeout | undefined;
+  readonly #timers: Timers;
+  #storage: Storage | undefined;
+  #isScheduled = false;
+  #cancelGrid: Cancel | undefined;
+  /** Of what comes at intervals. */
+  #cancels: Cancel[] = [];
   #stopped: Promise<void> | undefined;
 
   /** Throws what the engine throws for a model that does not fit. */
   constructor({ config, model }: LoadedConfig, options: GatewayOptions) {
     this.config = config;
     this.#options = options;
+    this.#timers = options.timers ?? realTimers;
     this.#clock = options.clock ?? startClock();
     this.#startedMs = this.#clock.nowMs();
     this.engine = new Engine(model, { streams: 1, ...options.engine });
@@ -76,17 +87,38 @@ export class Gateway {
     });
     this.parts = new Parts(options.parts ?? []);
     this.#rule = new PublishRule(config.output.publish);
-    this.outbox = new Outbox(config.limits.outboxMessages, config.limits.inFlight);
+    this.outbox = new Outbox(config.limits.outboxMessages, config.limits.inFlight, this.#timers);
     this.intake = this.#makeIntake(model.meaning.channels.length);
+    this.outbox.onSettled = () => this.intake.inbox.settle(this.outbox.settledThrough);
     this.connection = this.#makeConnection();
+  }
+
+  /** Before the start: what an earlier run left is worked on and sent first. */
+  useStorage(storage: Storage): void {
+    const { intake, outbox, config } = storage;
+    this.#storage = storage;
+    this.intake.inbox.useJournal({ queue: intake, commitMs: config.commitMs });
+    this.outbox.useStore(
+      new OutboxStore({
+        queue: outbox,
+        maxAgeMs: config.outboxMs,
+        maxBytes: config.outboxBytes,
+        flushMs: config.outboxFlushMs,
+        resendPerS: config.resendPerS,
+        nowMs: () => this.#clock.nowMs(),
+      }),
+    );
   }
 
   start(): void {
     this.parts.start();
-    this.connection.start();
+    this.connection.start(this.#storage?.formerFilters);
+    this.#schedule();
+    this.#every(relentMs, () => this.intake.inbox.relent());
+    if (this.#storage !== undefined) this.#tendStorage(this.#storage.config);
     if (this.config.frame.mode === 'grid' && this.config.frame.timestamp === undefined) this.#awaitGridTick();
     const intervalMs = this.config.countersIntervalS * 1000;
-    if (intervalMs > 0) this.#countersTimer = setInterval(() => this.#publishCounters(), intervalMs);
+    if (intervalMs > 0) this.#every(intervalMs, () => this.#publishCounters());
   }
 
   /** Works off what waits, says goodbye, stops the parts; within a second, broker there or not. */
@@ -95,13 +127,25 @@ export class Gateway {
     return this.#stopped;
   }
 
+  #every(intervalMs: number, call: () => void): void {
+    this.#cancels.push(this.#timers.every(intervalMs, call));
+  }
+
+  #tendStorage({ commitMs, outboxFlushMs }: StorageConfig): void {
+    this.#every(
+      commitMs,
+      () => void this.intake.inbox.commit(this.#clock.nowMs()).then(() => this.#schedule()),
+    );
+    this.#every(outboxFlushMs, () => void this.outbox.flush());
+  }
+
   /** What a watchdog asks now and then: see Vitals. */
   vitals(): Vitals {
     const { intake, connection } = this;
-    const runsGrid = this.#gridTimer !== undefined;
+    const runsGrid = this.#cancelGrid !== undefined;
     return {
-      waiting: intake.ring.count,
-      workedOff: intake.received - intake.ring.dropped - intake.ring.count,
+      waiting: intake.inbox.waiting,
+      workedOff: intake.workedOff,
       grid: runsGrid ? { turns: this.#gridTurns, intervalMs: this.config.frame.intervalMs } : undefined,
       silence: connection.silence(),
     };
@@ -110,6 +154,7 @@ export class Gateway {
   /** Everything that is counted, as published on the counters topic. */
   counters(): { [key: string]: Json } {
     const { intake, outbox, connection } = this;
+    const { ring } = intake.inbox;
     const { perTier, ...pipeline } = this.pipeline.counters;
     return {
       uptimeS: Math.round((this.#clock.nowMs() - this.#startedMs) / 1000),
@@ -118,12 +163,19 @@ export class Gateway {
         received: intake.received,
         retained: intake.retained,
         unrouted: intake.unrouted,
-        dropped: intake.ring.dropped,
-        waiting: intake.ring.count,
+        dropped: ring.dropped,
+        coalesced: ring.coalesced,
+        refused: intake.inbox.refused,
+        duplicates: intake.inbox.duplicates,
+        acknowledgedEarly: intake.inbox.acknowledgedEarly,
+        unacknowledged: intake.inbox.unacknowledged,
+        waiting: intake.inbox.waiting,
       },
       payloads: { ...intake.decoder.counts, converted: intake.decoder.converted },
       frames: {
         stale: intake.frames.stale,
+        ahead: intake.frames.ahead,
+        restarts: intake.frames.restarts,
         duplicates: intake.frames.duplicates,
         merged: intake.frames.merged,
         skippedTicks: intake.frames.skippedTicks,
@@ -135,8 +187,24 @@ export class Gateway {
         dropped: outbox.dropped,
         resent: outbox.resent,
         refused: outbox.refused,
+        late: outbox.late,
       },
+      ...this.#storageCounters(),
       ...this.parts.counters(),
+    };
+  }
+
+  #storageCounters(): { [key: string]: Json } {
+    if (this.#storage === undefined) return {};
+    const { meter, intake, outbox } = this.#storage;
+    const days = Math.max(60_000, this.#clock.nowMs() - this.#startedMs) / 86_400_000;
+    return {
+      storage: {
+        bytesWritten: meter.bytesWritten,
+        bytesPerDay: Math.round(meter.bytesWritten / days),
+        journal: intake.counters(),
+        outbox: { ...outbox.counters(), ...this.outbox.storeCounters() },
+      },
     };
   }
 
@@ -146,7 +214,10 @@ export class Gateway {
       config: this.config,
       channels,
       clock: this.#clock,
+      timers: this.#timers,
       onFrame: (frame) => this.#tick(frame),
+      onRestart: () => this.pipeline.restartTime(),
+      outputs: () => this.outbox.pushed,
       onProblem: (text) => log.warning(text),
       onUnrouted: (topic) => {
         log.warning(`${topic}: no channel wants it, so we unsubscribe`);
@@ -160,21 +231,28 @@ export class Gateway {
     const { log, onFatal } = this.#options;
     return new MqttConnection({
       mqtt: config.mqtt,
-      filters: [...new Set([...config.routes.map(({ filter }) => filter), ...this.parts.filters])],
+      filters: this.#filters,
       statusTopic: ownTopics(config).status,
       outbox,
       receiveMaximum: Math.ceil(config.limits.ringMessages / 2),
       packetBytes: config.limits.packetBytes,
+      timers: this.#timers,
+      ...this.#options.network,
       events: {
-        onMessage: (topic, payload, retained, proceed) => this.#receive(topic, payload, retained, proceed),
+        onMessage: (topic, payload, retained, acknowledge) =>
+          this.#receive(topic, payload, retained, acknowledge),
         onReady: (sessionPresent) => {
           log.info(`connected to ${config.mqtt.url} (${sessionPresent ? 'session resumed' : 'new session'})`);
+          this.intake.inbox.resumed(sessionPresent);
+          this.#rememberFilters();
           this.parts.onReady((message) => this.connection.publish(message));
         },
-        onLost: (reason, retryMs) =>
+        onLost: (reason, retryMs) => {
+          this.intake.inbox.lost();
           log.warning(
             `not connected to ${config.mqtt.url}: ${reason}; trying again in ${Math.ceil(retryMs)} ms`,
-          ),
+          );
+        },
         onFatal: (error) => {
           log.error(error.message);
           onFatal?.(error);
@@ -184,15 +262,24 @@ export class Gateway {
     });
   }
 
-  #receive(topic: string, payload: Uint8Array, retained: boolean, proceed: () => void): void {
+  get #filters(): string[] {
+    return [...new Set([...this.config.routes.map(({ filter }) => filter), ...this.parts.filters])];
+  }
+
+  #rememberFilters(): void {
+    const told = (error: Error) => this.#options.log.warning(`subscriptions: ${error.message}`);
+    this.#storage?.saveFilters(this.#filters).catch(told);
+  }
+
+  #receive(topic: string, payload: Uint8Array, retained: boolean, acknowledge: () => void): void {
     // Not acknowledged: the broker keeps it for the next time.
     if (this.#stopped !== undefined) return;
     this.parts.onMessage(topic, payload, retained);
     if (this.parts.wants(topic) && !this.intake.wants(topic)) {
-      proceed();
+      this.intake.inbox.discard(acknowledge);
       return;
     }
-    this.intake.receive(topic, payload, retained, proceed);
+    this.intake.receive(topic, payload, retained, acknowledge);
     this.#schedule();
   }
 
@@ -208,25 +295,36 @@ export class Gateway {
 
   /** Once per turn of the event loop, after its input, until nothing waits. */
   #schedule(): void {
-    this.#scheduled ??= setImmediate(() => {
-      this.#scheduled = undefined;
-      if (!this.intake.drain(performance.now() + turnMs)) this.#schedule();
+    if (this.#isScheduled || this.#stopped !== undefined) return;
+    this.#isScheduled = true;
+    this.#timers.soon(() => {
+      this.#isScheduled = false;
+      const { inbox } = this.intake;
+      const isDone = this.intake.drain(this.#timers.nowMs() + turnMs);
+      if (inbox.wantsRefill) void inbox.refill().then(() => this.#schedule());
+      else if (!isDone && inbox.ring.count > 0) this.#schedule();
+      else this.#askForRefused();
     });
+  }
+
+  /** The broker sends what we had no room for once more on the next connection. */
+  #askForRefused(): void {
+    const { inbox } = this.intake;
+    if (inbox.keptByBroker === 0) return;
+    inbox.keptByBroker = 0;
+    this.connection.renew('there is room again for messages that were refused');
   }
 
   #awaitGridTick(): void {
     const { intervalMs } = this.config.frame;
     const nowMs = this.#clock.nowMs();
-    this.#gridTimer = setTimeout(
-      () => {
-        // Whatever came before the boundary belongs into its tick.
-        this.intake.drain(Number.POSITIVE_INFINITY);
-        this.intake.frames.advance(this.#clock.nowMs());
-        this.#gridTurns++;
-        this.#awaitGridTick();
-      },
-      Math.ceil(intervalMs - (nowMs % intervalMs)),
-    );
+    this.#cancelGrid = this.#timers.after(Math.ceil(intervalMs - (nowMs % intervalMs)), () => {
+      // Whatever came before the boundary belongs into its tick.
+      this.intake.drain(Number.POSITIVE_INFINITY);
+      this.intake.frames.advance(this.#clock.nowMs());
+      this.#gridTurns++;
+      this.#awaitGridTick();
+    });
   }
 
   #publishCounters(): void {
@@ -236,14 +334,14 @@ export class Gateway {
   }
 
   async #stop(): Promise<void> {
-    clearTimeout(this.#gridTimer);
-    clearInterval(this.#countersTimer);
-    if (!this.intake.drain(performance.now() + drainMs)) {
-      this.#options.log.warning(`${this.intake.ring.count} messages were not worked on`);
-    }
+    this.#cancelGrid?.();
+    for (const cancel of this.#cancels) cancel();
+    const { inbox } = this.intake;
+    const isDone = this.intake.drain(this.#timers.nowMs() + drainMs);
+    if (!isDone) this.#options.log.warning(`${inbox.waiting} messages were not worked on`);
     this.#publishCounters();
-    await Promise.all([this.connection.stop(goodbyeMs), this.parts.stop()]);
-    clearImmediate(this.#scheduled);
-    this.intake.release();
+    await Promise.all([this.connection.stop(goodbyeMs), this.parts.stop(), inbox.close()]);
+    await this.outbox.close();
+    await inbox.closeJournal();
   }
 }

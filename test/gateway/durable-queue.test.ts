@@ -28,13 +28,24 @@ async function readAll(queue: DurableQueue, maxBytes = 100): Promise<string[]> {
   }
 }
 
-test('gives back in order what was committed, each once', async () => {
+test('gives back in order what was appended, committed or not, each once', async () => {
   const queue = await open(makeDisk());
   for (const text of ['a', 'b', '', 'c'.repeat(500)]) queue.append(bytesOf(text));
-  expect(await queue.read(plenty)).toEqual([]);
   expect(await queue.commit()).toBe(true);
-  expect(await readAll(queue)).toEqual(['a', 'b', '', 'c'.repeat(500)]);
-  expect(queue).toMatchObject({ count: 4, unread: 0, durableThrough: 4 });
+  queue.append(bytesOf('d'));
+  expect(await readAll(queue)).toEqual(['a', 'b', '', 'c'.repeat(500), 'd']);
+  expect(queue).toMatchObject({ count: 5, unread: 0, durableThrough: 4 });
+});
+
+test('reads so many at most, and nothing that is known already', async () => {
+  const queue = await open(makeDisk());
+  for (const text of ['a', 'b', 'c']) queue.append(bytesOf(text));
+  await queue.commit();
+  expect(await queue.read(plenty, 2)).toHaveLength(2);
+  queue.append(bytesOf('d'));
+  queue.skipUnread();
+  queue.append(bytesOf('e'));
+  expect(await readAll(queue)).toEqual(['e']);
 });
 
 test('one commit is one sync, however many records', async () => {

@@ -80,7 +80,7 @@ describe.skipIf(program === undefined)('against a real Mosquitto', () => {
     await until(() => collector.results.size === count, 'all outputs have come');
     expect(collector.sorted()).toEqual(fixture.expectedResults().slice(0, count));
     expect(gateway.connection.connects).toBeGreaterThan(1);
-    expect(gateway.intake.ring.dropped + gateway.outbox.dropped).toBe(0);
+    expect(gateway.intake.inbox.ring.dropped + gateway.outbox.dropped).toBe(0);
   });
 
   test('what is published while the gateway is away waits for it in its session', async () => {

@@ -12,12 +12,16 @@ test('gives back what was put in, in order', () => {
     payload: Buffer.from('one'),
     receivedMs: 1,
     retained: false,
+    number: 1,
+    sequence: 0,
   });
   expect({ ...ring.shift() }).toEqual({
     topic: 'b',
     payload: Buffer.from('two'),
     receivedMs: 2,
     retained: true,
+    number: 2,
+    sequence: 0,
   });
   expect(ring.shift()).toBeUndefined();
 });
@@ -101,4 +105,33 @@ test('drops nothing while there is room in one piece', () => {
     if (ring.count > 3) expect(ring.shift()!.payload[0]).toBe((i - 3) & 255);
   }
   expect(ring.dropped).toBe(0);
+});
+
+test('refuses what is new instead, if told so', () => {
+  const ring = new MessageRing(2, 10, 'refuse');
+  const push = (topic: string, bytes: number) => ring.push(topic, Buffer.alloc(bytes), 1, false);
+  expect([push('a', 6), push('b', 6), push('c', 4), push('d', 0)]).toEqual([true, false, true, false]);
+  expect(ring).toMatchObject({ refused: 2, dropped: 0, count: 2 });
+});
+
+test('while it is more than half full, leaves out what a later message on its topic replaces, if told so', () => {
+  const ring = new MessageRing(6, 100, 'coalesce');
+  for (const [index, topic] of ['a', 'b', 'a', 'c', 'a'].entries())
+    ring.push(topic, Buffer.from([index]), 1, false);
+  const taken = Array.from({ length: 4 }, () => ring.shift()!.payload[0]);
+  // The first a gives way; then half of the slots are free, and nothing more is left out.
+  expect(taken).toEqual([1, 2, 3, 4]);
+  expect(ring).toMatchObject({ coalesced: 1, dropped: 0, count: 0 });
+});
+
+test('shows what waits, and notes where it was written', () => {
+  const ring = new MessageRing(2, 100);
+  for (const topic of ['a', 'b', 'c']) ring.push(topic, Buffer.from(topic), 1, false);
+  const seen: string[] = [];
+  ring.noteSequences(({ topic, number, sequence }) => {
+    seen.push(`${topic} ${number} ${sequence}`);
+    return number + 10;
+  });
+  expect(seen).toEqual(['b 2 0', 'c 3 0']);
+  expect([ring.shift()!.sequence, ring.shift()!.sequence]).toEqual([12, 13]);
 });
