@@ -376,15 +376,17 @@ describe('Pipeline, in steady state', () => {
     const pipeline = new Pipeline(engine, 0, options);
     const rows = coupled(1024, 512);
     const frame = frameOf([0, 0, 0, 0, 0, 0]);
+    // Drift is measured every fourth tick: it takes longer until that is compiled.
+    const ticksPerRound = options.policy === 'conservative' ? 40_000 : 10_000;
     const bytes = heapBytesPerCall((tick) => {
       frame.timeMs = tick * INTERVAL_MS;
       // Every second tick repeats the one before, so that half of them are skipped.
       for (let channel = 0; channel < 6; channel++)
         frame.values[channel] = rows[(tick >> 1) & 1023]![channel]!;
       pipeline.tick(frame);
-    });
+    }, ticksPerRound);
     expect(bytes).toBeLessThan(1);
-    expect(pipeline.counters.frames).toBe(100_000);
-    expect(pipeline.counters.skips > 10_000).toBe(options.gating !== false);
+    expect(pipeline.counters.frames).toBeGreaterThanOrEqual(ticksPerRound);
+    expect(pipeline.counters.skips > 0.1 * pipeline.counters.frames).toBe(options.gating !== false);
   });
 });
