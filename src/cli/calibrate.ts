@@ -1,9 +1,11 @@
 /** `dormouse calibrate`: teach a model's gate when its cheap tier will do. */
 import { writeFileSync } from 'node:fs';
-import type { Json } from '../engine/model.ts';
+import { LOGIT_ONE } from '../engine/limits.ts';
+import type { ExitRule, Json, Model } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { matchRecording } from '../eval/evaluate.ts';
-import { loadProtocol } from '../eval/protocols.ts';
+import { checkExit, defaultExitFit, type ExitCheck, fitExit } from '../eval/exit-fit.ts';
+import { loadProtocol, type TestSeries } from '../eval/protocols.ts';
 import { checkRegret, collectTokens, fitRegret, type RegretCheck } from '../eval/regret-fit.ts';
 import { Q15_ONE } from '../gate/packets.ts';
 import { energyPolicy } from '../gate/policy.ts';
@@ -32,6 +34,8 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
 
   -o, --output FILE   where the model goes (required)
   --tolerance X       forecast, anomaly: outputs differ from a root mean square of X channel scales on (default ${defaultTolerance})
+  --exit X            also fit when a tier-0 token may leave after the first layers: so sure that, at 95 % confidence, the
+                      answers to at most a share X of the validation rows' tokens change; the pipeline then does so
   --json              one JSON object instead of text`,
   async run(args) {
     const { values, positionals } = parseOptions({
@@ -39,6 +43,7 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
       options: {
         output: { type: 'string', short: 'o' },
         tolerance: { type: 'string' },
+        exit: { type: 'string' },
         json: { type: 'boolean' },
       },
       allowPositionals: true,
@@ -48,7 +53,11 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
       throw new UsageError(`expected a model and a recording, got ${positionals.length} arguments`);
     if (values.output === undefined) throw new UsageError('expected --output FILE');
     const tolerance = numberOption('tolerance', values.tolerance, defaultTolerance, 0, 1000);
-    const report = calibrate(modelPath, recordingPath, values.output, tolerance);
+    const exitMax =
+      values.exit === undefined
+        ? undefined
+        : numberOption('exit', values.exit, defaultExitFit.disagreementMax, 1e-6, 1);
+    const report = calibrate(modelPath, recordingPath, values.output, { tolerance, exitMax });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
     return 0;
   },
@@ -60,9 +69,28 @@ interface Report {
   /** On rows that helped to make the probabilities, and on those that nothing was fitted on. */
   readonly validation: RegretCheck;
   readonly test: RegretCheck;
+  /** If it was asked for; null: no early exit keeps the promise. */
+  readonly exit?: ExitReport | null;
 }
 
-function calibrate(modelPath: string, recordingPath: string, output: string, tolerance: number): Report {
+interface ExitReport {
+  readonly rule: ExitRule;
+  readonly validation: ExitCheck;
+  readonly test: ExitCheck;
+}
+
+interface Demands {
+  readonly tolerance: number;
+  /** Share of the answers that early exits may change; absent: none are fitted. */
+  readonly exitMax: number | undefined;
+}
+
+function calibrate(
+  modelPath: string,
+  recordingPath: string,
+  output: string,
+  { tolerance, exitMax }: Demands,
+): Report {
   const model = readModel(modelPath);
   const recording = matchRecording(model, openRecording(recordingPath));
   const dataset = loadDataset(recording, defaultSettings.dataset);
@@ -73,13 +101,29 @@ function calibrate(modelPath: string, recordingPath: string, output: string, tol
     ...model.meaning.provenance,
     [regretKey]: { ...regret, tolerance } as unknown as Json,
   };
-  save(output, saveModel({ ...model, meaning: { ...model.meaning, provenance } }));
+  const { tests } = loadProtocol(recording);
+  const exit = exitMax === undefined ? undefined : reportExit(model, dataset.validation, tests, exitMax);
+  const meaning = { ...model.meaning, provenance, ...(exit ? { exit: exit.rule } : {}) };
+  save(output, saveModel({ ...model, meaning }));
   return {
     output,
     regret,
     validation: checkRegret(regret, held),
-    test: checkRegret(regret, collectTokens(model, loadProtocol(recording).tests, tolerance)),
+    test: checkRegret(regret, collectTokens(model, tests, tolerance)),
+    ...(exit === undefined ? {} : { exit }),
   };
+}
+
+function reportExit(
+  model: Model,
+  validation: readonly Series[],
+  tests: readonly TestSeries[],
+  disagreementMax: number,
+): ExitReport | null {
+  const rule = fitExit(model, validation, { ...defaultExitFit, disagreementMax });
+  if (rule === undefined) return null;
+  const tested = tests.map(({ series }) => series);
+  return { rule, validation: checkExit(model, validation, rule), test: checkExit(model, tested, rule) };
 }
 
 function save(path: string, bytes: Uint8Array): void {
@@ -92,7 +136,7 @@ function save(path: string, bytes: Uint8Array): void {
   }
 }
 
-function describe({ output, regret, validation, test }: Report): string[] {
+function describe({ output, regret, validation, test, exit }: Report): string[] {
   const weights = regretFeatureNames.map((name, index) => [`  ${name}`, short(regret.weights[index]!)]);
   return [
     `${output}: tier 1 answers otherwise than tier 0 with a probability from ${short(regret.probabilities[0]!)} to ${short(regret.probabilities.at(-1)!)}`,
@@ -103,6 +147,26 @@ function describe({ output, regret, validation, test }: Report): string[] {
     ...checkTable('validation rows, which helped to make the probabilities', validation),
     '',
     ...checkTable('test rows, which nothing was fitted on', test),
+    ...(exit === undefined ? [] : ['', ...describeExit(exit)]),
+  ];
+}
+
+function describeExit(exit: ExitReport | null): string[] {
+  if (exit === null) return ['early exit: none that keeps the promise on these rows and saves work'];
+  const row = (title: string, check: ExitCheck) => [
+    `  ${title}`,
+    String(check.tokens),
+    short(check.exitShare),
+    `${short(check.disagreement)} (at most ${short(check.disagreementHigh)})`,
+    short(check.macsShare),
+  ];
+  return [
+    `early exit after ${exit.rule.layers} of the layers from a confidence of ${short(exit.rule.confidenceQ16 / LOGIT_ONE)} on`,
+    ...alignColumns([
+      ['  rows', 'tokens', 'leave early', 'answers changed (97.5 % bound)', 'work'],
+      row('validation, fitted on', exit.validation),
+      row('test', exit.test),
+    ]),
   ];
 }
 

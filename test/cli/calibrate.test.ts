@@ -78,6 +78,30 @@ describe('calibrate', () => {
     );
   });
 
+  it('fits when tokens may leave early, where that is asked for', async () => {
+    const call = (share: string) => [
+      at('model.safetensors'),
+      directory,
+      '-o',
+      at('out.safetensors'),
+      '--exit',
+      share,
+    ];
+    expect(await command.run([...call('0.6'), '--json'])).toBe(0);
+    const { exit } = JSON.parse(written);
+    expect(loadModel(readFileSync(at('out.safetensors'))).meaning.exit).toEqual(exit.rule);
+    expect(exit.validation.exitShare).toBeGreaterThan(0);
+    expect(exit.test.tokens).toBeGreaterThan(100);
+    written = '';
+    expect(await command.run(call('0.6'))).toBe(0);
+    expect(written).toMatch(/\nearly exit after 1 of the layers from a confidence of -?[\d.e-]+ on\n/);
+    written = '';
+    expect(await command.run(call('0.00001'))).toBe(0);
+    expect(written).toContain('\nearly exit: none that keeps the promise on these rows and saves work\n');
+    expect(loadModel(readFileSync(at('out.safetensors'))).meaning.exit).toBeUndefined();
+    await expect(command.run(call('2'))).rejects.toThrow('--exit');
+  });
+
   it('refuses a recording with too few tokens, a file that can not be written, and wrong calls', async () => {
     await expect(command.run([at('model.safetensors'), directory, '-o', at('no/out')])).rejects.toThrow(
       /--output .*no\/out: expected a file that can be written, got/,
