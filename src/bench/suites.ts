@@ -1,7 +1,9 @@
 /** The suites by name, in the order in which they run. */
 import type { Target } from '../energy/target.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
+import { ablation, ablationColumns, verdicts } from './ablation.ts';
 import { coherence } from './coherence.ts';
+import { deltaLayer } from './delta-layer.ts';
 import { gateway } from './gateway.ts';
 import type { BenchResult, Effort } from './harness.ts';
 import { latency } from './latency.ts';
@@ -9,12 +11,17 @@ import { readings } from './prototype.ts';
 import { scaling } from './scaling.ts';
 import { tableColumns, tables } from './tables.ts';
 import { training } from './training.ts';
+import { claimsRead } from './workload-claims.ts';
+import { workloadColumns, workloads } from './workloads.ts';
 
 export interface Suite {
   /** One line for the help. */
   readonly about: string;
-  /** `kernels`: default the fastest that runs here. `target`: whose watts modelled energy takes; none: no energy. */
-  run(effort: Effort, kernels?: KernelName, target?: Target): Promise<BenchResult[]>;
+  /**
+   * `kernels`: default the fastest that runs here. `target`: whose watts modelled energy takes; none: no energy.
+   * `recordings`: a folder of recordings, for suites that can play them.
+   */
+  run(effort: Effort, kernels?: KernelName, target?: Target, recordings?: string): Promise<BenchResult[]>;
   /** Which details the table shows, since lines are short; default all. JSON has all. */
   readonly columns?: readonly string[];
   /** What the table alone does not say, for the reader; not in JSON. */
@@ -33,4 +40,17 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
   gateway: { about: 'messages through the gateway without a broker, skipped or a token each', run: gateway },
   coherence: { about: 'correlations and lambda of a tick, by bounds and exactly', run: coherence },
   training: { about: 'tokens per second of the trainer on the micro preset, one core', run: training },
+  workloads: {
+    about: 'four simulated plants: what the gate saves and keeps of each, against tier 0 on every tick',
+    run: workloads,
+    columns: workloadColumns,
+    notes: claimsRead,
+  },
+  delta: { about: 'would an exact integer delta layer pay', run: deltaLayer },
+  ablation: {
+    about: 'each technique on and off, on the plants and on recordings that have a model; minutes',
+    run: (effort, kernels, _target, recordings) => ablation(effort, kernels, recordings),
+    columns: ablationColumns,
+    notes: verdicts,
+  },
 });

@@ -10,6 +10,7 @@ import { alignColumns } from './terminal/columns.ts';
 const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
 
 const usage = `Usage: dormouse bench [SUITE ...] [--quick] [--json] [--kernels NAME] [--target NAME]
+                      [--recordings DIRECTORY]
 
 Measures on this machine, seeded, every call timed, cases interleaved in one run.
 
@@ -21,6 +22,8 @@ Options:
   --json           one JSON object per line: suite, case, unit, median, p99, cpu, node, kernel, ...
   --kernels NAME   ${kernelNames.join(', ')}; default: the fastest that passes its self-test
   --target NAME    ${Object.keys(targets).join(', ')}: whose watts modelled energy takes; default x64 on x64, else none
+  --recordings DIRECTORY   recordings that ablation plays besides, each in a folder of its own, if a shipped model has
+                   their name
   --help           this text
 `;
 
@@ -46,6 +49,7 @@ async function run(args: string[]): Promise<number> {
       json: { type: 'boolean' },
       kernels: { type: 'string' },
       target: { type: 'string' },
+      recordings: { type: 'string' },
     },
   });
   const kernels = oneOf('--kernels', values.kernels, kernelNames);
@@ -53,7 +57,7 @@ async function run(args: string[]): Promise<number> {
   const names = positionals.map((name) => oneOf('suite', name, Object.keys(suites))!);
   for (const name of names.length > 0 ? names : Object.keys(suites)) {
     const suite = suites[name]!;
-    const results = await suite.run(values.quick ? QUICK : FULL, kernels, target);
+    const results = await suite.run(values.quick ? QUICK : FULL, kernels, target, values.recordings);
     process.stdout.write(values.json ? jsonLines(results) : text(name, suite, results));
   }
   return 0;

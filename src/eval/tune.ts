@@ -36,10 +36,15 @@ export const defaultTuneOptions: TuneOptions = {
   policies: [defaultPolicyName],
 };
 
-/** All policies but those that need what the model does not bring along. */
+/**
+ * All policies but those that need what the model does not bring along, and the prototype's, which is there to be
+ * compared with: it saves operations and spends more time on the exact cut of every token.
+ */
 export function policiesFor({ meaning }: Model): readonly PolicyName[] {
   const predictsRegret = regretModelOf(meaning) !== undefined;
-  return policyNames.filter((name) => predictsRegret || policyOf(name).compute !== 'followsRegret');
+  return policyNames.filter(
+    (name) => name !== 'prototype' && (predictsRegret || policyOf(name).compute !== 'followsRegret'),
+  );
 }
 
 export interface Settings {

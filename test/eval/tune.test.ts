@@ -149,6 +149,7 @@ describe('policiesFor', () => {
     const policies = policiesFor(switchModel());
     expect(policies).toContain('steady');
     expect(policies).not.toContain('energy');
+    expect(policies).not.toContain('prototype');
   });
 });
 

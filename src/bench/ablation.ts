@@ -1,0 +1,168 @@
+/**
+ * Each technique on and off, on the four workloads and on recordings with a model: compute, time and quality against
+ * the same model at tier 0 on every tick with its KV cache. Thresholds are the model's own throughout.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Engine } from '../engine/engine.ts';
+import type { KernelName } from '../engine/kernels/contract.ts';
+import { retentionInterval } from '../eval/bootstrap.ts';
+import { matchRecording } from '../eval/evaluate.ts';
+import { loadProtocol, type Protocol } from '../eval/protocols.ts';
+import { makeRecorder } from '../eval/recorders.ts';
+import { runTests } from '../eval/runs.ts';
+import type { Scored } from '../eval/scores.ts';
+import { Pipeline } from '../gateway/pipeline.ts';
+import { openRecording } from '../recording/recording.ts';
+import { workloadNames, workloads } from '../workloads/physics.ts';
+import { type BenchResult, type Details, type Effort, result, rounded, summarise } from './harness.ts';
+import { type Variant, variants } from './techniques.ts';
+import { timeInTurns } from './turns.ts';
+import { shippedModel, tunedSpikes, workloadModel, workloadProtocol } from './workload-subject.ts';
+
+const ROWS = 15_000;
+const QUICK_ROWS = 1_500;
+const ROUNDS = 5;
+const QUICK_ROUNDS = 3;
+
+export interface AblationSubject {
+  readonly name: string;
+  readonly engine: Engine;
+  readonly protocol: Protocol;
+}
+
+/** `recordings`: a folder of recordings; those that have a model of their name are played too. */
+export async function ablation(
+  effort: Effort,
+  kernels?: KernelName,
+  recordings?: string,
+): Promise<BenchResult[]> {
+  const results: BenchResult[] = [];
+  for (const subject of subjectsOf(effort, kernels, recordings)) {
+    results.push(...(await ablate(subject, effort.quick ? QUICK_ROUNDS : ROUNDS)));
+  }
+  return results;
+}
+
+function* subjectsOf(effort: Effort, kernels?: KernelName, recordings?: string): Generator<AblationSubject> {
+  const options = { streams: 2, ...(kernels === undefined ? {} : { kernels }) };
+  for (const name of workloadNames) {
+    const model = workloadModel(name);
+    const protocol = workloadProtocol(workloads[name], model, effort.quick ? QUICK_ROWS : ROWS);
+    yield { name, engine: new Engine(model, options), protocol };
+  }
+  for (const folder of foldersIn(recordings)) {
+    const recording = openRecording(folder);
+    const model = shippedModel(`${recording.name}.safetensors`);
+    if (model === undefined) continue;
+    const protocol = loadProtocol(matchRecording(model, recording));
+    yield { name: recording.name, engine: new Engine(model, options), protocol };
+  }
+}
+
+function foldersIn(recordings: string | undefined): string[] {
+  if (recordings === undefined) return [];
+  const folders = readdirSync(recordings).map((name) => join(recordings, name));
+  return folders.filter((folder) => existsSync(join(folder, 'recording.json'))).sort();
+}
+
+/** A line per variant that the subject's model can run, timed `rounds` times. */
+export async function ablate(subject: AblationSubject, rounds: number): Promise<BenchResult[]> {
+  const { name, engine, protocol } = subject;
+  const dense = new Pipeline(engine, 1, { gating: false });
+  const base = play(subject, dense);
+  const spikes = tunedSpikes(engine.model);
+  const lines: BenchResult[] = [];
+  for (const variant of variants) {
+    const options = variant.options(engine);
+    if (options === null) continue;
+    const pipeline = new Pipeline(variant.engine?.(engine) ?? engine, 0, { spikes, ...options });
+    const run = play(subject, pipeline);
+    const [own, always] = await timeInTurns(protocol, [pipeline, dense], rounds);
+    const caseName = `${name}, ${variant.technique}: ${variant.name}`;
+    lines.push(
+      result('ablation', caseName, engine.kernel, summarise(own!.everyUs), {
+        meanUs: rounded(own!.meanUs, 4),
+        timeReduction: rounded(always!.meanUs / own!.meanUs),
+        computeReduction: rounded(base.macsPerTick / run.macsPerTick),
+        skipRate: rounded(run.skipRate, 4),
+        ...qualityOf(run.scored, base.scored),
+        verdict: variant.verdict,
+      }),
+    );
+  }
+  return lines;
+}
+
+interface Run {
+  readonly scored: Scored;
+  readonly macsPerTick: number;
+  readonly skipRate: number;
+}
+
+function play({ engine, protocol }: AblationSubject, pipeline: Pipeline): Run {
+  const { task } = engine.model.meaning;
+  const recorder = makeRecorder(protocol, task.kind === 'anomaly' ? task.threshold : Number.NaN);
+  const counts = runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRows(engine) });
+  return {
+    scored: recorder.scored(),
+    macsPerTick: counts.macs / counts.ticks,
+    skipRate: counts.tierTicks[3] / counts.ticks,
+  };
+}
+
+/** As `eval` has it: so many tokens can reach the first scored one, and skipped ticks on the way need room too. */
+function warmUpRows({ config }: Engine): number {
+  return 4 * config.sequence * config.layers;
+}
+
+function qualityOf(own: Scored, base: Scored): Details {
+  const { name } = own.blocked;
+  const kept = Math.min(...own.blocked.groups.map((_, group) => keptOf(own, base, group)));
+  const [low, high] = retentionInterval(own.blocked, base.blocked);
+  return {
+    metric: name,
+    quality: rounded(own.metric[name]!, 4),
+    kept: rounded(kept, 4),
+    keptAtLeast: rounded(low, 4),
+    keptAtMost: rounded(high, 4),
+  };
+}
+
+function keptOf(own: Scored, base: Scored, group: number): number {
+  const [a, b] = [own, base].map(({ blocked }) => blocked.quality(addUp(blocked.groups[group]!)));
+  return a! / b!;
+}
+
+function addUp(blocks: readonly Float64Array[]): Float64Array {
+  const sums = new Float64Array(blocks[0]!.length);
+  for (const block of blocks) for (let part = 0; part < sums.length; part++) sums[part]! += block[part]!;
+  return sums;
+}
+
+export const ablationColumns = [
+  'meanUs',
+  'timeReduction',
+  'computeReduction',
+  'skipRate',
+  'metric',
+  'quality',
+  'kept',
+  'keptAtLeast',
+  'verdict',
+];
+
+/** What the verdicts rest on, technique by technique. */
+export function verdicts(results: readonly BenchResult[]): string[] {
+  const spread = (variant: Variant, key: string) => {
+    const ending = `, ${variant.technique}: ${variant.name}`;
+    const values = results.filter((line) => line.case.endsWith(ending)).map((line) => Number(line[key]));
+    return values.length === 0 ? '-' : `${Math.min(...values)} to ${Math.max(...values)}`;
+  };
+  return variants.map(
+    (variant) =>
+      `- ${variant.technique}, ${variant.name}: ${variant.verdict} (${variant.why}). ` +
+      `Time / ${spread(variant, 'timeReduction')}, compute / ${spread(variant, 'computeReduction')}, ` +
+      `keeps ${spread(variant, 'kept')}.`,
+  );
+}

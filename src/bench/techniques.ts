@@ -1,0 +1,120 @@
+/**
+ * The techniques that can be switched, each as what changes of a default pipeline. A further one adds its entries here:
+ * a variant is a pipeline's options, or an engine that is not quite the model's own.
+ */
+import type { Engine } from '../engine/engine.ts';
+import { forceTier } from '../eval/forced-tier.ts';
+import { type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
+import { regretModelOf } from '../gate/regret.ts';
+import type { SpikeRules } from '../gate/spike-settings.ts';
+import type { PipelineEngine, PipelineOptions } from '../gateway/pipeline.ts';
+import { tunedSpikes } from './workload-subject.ts';
+
+export type Verdict = 'default' | 'option' | 'kept for study';
+
+export interface Variant {
+  readonly technique: string;
+  readonly name: string;
+  readonly verdict: Verdict;
+  /** Why, in a sentence. */
+  readonly why: string;
+  /** What changes of a pipeline with the model's tuned spikes; null where the model or its task has no use for it. */
+  options(engine: Engine): PipelineOptions | null;
+  /** Default: the model's own. */
+  engine?(engine: Engine): PipelineEngine;
+}
+
+function spikes(
+  name: string,
+  verdict: Verdict,
+  why: string,
+  change: (own: SpikeRules, engine: Engine) => SpikeRules | null,
+): Variant {
+  return {
+    technique: 'spikes',
+    name,
+    verdict,
+    why,
+    options(engine) {
+      const changed = change(tunedSpikes(engine.model), engine);
+      return changed === null ? null : { spikes: changed };
+    },
+  };
+}
+
+/** Nothing is distrusted, so lambda is not asked for. */
+const trusting = {
+  ...policyOf('steady'),
+  lambdaFreezeEnterQ15: 0,
+  lambdaFreezeLeaveQ15: 0,
+  lambdaQuarantineEnterQ15: 0,
+  lambdaQuarantineLeaveQ15: 0,
+};
+
+const policyVerdicts: Readonly<Record<PolicyName, readonly [Verdict, string]>> = {
+  steady: ['default', 'every token in full: nothing to get wrong'],
+  events: ['option', 'cheaper tokens where the stream is as usual'],
+  energy: ['option', 'needs a calibrated model'],
+  conservative: ['option', 'memory protected at the first sign'],
+  aggressive: ['option', 'the least compute'],
+  prototype: ['kept for study', "the prototype's rule: less compute the worse things are"],
+};
+
+function policy(name: PolicyName): Variant {
+  const [verdict, why] = policyVerdicts[name];
+  const options = ({ model }: Engine) => {
+    const lacksRegret =
+      policyOf(name).compute === 'followsRegret' && regretModelOf(model.meaning) === undefined;
+    return lacksRegret ? null : { policy: name };
+  };
+  return { technique: 'policy', name, verdict, why, options };
+}
+
+function earlyExit(tier: 1 | 2): Variant {
+  return {
+    technique: 'early exit',
+    name: `every token at tier ${tier}`,
+    verdict: 'option',
+    why: 'half the layers of a token; a policy uses it where it is harmless',
+    options: () => ({}),
+    engine: (engine) => forceTier(engine, tier),
+  };
+}
+
+/** The default pipeline comes first: everything else is read beside it. */
+export const variants: readonly Variant[] = [
+  spikes('send-on-delta', 'default', 'the large gain: most ticks cost next to nothing', (own) => own),
+  spikes('off: every tick a token', 'option', 'for streams that never rest', (own) => ({
+    ...own,
+    delta: own.delta.map(() => 0),
+  })),
+  spikes('send-on-prediction, trend', 'option', 'pays on long ramps alone', (own) => ({
+    ...own,
+    rule: 'trend',
+  })),
+  spikes('no heartbeat before its time', 'default', 'as older models have it', (own) => ({
+    ...own,
+    firstHeartbeat: own.heartbeat,
+  })),
+  spikes('heartbeats soon after a change', 'option', 'looks again when a value has settled', (own) => ({
+    ...own,
+    firstHeartbeat: own.heartbeat.map(() => 2),
+  })),
+  {
+    technique: 'coherence',
+    name: 'off: everything is trusted',
+    verdict: 'option',
+    why: 'lambda guards memory, and costs little where bounds decide',
+    options: () => ({ policy: trusting }),
+  },
+  {
+    technique: 'coherence',
+    name: 'exact cut at every token',
+    verdict: 'kept for study',
+    why: 'bounds answer what the policy asks',
+    options: () => ({ exactLambda: true }),
+  },
+  ...policyNames.filter((name) => name !== 'steady').map(policy),
+  earlyExit(1),
+  earlyExit(2),
+];
