@@ -157,10 +157,21 @@ async function emulatorsOf() {
   }
 }
 
+function buildTarget(env = {}) {
+  const options = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...env } };
+  execFileSync(process.execPath, [join(root, 'build.mjs'), '--target', 'pi5'], options);
+  return readFileSync(join(dist, 'SHA256SUMS'), 'utf8');
+}
+
+function proveReproducible(first) {
+  const second = buildTarget({ TZ: 'Asia/Tokyo', LC_ALL: 'C' });
+  if (second !== first) throw new Error(`expected the same bytes again, got\n${first}and then\n${second}`);
+  return 'two builds, equal bytes';
+}
+
 mkdirSync(place, { recursive: true });
-execFileSync(process.execPath, [join(root, 'build.mjs'), '--target', 'pi5'], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
+const sums = buildTarget();
+await prove('build', () => proveReproducible(sums));
 await bundleGolden(join(place, 'golden.mjs'));
 await prove('executable', provePages);
 const emulators = await emulatorsOf();
