@@ -11,12 +11,16 @@ import {
   type IPublishPacket,
   type MqttClient,
 } from 'mqtt';
+import { writeToStream } from 'mqtt-packet';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Backoff } from './backoff.ts';
 import { clientOptions, firstVersion } from './client-options.ts';
 import type { MqttConfig } from './config.ts';
 import type { Outbox, OutgoingMessage } from './outbox.ts';
 import { type Cancel, realTimers, type Timers } from './timers.ts';
+
+/** Otherwise each of the 65,536 two-byte numbers becomes a Buffer that is kept: 7 MB, more than all else together. */
+writeToStream.cacheNumbers = false;
 
 export interface ConnectionOptions {
   readonly mqtt: MqttConfig;
