@@ -4,7 +4,7 @@ import { Outbox } from '../../src/gateway/outbox.ts';
 import { playMessages, rowsAsMessages } from '../../src/gateway/player.ts';
 import type { Gateway } from '../../src/gateway/service.ts';
 import { Collector, Fixture, until } from './fixture.ts';
-import { findMosquitto, Mosquitto } from './mosquitto.ts';
+import { findMosquitto, Mosquitto, type Persistence } from './mosquitto.ts';
 
 const program = findMosquitto();
 const channels = [{ name: 'temperature' }, { name: 'humidity' }];
@@ -23,7 +23,7 @@ describe.skipIf(program === undefined)('against a real Mosquitto', () => {
     await broker.remove();
   });
 
-  async function begin(overrides: Record<string, unknown> = {}, options: { persistent?: boolean } = {}) {
+  async function begin(overrides: Record<string, unknown> = {}, options: { persistent?: Persistence } = {}) {
     broker = await Mosquitto.start(program!, options);
     collector = new Collector(broker.url);
     await collector.ready();

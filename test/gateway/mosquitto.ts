@@ -1,6 +1,6 @@
 /** A real Mosquitto on loopback for tests, which may be killed, frozen and started again. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +31,12 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/**
+ * true: it comes back with its sessions and messages after it was killed, but saves after every change.
+ * eachSecond: it comes back as it was up to a second before.
+ */
+export type Persistence = boolean | 'eachSecond';
+
 export class Mosquitto {
   readonly port: number;
   readonly directory: string;
@@ -38,7 +44,7 @@ export class Mosquitto {
   readonly #config: string;
   #process: ChildProcess | undefined;
 
-  private constructor(program: string, port: number, persistent: boolean) {
+  private constructor(program: string, port: number, persistent: Persistence) {
     this.#program = program;
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), 'dormouse-mosquitto-'));
@@ -46,7 +52,7 @@ export class Mosquitto {
     const lines = [
       `listener ${port} 127.0.0.1`,
       'allow_anonymous true',
-      ...(persistent ? persistence(this.directory) : ['persistence false']),
+      ...persistence(this.directory, persistent),
       'max_queued_messages 0',
       'log_dest none',
       // Started as root it would become another user, who may not write here.
@@ -55,8 +61,7 @@ export class Mosquitto {
     writeFileSync(this.#config, `${lines.join('\n')}\n`);
   }
 
-  /** A persistent one comes back with its sessions and messages after it was killed, but syncs for each message. */
-  static async start(program: string, options: { persistent?: boolean } = {}): Promise<Mosquitto> {
+  static async start(program: string, options: { persistent?: Persistence } = {}): Promise<Mosquitto> {
     const broker = new Mosquitto(program, await freePort(), options.persistent ?? false);
     await broker.start();
     return broker;
@@ -84,6 +89,16 @@ export class Mosquitto {
     await gone;
   }
 
+  /** Lets it save what it has now; it goes on meanwhile. */
+  async save(): Promise<void> {
+    const path = join(this.directory, 'mosquitto.db');
+    const savedMs = () => statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    const before = savedMs();
+    this.#process?.kill('SIGUSR1');
+    for (let tries = 0; tries < 200 && savedMs() === before; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
   /** Stops it from running without closing anything. */
   freeze(): void {
     this.#process?.kill('SIGSTOP');
@@ -106,12 +121,12 @@ export class Mosquitto {
   }
 }
 
-/** Saves after every change, so that what it acknowledged it still has when it was killed. */
-function persistence(directory: string): string[] {
+function persistence(directory: string, persistent: Persistence): string[] {
+  if (persistent === false) return ['persistence false'];
   return [
     'persistence true',
     `persistence_location ${directory}/`,
-    'autosave_on_changes true',
+    `autosave_on_changes ${persistent === true}`,
     'autosave_interval 1',
   ];
 }
