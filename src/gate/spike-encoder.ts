@@ -62,7 +62,11 @@ export class SpikeEncoder {
    * 1..64 channels; throws RangeError if the settings do not fit them. `forecast` is where the model's output holds
    * its predicted readings, [channels x horizon], channel-major, physical units; empty if it makes none.
    */
-  constructor(channels: readonly Channel[], settings: SpikeRules, forecast = new Float64Array()) {
+  constructor(
+    channels: readonly Channel[],
+    settings: SpikeRules,
+    forecast: Float64Array = new Float64Array(),
+  ) {
     if (channels.length < 1 || channels.length > CHANNELS_MAX) {
       throw new RangeError(`channels: expected 1 to ${CHANNELS_MAX}, got ${channels.length}`);
     }
