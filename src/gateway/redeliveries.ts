@@ -14,7 +14,7 @@ export function digestOf(topic: string, payload: Uint8Array): number {
   let hash = 0;
   for (let index = 0; index < topic.length; index++)
     hash = (Math.imul(hash, 31) + topic.charCodeAt(index)) | 0;
-  return crc32(payload, hash >>> 0);
+  return (crc32(payload) ^ Math.imul(hash, 0x9e3779b1)) >>> 0;
 }
 
 export class Redeliveries {
