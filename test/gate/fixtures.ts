@@ -38,16 +38,21 @@ export function randomOf(seed: number): () => number {
 
 /** So little says that nothing is allocated, and no further round could say more. */
 const ENOUGH = 0.5;
+const ROUNDS = 20;
+/** V8's compilers need a moment of a machine that others use too. */
+const PAUSE_MS = 20;
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Bytes of JS heap that one call costs in steady state: the least over ten rounds, since in the earlier ones V8 still
+ * Bytes of JS heap that one call costs in steady state: the least over the rounds, since in the earlier ones V8 still
  * compiles. A round is too short for the collector to hide what it allocates. Needs --expose-gc.
  */
 export function heapBytesPerCall(call: (tick: number) => void, ticksPerRound = 10_000): number {
   const collect = globalThis.gc;
   if (collect === undefined) throw new Error('this test needs node --expose-gc');
   let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 10 && least > ENOUGH; round++) {
+  for (let round = 0; round < ROUNDS && least > ENOUGH; round++) {
+    Atomics.wait(pause, 0, 0, PAUSE_MS);
     collect();
     const before = process.memoryUsage().heapUsed;
     for (let tick = 0; tick < ticksPerRound; tick++) call(round * ticksPerRound + tick);
