@@ -9,6 +9,7 @@ import type { BenchResult, Effort } from './harness.ts';
 import { latency } from './latency.ts';
 import { readings } from './prototype.ts';
 import { scaling } from './scaling.ts';
+import { speculation } from './speculation.ts';
 import { tableColumns, tables } from './tables.ts';
 import { training } from './training.ts';
 import { claimsRead } from './workload-claims.ts';
@@ -45,6 +46,10 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
     run: workloads,
     columns: workloadColumns,
     notes: claimsRead,
+  },
+  speculation: {
+    about: 'rollouts drafted by the first layers: the most that this can gain',
+    run: speculation,
   },
   delta: { about: 'would an exact integer delta layer pay', run: deltaLayer },
   ablation: {

@@ -5,6 +5,7 @@ import type { BenchResult } from '../../src/bench/harness.ts';
 import { timeCalls } from '../../src/bench/latency.ts';
 import { readings } from '../../src/bench/prototype.ts';
 import { scaling } from '../../src/bench/scaling.ts';
+import { speculation } from '../../src/bench/speculation.ts';
 import { tables } from '../../src/bench/tables.ts';
 import { findTarget } from '../../src/energy/target.ts';
 
@@ -102,4 +103,10 @@ describe('the tail', () => {
     expect(pauses).toEqual({ minor: 0, major: 0, totalMs: 0 });
     expect(sum).not.toBe(0);
   });
+});
+
+test('speculation: all drafts accepted', async () => {
+  const results = await speculation(effort, 'exact');
+  expectWhole(results, 'speculation');
+  expect(named(results, 'micro, 1 and 3: 1 of 2 layers draft 3').acceptedShare).toBe(1);
 });
