@@ -18,11 +18,16 @@ program.writeTables();
 
 /** Checksum of `bytes` as an unsigned 32-bit number; `seed` is the checksum of what came before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
-  let register = ~seed;
+  if (bytes.length <= data.length) return update(bytes, seed);
+  let checksum = seed;
   for (let from = 0; from < bytes.length; from += data.length) {
-    const part = bytes.subarray(from, from + data.length);
-    data.set(part);
-    register = program.update(register, part.length);
+    checksum = update(bytes.subarray(from, from + data.length), checksum);
   }
-  return ~register >>> 0;
+  return checksum;
+}
+
+/** Of at most as many bytes as the program's memory holds. */
+function update(bytes: Uint8Array, seed: number): number {
+  data.set(bytes);
+  return ~program.update(~seed, bytes.length) >>> 0;
 }
