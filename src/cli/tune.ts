@@ -23,7 +23,7 @@ export const command: Command = {
 Plays the training and validation rows of RECORDING, never those that are tested, under many settings: thresholds per
 channel, heartbeats and policies. Prints what it tried and the settings that need the least compute among those that
 keep the quality asked for, at the lower end of a 95 % bootstrap interval, both on the rows that the model was trained
-on and on those set aside. Where anomalies are to be found and these rows have none, faults are injected.
+on and on those set aside. Where anomalies are to be found, rows that have none get faults.
 
   --model MODEL          (required)
   --retention X          share of the dense model's quality to keep (default ${defaults.retention})

@@ -9,7 +9,7 @@ export function describeTuning(tuning: Tuning, rows: TuneRows, retention: number
   return [
     `${rows.rows} rows of training and validation, dense ${Math.round(tuning.denseMacsPerTick)} MACs/tick; ` +
       `asked: ${retention} of the dense quality, at the lower end of a 95 % interval`,
-    ...(rows.injected ? ['These rows have no anomalies: faults were injected, of all kinds in turn.'] : []),
+    ...(rows.injected ? ['Rows without anomalies got faults, of all kinds in turn.'] : []),
     '',
     ...table(tuning),
     '',

@@ -22,7 +22,7 @@ export interface TuneRows {
   /** [tests]: index of the group that a tested series belongs to. */
   readonly groupOf: readonly number[];
   readonly rows: number;
-  /** Anomalies were injected, since these rows have none. */
+  /** Faults were injected into pieces that have no anomalies of their own. */
   readonly injected: boolean;
 }
 
@@ -34,10 +34,11 @@ export function loadTuneRows(model: Model, recording: Recording): TuneRows {
       ? { train: trained, validation: load(recording, recording.validation) }
       : splitLast(trained, defaultSettings.dataset.validationShare);
   const groups = [train, validation].map((series) => usable(recording, series));
-  const anomaly = recording.task === 'anomaly' && groups.every((series) => series.every(isHealthy));
-  const cut = recording.task === 'anomaly' ? groups.map((series) => series.flatMap(inPieces)) : groups;
-  const broken = anomaly ? cut.map((series) => series.map((piece, at) => withFaults(model, piece, at))) : cut;
-  const tests = broken.flat().map((series) => ({ series, scoredFrom: 0 }));
+  const played =
+    recording.task === 'anomaly'
+      ? groups.map((series) => series.flatMap(inPieces).map((piece, at) => withAnomalies(model, piece, at)))
+      : groups;
+  const tests = played.flat().map((series) => ({ series, scoredFrom: 0 }));
   if (tests.length === 0) throw tooShort(recording);
   if (recording.task === 'classify')
     requireLabels(
@@ -54,9 +55,10 @@ export function loadTuneRows(model: Model, recording: Recording): TuneRows {
       tests,
       standardiser,
     },
-    groupOf: broken.flatMap((series, group) => series.map(() => group)),
+    groupOf: played.flatMap((series, group) => series.map(() => group)),
     rows: tests.reduce((sum, { series }) => sum + series.rows, 0),
-    injected: anomaly,
+    injected:
+      recording.task === 'anomaly' && groups.flat().some((series) => inPieces(series).some(isHealthy)),
   };
 }
 
@@ -104,6 +106,11 @@ function inPieces(series: Series): Series[] {
       Math.floor(((piece + 1) * series.rows) / pieces),
     ),
   );
+}
+
+/** Training rows have few anomalies or none: what is ordinary gets faults. */
+function withAnomalies(model: Model, piece: Series, index: number): Series {
+  return isHealthy(piece) ? withFaults(model, piece, index) : piece;
 }
 
 /** Faults of a fifth of the piece each, in its second and fourth fifth, of every kind and channel in turn. */

@@ -192,6 +192,29 @@ describe('loadTuneRows', () => {
     expect(trials.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('takes anomalies that are labelled as they are, and injects faults elsewhere', () => {
+    const rows = (label: (t: number) => string) =>
+      Array.from({ length: 300 }, (_, t) => `${t},${t % 7},${t % 5}${label(t)}`).join('\n');
+    writeFileSync(join(directory, 'train.csv'), `time,a,b,label\n${rows((t) => (t > 250 ? ',1' : ',0'))}\n`);
+    writeFileSync(join(directory, 'quiet.csv'), `time,a,b\n${rows(() => '')}\n`);
+    const description = {
+      ...base,
+      name: 'mixed',
+      task: 'anomaly',
+      label: 'label',
+      channels: { a: '', b: '' },
+    };
+    const files = { train: ['train.csv'], validation: ['quiet.csv'], test: ['test.csv'] };
+    writeFileSync(join(directory, 'recording.json'), JSON.stringify({ ...description, ...files }));
+    const task = { kind: 'anomaly', threshold: 1 } as const;
+    const model = randomModel({ channels: ['a', 'b'], config: { outputs: 4 }, meaning: { task } });
+    const { injected, protocol } = loadTuneRows(model, openRecording(directory));
+    expect(injected).toBe(true);
+    expect(protocol.tests.map(({ series }) => series.labels!.filter((label) => label === 1).length)).toEqual([
+      49, 120,
+    ]);
+  });
+
   it('tunes a forecast by the growth of its error', () => {
     const lines = Array.from({ length: 400 }, (_, t) => `${t},${Math.sin(t / 9).toFixed(4)}`);
     writeFileSync(join(directory, 'train.csv'), `time,a\n${lines.join('\n')}\n`);
