@@ -37,6 +37,12 @@ export async function freePort(): Promise<number> {
  */
 export type Persistence = boolean | 'eachSecond';
 
+export interface MosquittoOptions {
+  readonly persistent?: Persistence;
+  /** Lines of its config about who may come in, and how. Default: everyone. */
+  readonly access?: (directory: string) => string[];
+}
+
 export class Mosquitto {
   readonly port: number;
   readonly directory: string;
@@ -44,15 +50,15 @@ export class Mosquitto {
   readonly #config: string;
   #process: ChildProcess | undefined;
 
-  private constructor(program: string, port: number, persistent: Persistence) {
+  private constructor(program: string, port: number, options: MosquittoOptions) {
     this.#program = program;
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), 'dormouse-mosquitto-'));
     this.#config = join(this.directory, 'mosquitto.conf');
     const lines = [
       `listener ${port} 127.0.0.1`,
-      'allow_anonymous true',
-      ...persistence(this.directory, persistent),
+      ...(options.access?.(this.directory) ?? ['allow_anonymous true']),
+      ...persistence(this.directory, options.persistent ?? false),
       'max_queued_messages 0',
       'log_dest none',
       // Started as root it would become another user, who may not write here.
@@ -61,8 +67,8 @@ export class Mosquitto {
     writeFileSync(this.#config, `${lines.join('\n')}\n`);
   }
 
-  static async start(program: string, options: { persistent?: Persistence } = {}): Promise<Mosquitto> {
-    const broker = new Mosquitto(program, await freePort(), options.persistent ?? false);
+  static async start(program: string, options: MosquittoOptions = {}): Promise<Mosquitto> {
+    const broker = new Mosquitto(program, await freePort(), options);
     await broker.start();
     return broker;
   }
