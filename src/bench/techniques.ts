@@ -88,10 +88,15 @@ export const variants: readonly Variant[] = [
     ...own,
     delta: own.delta.map(() => 0),
   })),
-  spikes('send-on-prediction, trend', 'option', 'pays on long ramps alone', (own) => ({
-    ...own,
-    rule: 'trend',
-  })),
+  spikes(
+    'send-on-prediction, trend',
+    'kept for study',
+    'no fewer tokens than send-on-delta but on long ramps',
+    (own) => ({
+      ...own,
+      rule: 'trend',
+    }),
+  ),
   spikes('no heartbeat before its time', 'default', 'as older models have it', (own) => ({
     ...own,
     firstHeartbeat: own.heartbeat,
