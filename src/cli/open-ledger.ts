@@ -9,7 +9,7 @@ import { PlugMeter } from '../energy/plug.ts';
 import { runProgram } from '../energy/programs.ts';
 import { systemFiles } from '../energy/system-files.ts';
 import { findTarget } from '../energy/target.ts';
-import { ThrottleWatch } from '../energy/throttling.ts';
+import { ThrottleWatch, throttleNames } from '../energy/throttling.ts';
 import { measureTierCosts } from '../energy/tier-cost.ts';
 import { wattModelOf } from '../energy/watt-model.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -17,6 +17,9 @@ import { type GatewayConfig, type LedgerConfig, ownTopics } from '../gateway/con
 import { EnergyPart, PlugPart } from '../gateway/energy-part.ts';
 import type { Log } from '../gateway/log.ts';
 import type { GatewayPart } from '../gateway/part.ts';
+
+/** What held within an interval, not at some time since the board was started. */
+const heldBits = 0xf;
 
 /** The parts of a gateway that a chosen meter hears messages by. */
 export function meterParts({ meter }: MeterChoice): GatewayPart[] {
@@ -52,11 +55,13 @@ export function openLedger(
       throttling: new ThrottleWatch(files, hasFirmware(files) ? runProgram : undefined),
       onRecord: (record) => {
         tellMeter();
+        tellThrottling(record.throttled);
         onRecord(record);
       },
     });
   let ledger: Ledger | undefined;
   const tellMeter = failureTeller(() => ledger, log);
+  const tellThrottling = throttlingTeller(log);
   const part = new EnergyPart((onRecord) => (ledger = make(onRecord)), ownTopics(config).energy);
   tellChoice(ledger!, settings, passedOver, log);
   return part;
@@ -93,5 +98,18 @@ function failureTeller(ledger: () => Ledger | undefined, log: Log): () => void {
     if (meter === undefined || meter.failures === told) return;
     log.warning(`${meter.source} meter: ${meter.failures - told} readings failed: ${meter.lastFailure}`);
     told = meter.failures;
+  };
+}
+
+/** Tells that the supply sags or the board slows itself down, when that changes from one interval to the next. */
+export function throttlingTeller(log: Log): (bits: number | null) => void {
+  let told = '';
+  return (bits) => {
+    const held = throttleNames((bits ?? 0) & heldBits).join(', ');
+    if (held !== told) {
+      if (held === '') log.info(`no longer ${told}`);
+      else log.warning(`${held}: readings of this time are not those of a healthy board`);
+    }
+    told = held;
   };
 }
