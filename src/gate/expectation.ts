@@ -2,13 +2,18 @@
  * What each channel is expected to read, for send-on-prediction: from nothing but tokens and the time since the last
  * one, so that whoever got the tokens expects the same (a dual prediction scheme: Santini and Roemer 2006).
  */
-import { factorOfHalfLife, wholeIntervals } from './decay.ts';
+import { factorOfHalfLife } from './decay.ts';
 
 /** Half-life, in intervals, of a trend: how fast it is learned, and how fast it is no longer believed. */
 export const TREND_HALF_LIFE = 8;
 
 /** [1] intervals since the last token. In an array: a double by itself is allocated. */
 export type Age = Float64Array;
+
+/** The nearest whole number of intervals, at most `max`. */
+function wholeAge(age: Age, max: number): number {
+  return Math.min(Math.floor(age[0]! + 0.5), max);
+}
 
 export interface Expectation {
   /** [channels] what each channel should read now; NaN before its first value. */
@@ -76,14 +81,14 @@ export class DampedTrend implements Expectation {
   }
 
   advance(age: Age): void {
-    const reach = this.#reaches[Math.min(wholeIntervals(age[0]!), AGE_MAX)]!;
+    const reach = this.#reaches[wholeAge(age, AGE_MAX)]!;
     for (let channel = 0; channel < this.values.length; channel++) {
       this.values[channel] = this.#last.values[channel]! + this.#slopes[channel]! * reach;
     }
   }
 
   learn(values: Float64Array, age: Age): void {
-    const share = 1 - this.#beliefs[Math.min(wholeIntervals(age[0]!), AGE_MAX)]!;
+    const share = 1 - this.#beliefs[wholeAge(age, AGE_MAX)]!;
     const last = this.#last.values;
     for (let channel = 0; channel < values.length; channel++) {
       const moved = values[channel]! - last[channel]!;
@@ -114,7 +119,7 @@ export class ModelForecast implements Expectation {
 
   /** A forecast that has passed stands still at its last value. */
   advance(age: Age): void {
-    const ahead = Math.min(Math.max(1, wholeIntervals(age[0]!)), this.#horizon) - 1;
+    const ahead = Math.max(1, wholeAge(age, this.#horizon)) - 1;
     for (let channel = 0; channel < this.values.length; channel++) {
       if (Number.isNaN(this.values[channel]!)) continue;
       this.values[channel] = this.#forecast[channel * this.#horizon + ahead]!;
