@@ -69,6 +69,7 @@ again, and ends with the same file.
   --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
   --delta X                 a channel fires when it moved X interquartile ranges (default ${defaultSettings.dataset.deltaShare})
   --finest X, --widest X    thresholds in training, times those (default 1/3 and ${defaultSettings.pool.widest})
+  --dense-share X           share of the streams in training on which every tick is a token (default ${defaultSettings.pool.denseShare})
   --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
   --checkpoint-every S      seconds between two writes of MODEL.checkpoint; 0: after every step (default ${checkpointSeconds})
   --force                   train even on a channel that only counts rows
@@ -142,6 +143,7 @@ const numbers = [
   'gain-jitter',
   'event-shuffle',
   'delta',
+  'dense-share',
   'finest',
   'widest',
   'validation-share',
@@ -230,6 +232,7 @@ function settingsOf(
     holdMax: whole('hold-max', defaults.holdMax, 1, 1e9),
     pool: {
       ...defaults.pool,
+      denseShare: number('dense-share', defaults.pool.denseShare, 0, 1),
       finest: number('finest', defaults.pool.finest, 1e-6, 1),
       widest: number('widest', defaults.pool.widest, 1e-6, 1e6),
     },

@@ -238,7 +238,7 @@ function freePlace(name: string, cx: number, cy: number, taken: readonly Box[]):
   const places = [-6, 14, -18, 26, -30].flatMap((dy) =>
     [cx + 6, cx - 6 - width, cx - width / 2].map((x) => ({ x, y: cy + dy, width })),
   );
-  const inside = places.filter(({ x }) => x > FRAME.left && x + width < WIDTH - FRAME.right + 30);
+  const inside = places.filter(({ x }) => x > FRAME.left && x + width < WIDTH - FRAME.right + 4);
   return inside.find((place) => !taken.some((box) => overlap(place, box))) ?? places[0]!;
 }
 
