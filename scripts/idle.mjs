@@ -104,7 +104,6 @@ function settings(directory, url) {
     mqtt: { url },
     source: { topic, object: true },
     spikes: Object.fromEntries(channels.map((name) => [name, { heartbeat: 1e6 }])),
-    countersIntervalS: 10,
     ...(values.bare
       ? {}
       : {

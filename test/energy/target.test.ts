@@ -49,6 +49,11 @@ describe('parseTarget', () => {
       /^target\.kernels\[0\]: expected one of relaxed, exact, truth/,
     ],
     ['busy below idle', { watts: { ...(good.watts as object), allCores: 1 } }, /^target\.watts\.allCores/],
+    [
+      'a range that leaves its value out',
+      { watts: { ...(good.watts as object), idleRange: [3.1, 4] } },
+      /^target\.watts\.idleRange\[0\]: expected a number from 0 to 3, got 3\.1$/,
+    ],
     ['no source', { watts: { ...(good.watts as object), source: '' } }, /^target\.watts\.source/],
     ['no memory', { memoryBudgetBytes: 0 }, /^target\.memoryBudgetBytes/],
     ['watts as a list', { watts: [1, 2] }, /^target\.watts: expected an object/],

@@ -297,6 +297,16 @@ describe('each mistake is told with its path, what was expected and what was got
       { ledger: { directory: 'x', target: 'pi6' } },
       /^ledger.target: expected one of pi5, pi4, got "pi6"; did you mean "pi5"\?$/,
     ],
+    [
+      'a plug that is the meter and not there',
+      { ledger: { directory: 'x', target: 'pi5', meter: 'plug' } },
+      'ledger.plug: expected the plug that is the meter, got nothing',
+    ],
+    [
+      'a plug of no kind',
+      { ledger: { directory: 'x', target: 'pi5', plug: { topic: 'a/#' } } },
+      /^ledger\.plug\.kind.*: expected one of tasmota, shelly, zigbee2mqtt, got/,
+    ],
     ['a log without a directory', { witnessLog: {} }, 'witnessLog.directory: expected a path, got nothing'],
     ['YAML that is none', 'gateway: [', /^config: expected valid YAML, got /],
     ['a key given twice', 'gateway: a\ngateway: b\n', /^config: expected valid YAML, got .*unique/],
