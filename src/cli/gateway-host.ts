@@ -1,5 +1,6 @@
 /** The gateway that runs now, what it writes to, and how one config gives way to the next. */
 import type { MeterChoice } from '../energy/choose-meter.ts';
+import { Commands } from '../gateway/commands.ts';
 import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
@@ -82,6 +83,9 @@ async function prepare(loaded: LoadedConfig, options: HostOptions): Promise<Prep
   const decoder = () => gateway.intake.decoder;
   const parts = makeOutputParts(loaded, decoder, options.log);
   if (choice !== undefined) parts.push(...meterParts(choice));
+  const { commands } = loaded.config;
+  if (commands !== undefined)
+    parts.push(new Commands(commands, loaded.config, () => gateway.pipeline, options.log));
   const gateway: Gateway = makeGateway(loaded, { ...options, parts });
   return { loaded, gateway, choice };
 }

@@ -1,4 +1,5 @@
 /** The ledger in Prometheus' text format: base units, counters that end in _total. */
+import { formatMetric, type Metric } from '../text/prometheus.ts';
 import type { LedgerTotals } from './ledger-totals.ts';
 import type { MeterScope, MeterSource } from './meter.ts';
 
@@ -14,17 +15,9 @@ export interface EnergySnapshot {
   readonly writtenBytes: number;
 }
 
-interface Metric {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly help: string;
-  /** A sample that is NaN is not known, and left out. */
-  readonly samples: readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[];
-}
-
 /** The whole exposition, newline at its end. A metric without a known sample is left out. */
 export function metricsText(snapshot: EnergySnapshot): string {
-  return metricsOf(snapshot).map(format).join('');
+  return metricsOf(snapshot).map(formatMetric).join('');
 }
 
 function metricsOf(snapshot: EnergySnapshot): readonly Metric[] {
@@ -88,18 +81,4 @@ function boardJoules({ source, scope, totals }: EnergySnapshot): Metric['samples
     [{ source, scope, state: 'idle' }, energyJ - energyAboveIdleJ],
     [{ source, scope, state: 'active' }, energyAboveIdleJ],
   ];
-}
-
-function format({ name, type, help, samples }: Metric): string {
-  const known = samples.filter(([, value]) => Number.isFinite(value));
-  if (known.length === 0) return '';
-  const lines = known.map(
-    ([labels, value]) => `${name}${formatLabels(labels)} ${Number(value.toPrecision(12))}\n`,
-  );
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-}
-
-function formatLabels(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }

@@ -82,7 +82,7 @@ export function makeGatePacket(): GatePacket {
 /** All memory is taken by the constructor. */
 export class Coherence {
   readonly #settings: CoherenceSettings;
-  readonly #watch: LambdaWatch;
+  #watch: LambdaWatch;
   readonly #graph: CorrelationGraph;
   readonly #bounds: CutBounds;
   readonly #cut: MinimumCut;
@@ -115,6 +115,11 @@ export class Coherence {
     this.#crossing = new Int32Array(channels.length);
     this.#weightReady = 0.75 * this.#graph.weightMax;
     this.#driftIntervals = Math.max(1, Math.round(settings.halfLife / DRIFT_SAMPLES_PER_HALF_LIFE));
+  }
+
+  /** From the next measurement on something else is wanted. */
+  watch(wanted: LambdaWatch): void {
+    this.#watch = wanted;
   }
 
   /** Forgets everything. */

@@ -56,7 +56,7 @@ export class ExplainError extends Error {
 export function explain(witness: Witness, policy: Policy): Explanation {
   const decision = { tier: witness.tier, trust: witness.trust, reason: witness.reason };
   const bare = { decision, rules: [], waitsFor: { goodSamples: 0, ticks: 0 }, notches: [] };
-  if (witness.reason === 'forcedByFlag') return { ...bare, why: forcedSentence };
+  if (witness.reason === 'forcedByFlag') return { ...bare, why: forcedSentences[witness.tier] };
   if (witness.tier === 3) return { ...bare, why: skipSentence(witness) };
   const evidence = evidenceOf(witness);
   const again = decide(policy, witness, evidence);
@@ -88,8 +88,13 @@ export function describe({ tier, trust, reason }: GateDecision): string {
   return `tier ${tier} (${tierNames[tier]}), trust ${trust}, reason ${reason}`;
 }
 
-const forcedSentence =
-  'Tier 0 was forced: this was the first frame of a stream in which nothing was known, or gating was off.';
+/** By tier; only commands force the last two. */
+const forcedSentences = [
+  'Tier 0 was forced: this was the first frame of a stream in which nothing was known, or gating was off.',
+  'Tier 1 was forced.',
+  'A command was in force that lets no token cost more than tier 2.',
+  'A command was in force that lets no token be computed. The last output was held.',
+] as const;
 
 function skipSentence({ noveltyQ15, elapsedIntervals }: Witness): string {
   return (

@@ -77,6 +77,13 @@ export class Section {
     return new Section(this.problems, [...this.path, key], this.value(key) ?? {}, keys);
   }
 
+  /** A mapping that may be nothing but switched on (`true`, or the key alone); undefined when it is absent or `false`. */
+  switch(key: string, keys: readonly string[]): Section | undefined {
+    const given = Object.hasOwn(this.fields, key) ? this.fields[key] : false;
+    if (given === false) return undefined;
+    return new Section(this.problems, [...this.path, key], given === true ? {} : (given ?? {}), keys);
+  }
+
   /** Text; required unless there is a fallback. */
   text(key: string, fallback?: string, what = 'text'): string {
     const value = this.value(key) ?? fallback;

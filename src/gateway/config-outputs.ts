@@ -1,11 +1,11 @@
 /** The part of the config that is about who else is told: Home Assistant, and Sparkplug hosts. */
-import { describe, Section } from './checker.ts';
+import { describe, type Section } from './checker.ts';
 import type { HomeAssistantConfig, SparkplugConfig } from './config.ts';
 import { topicNameProblem } from './topics.ts';
 
 /** `homeAssistant:`, `homeAssistant: true` or a mapping switch it on; absent or `false`: undefined. */
 export function readHomeAssistant(root: Section, gateway: string): HomeAssistantConfig | undefined {
-  const section = readSwitch(root, 'homeAssistant', ['discoveryPrefix', 'name']);
+  const section = root.switch('homeAssistant', ['discoveryPrefix', 'name']);
   if (section === undefined) return undefined;
   const discoveryPrefix = section.text('discoveryPrefix', 'homeassistant', 'a topic');
   const problem = topicNameProblem(discoveryPrefix);
@@ -30,11 +30,4 @@ function readId(section: Section, key: string, fallback?: string): string {
   const id = section.text(key, fallback, expected);
   if (/[/+#\0]/.test(id)) section.add(key, expected, describe(id));
   return id;
-}
-
-/** A section that may be nothing but switched on. */
-function readSwitch(root: Section, key: string, keys: readonly string[]): Section | undefined {
-  const given = Object.hasOwn(root.fields, key) ? root.fields[key] : false;
-  if (given === false) return undefined;
-  return new Section(root.problems, [...root.path, key], given === true ? {} : (given ?? {}), keys);
 }

@@ -34,6 +34,8 @@ export const rootKeys = [
   'ledger',
   'homeAssistant',
   'sparkplug',
+  'page',
+  'commands',
 ];
 
 const dayS = 86_400;

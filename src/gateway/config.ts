@@ -116,6 +116,26 @@ export interface SparkplugConfig {
   readonly edge: string;
 }
 
+/** The HTTP server: page, metrics, health. */
+export interface PageConfig {
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly host: string;
+  /** The token itself is read when the server starts and never kept in the config. */
+  readonly tokenFile?: string;
+  /** Names by which browsers may ask, beside this machine's own and addresses. */
+  readonly names: readonly string[];
+  /** Ticks that the page can look back at. */
+  readonly historyTicks: number;
+  /** Healthy is who has had a tick within so long; 0: ticks are not asked for, except those that the clock makes due. */
+  readonly tickWithinMs: number;
+}
+
+/** Commands over MQTT. */
+export interface CommandsConfig {
+  readonly perMinute: number;
+}
+
 /** Everything, checked; paths are absolute. */
 export interface GatewayConfig {
   /** Names this gateway in topics and in its client id. */
@@ -141,6 +161,8 @@ export interface GatewayConfig {
   readonly ledger?: LedgerConfig;
   readonly homeAssistant?: HomeAssistantConfig;
   readonly sparkplug?: SparkplugConfig;
+  readonly page?: PageConfig;
+  readonly commands?: CommandsConfig;
 }
 
 /** Topics that the gateway publishes to. */
@@ -152,6 +174,8 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
   readonly energy: string;
   /** JSON schema of the results. */
   readonly schema: string;
+  /** Answers to commands. */
+  readonly reply: string;
 } {
   const { topicPrefix } = config;
   return {
@@ -160,5 +184,6 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
     counters: `${topicPrefix}/counters`,
     energy: `${topicPrefix}/energy`,
     schema: `${topicPrefix}/schema`,
+    reply: `${topicPrefix}/reply`,
   };
 }

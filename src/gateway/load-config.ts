@@ -10,6 +10,7 @@ import { type GatewayConfig, ownTopics } from './config.ts';
 import { readRoutes, readSpikes } from './config-channels.ts';
 import { readLedger } from './config-ledger.ts';
 import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
+import { readCommands, readPage } from './config-page.ts';
 import * as sections from './config-sections.ts';
 import { readStorage } from './config-storage.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -120,6 +121,8 @@ function readConfig(
   const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
   const homeAssistant = readHomeAssistant(root, gateway);
   const sparkplug = readSparkplug(root, gateway);
+  const page = readPage(root, directory);
+  const commands = readCommands(root);
   const ledger = readLedger(root, directory, options.targets ?? [], target);
   const frame = sections.readFrame(root.section('frame', sections.frameKeys));
   const config: GatewayConfig = {
@@ -153,6 +156,8 @@ function readConfig(
     ...(ledger === undefined ? {} : { ledger }),
     ...(homeAssistant === undefined ? {} : { homeAssistant }),
     ...(sparkplug === undefined ? {} : { sparkplug }),
+    ...(page === undefined ? {} : { page }),
+    ...(commands === undefined ? {} : { commands }),
   };
   noteLoops(root, config);
   notePlainTimestamps(root, config);

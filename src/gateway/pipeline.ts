@@ -3,7 +3,7 @@ import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import { Anytime } from '../gate/anytime.ts';
-import { Coherence, type CoherenceSettings, makeGatePacket } from '../gate/coherence.ts';
+import { Coherence, type CoherenceSettings, type LambdaWatch, makeGatePacket } from '../gate/coherence.ts';
 import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
 import { makeDemandPacket, TypicalActivity } from '../gate/demand.ts';
 import { EarlyExit } from '../gate/early-exit.ts';
@@ -63,9 +63,14 @@ function alwaysFire(channels: number): SpikeSettings {
   return { delta: zeros, heartbeat: zeros, refractory: zeros };
 }
 
+/** What somebody forces: no token costs more than tier 2 (safe); no token at all but the first (skip). */
+export type Override = 'none' | 'safe' | 'skip';
+
 export class Pipeline {
   /** The held result; refilled at each token. */
   readonly output: Output;
+  /** Stays until it is set to `none`; `forcedByFlag` is then the reason of each tick that it changes. */
+  override: Override = 'none';
   readonly counters: PipelineCounters = {
     frames: 0,
     tokens: 0,
@@ -83,14 +88,17 @@ export class Pipeline {
   readonly #macsDense: number;
   readonly #encoder: SpikeEncoder;
   readonly #coherence: Coherence;
-  readonly #controller: Controller;
+  readonly #exactLambda: boolean;
+  #policy: Policy;
+  #controller: Controller;
   readonly #featureEncoder: FeatureEncoder;
   readonly #features: Int16Array;
   readonly #spike;
   readonly #gate: GatePacket = makeGatePacket();
   readonly #demand = makeDemandPacket();
   readonly #typical = new TypicalActivity();
-  readonly #regret: RegretGate | undefined;
+  readonly #regretModel: RegretModel | undefined;
+  #regret: RegretGate | undefined;
   readonly #decision = makeGateDecision();
   readonly #witness = new Witness();
   #isFirst = true;
@@ -113,11 +121,12 @@ export class Pipeline {
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
     this.#encoder = new SpikeEncoder(channels, this.#gating ? (options.spikes ?? spikes) : alwaysFire(count));
     const policy = policyOf(options.policy ?? defaultPolicyName);
-    const watch = lambdaWatchOf(policy);
-    const exact = watch.exact || options.exactLambda === true;
-    this.#coherence = new Coherence(channels, options.coherence, { ...watch, exact });
+    this.#policy = policy;
+    this.#exactLambda = options.exactLambda === true;
+    this.#coherence = new Coherence(channels, options.coherence, this.#watchOf(policy));
     this.#controller = new Controller(policy);
-    this.#regret = regretGateOf(policy, options.regret ?? regretModelOf(engine.model.meaning));
+    this.#regretModel = options.regret ?? regretModelOf(engine.model.meaning);
+    this.#regret = regretGateOf(policy, this.#regretModel);
     this.#featureEncoder = new FeatureEncoder(channels);
     this.#features = new Int16Array(featureCount(count));
     this.#spike = makeSpikePacket(count);
@@ -130,8 +139,45 @@ export class Pipeline {
     );
   }
 
-  /** Forgets the past: the next frame is the first. Empties the engine's stream and the counters. */
+  /** The policy that decides. */
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  /**
+   * From the next tick on another policy decides, from the state that the one before has left. Throws RangeError, and
+   * changes nothing, if it makes no sense or follows a regret that the model does not predict.
+   */
+  usePolicy(choice: PolicyName | Policy): void {
+    const policy = policyOf(choice);
+    const regret = regretGateOf(policy, this.#regretModel);
+    const controller = new Controller(policy);
+    controller.restore(this.#controller.trust, this.#controller.compute);
+    this.#policy = policy;
+    this.#regret = regret;
+    this.#controller = controller;
+    this.#coherence.watch(this.#watchOf(policy));
+    // What only the policy before has asked for is not known any more.
+    this.#demand.regretQ15 = this.#witness.regretQ15 = makeDemandPacket().regretQ15;
+    this.#witness.policyHash = this.#gating ? policyHash(policy) : 0;
+  }
+
+  #watchOf(policy: Policy): LambdaWatch {
+    const watch = lambdaWatchOf(policy);
+    return { ...watch, exact: watch.exact || this.#exactLambda };
+  }
+
+  /** As `forget`, and the counters begin anew. */
   reset(): void {
+    this.forget();
+    const { counters } = this;
+    counters.frames = counters.tokens = counters.skips = counters.macs = counters.macsDense = 0;
+    counters.stale = counters.missing = 0;
+    counters.perTier.fill(0);
+  }
+
+  /** Forgets the past: the next frame is the first. Empties the engine's stream; what was counted stays. */
+  forget(): void {
     this.#engine.reset(this.#stream);
     this.#encoder.reset();
     this.#coherence.reset();
@@ -141,10 +187,6 @@ export class Pipeline {
     this.#typical.reset();
     Object.assign(this.#gate, makeGatePacket());
     Object.assign(this.#demand, makeDemandPacket());
-    const { counters } = this;
-    counters.frames = counters.tokens = counters.skips = counters.macs = counters.macsDense = 0;
-    counters.stale = counters.missing = 0;
-    counters.perTier.fill(0);
     this.#isFirst = true;
     this.#isTrusted = true;
     this.#sinceToken = 0;
@@ -201,7 +243,18 @@ export class Pipeline {
     if (this.#regret !== undefined && this.#spike.fired) this.#predictRegret(this.#regret);
     this.#controller.decide(this.#spike, this.#gate, this.#decision, this.#demand);
     if (this.#decision.tier === 3 && this.#isFirst) this.#force();
+    if (this.override !== 'none') this.#overrideTier(this.override);
     this.#isTrusted = this.#decision.trust === 'allow';
+  }
+
+  /** Trust stays as it was judged. The first frame makes a token in any case: there is no output to hold yet. */
+  #overrideTier(override: 'safe' | 'skip'): void {
+    const tier = override === 'skip' && !this.#isFirst ? 3 : 2;
+    if (this.#decision.tier >= tier) return;
+    // No token carries the flush out.
+    if (tier === 3 && this.#decision.trust === 'flushKv') this.#engine.reset(this.#stream);
+    this.#decision.tier = tier;
+    this.#decision.reason = 'forcedByFlag';
   }
 
   /** From the witness, which has seen all that a decision rests on. The first token knows no output to doubt. */
