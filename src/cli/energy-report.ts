@@ -127,7 +127,8 @@ function partLines({ totals, source }: SourceSummary): string[] {
   if (Number.isNaN(energyJ)) return ['the meter could not be read: no joules are known'];
   const others = Number.isNaN(othersJ) ? 0 : othersJ;
   const parts = idleJ + ownJ + others;
-  const balance = source === 'model' ? '' : `; the meter says ${percent(energyJ / parts - 1)} more than that`;
+  const balance =
+    source === 'model' ? '' : `; the meter says ${joules(energyJ)} (${signed(energyJ / parts - 1)})`;
   return [
     `idle ${joules(idleJ)} + this process ${joules(ownJ)} + others ${Number.isNaN(othersJ) ? 'not told' : joules(othersJ)} = ${joules(parts)}${balance}`,
     `always tier 0, an estimate: ${Number.isNaN(savedEstimateJ) ? 'not known' : `${joules(energyJ + savedEstimateJ)}, ${percent(savedEstimateJ / energyJ)} more than ${joules(energyJ)}`}`,
@@ -207,6 +208,10 @@ function totalsJson(totals: LedgerTotals): { [key: string]: Json } {
 function knownJson(value: number | null | readonly number[]): Json {
   if (typeof value === 'number') return Number.isFinite(value) ? value : null;
   return value === null ? null : [...value];
+}
+
+function signed(share: number): string {
+  return `${share > 0 ? '+' : ''}${percent(share)}`;
 }
 
 function sum(values: readonly number[]): number {

@@ -60,7 +60,12 @@ export function fitLoads(measurements: readonly LoadMeasurement[]): Fit {
   const loads = measurements.map(meanOfLoad);
   const center = mean(loads.map(({ busyCores }) => busyCores));
   const spread = loads.reduce((sum, { busyCores }) => sum + (busyCores - center) ** 2, 0);
-  if (!(spread > 0.01)) throw new CalibrationError('expected loads that differ, got all alike');
+  if (!(spread > 0.01)) {
+    const got = loads.map(({ busyCores }) => busyCores.toFixed(1)).join(', ');
+    throw new CalibrationError(
+      `expected loads that differ, got ${got} busy cores: does something else keep them busy?`,
+    );
+  }
   const coreWatts = loads.reduce((sum, load) => sum + (load.busyCores - center) * load.watts, 0) / spread;
   const idleWatts = mean(loads.map(({ watts }) => watts)) - coreWatts * center;
   if (!(coreWatts > 0 && idleWatts >= 0))

@@ -99,3 +99,20 @@ describe('columnChart', () => {
     expect(columnChart([Number.NaN], 2, String)).toEqual(['0', '0']);
   });
 });
+
+it('says how far a meter and the watt model lie apart', async () => {
+  const measured = ledgerRecord({
+    source: 'hwmon',
+    energyJ: 189,
+    watts: { ...ledgerRecord().watts, basis: 'calibrated' },
+  });
+  writeFileSync(join(directory, 'ledger.ndjson'), encodeRecord(measured));
+  const text = await run();
+  expect(text).toContain('joules by hwmon, all of the board');
+  expect(text).toContain(
+    'idle 180 J + this process 10 mJ + others 30 mJ = 180 J; the meter says 189 J (+5.0 %)',
+  );
+  expect(text).toMatch(
+    /per inference: no figure, 0\.04 J above idle are less than what the hwmon meter can tell/,
+  );
+});
