@@ -3,10 +3,10 @@
  * a variant is a pipeline's options, or an engine that is not quite the model's own.
  */
 import type { Engine } from '../engine/engine.ts';
+import type { SpikeSettings } from '../engine/model.ts';
 import { forceTier } from '../eval/forced-tier.ts';
 import { type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
 import { regretModelOf } from '../gate/regret.ts';
-import type { SpikeRules } from '../gate/spike-settings.ts';
 import type { PipelineEngine, PipelineOptions } from '../gateway/pipeline.ts';
 import { tunedSpikes } from './workload-subject.ts';
 
@@ -28,7 +28,7 @@ function spikes(
   name: string,
   verdict: Verdict,
   why: string,
-  change: (own: SpikeRules, engine: Engine) => SpikeRules | null,
+  change: (own: SpikeSettings, engine: Engine) => SpikeSettings | null,
 ): Variant {
   return {
     technique: 'spikes',
@@ -96,6 +96,12 @@ export const variants: readonly Variant[] = [
       ...own,
       rule: 'trend',
     }),
+  ),
+  spikes(
+    'send-on-prediction, forecast',
+    'kept for study',
+    'needs a model that predicts readings',
+    (own, { model }) => (model.meaning.task.kind === 'classify' ? null : { ...own, rule: 'forecast' }),
   ),
   spikes('no heartbeat before its time', 'default', 'as older models have it', (own) => ({
     ...own,

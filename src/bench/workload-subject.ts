@@ -3,11 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
-import type { Model } from '../engine/model.ts';
+import type { Model, SpikeSettings } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
 import type { Protocol } from '../eval/protocols.ts';
 import { defaultPolicyName, type PolicyName, policyNames } from '../gate/policy.ts';
-import type { SpikeRules } from '../gate/spike-settings.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import type { Physics, WorkloadName } from '../workloads/physics.ts';
 import { describe, generatePart, seedsOf } from '../workloads/recording.ts';
@@ -87,7 +86,7 @@ function tunedPolicy(model: Model): PolicyName {
 }
 
 /** The model's own settings, and what was found with them that a model file does not hold otherwise. */
-export function tunedSpikes(model: Model): SpikeRules {
+export function tunedSpikes(model: Model): SpikeSettings {
   const { firstHeartbeat } = tunedOf(model);
   return { ...model.meaning.spikes, ...(firstHeartbeat && { firstHeartbeat }) };
 }

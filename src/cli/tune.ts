@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { matchRecording } from '../eval/evaluate.ts';
-import { defaultTuneOptions, policiesFor, type Settings, type Trial, tune } from '../eval/tune.ts';
+import { defaultTuneOptions, policiesFor, type Trial, tune } from '../eval/tune.ts';
 import { describeTuning, yamlOf } from '../eval/tune-report.ts';
 import { loadTuneRows } from '../eval/tune-rows.ts';
 import { type PolicyName, policyNames } from '../gate/policy.ts';
@@ -31,8 +31,8 @@ on and on those set aside. Where anomalies are to be found, rows that have none 
                          gateway's config (default: those are printed)
   --policies NAMES       with commas between (default: all that the model can run, of ${policyNames.join(', ')});
                          a config names the policy, a model only notes it
-  --first-heartbeats N,N,...   also try to look again so many intervals after a change, then after twice the time, and
-                         so on (a model only notes it)
+  --first-heartbeats N,N,...   try to look again so many intervals after a change, then after twice the time, and so on
+                         (default ${defaults.firstHeartbeats.join(',')})
   --trials N             most settings to try (default ${defaults.trials})
   --json                 every trial, as one JSON object`,
   async run(args) {
@@ -70,9 +70,6 @@ function readArguments(args: string[]) {
   if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
   if (values.model === undefined) throw new UsageError('expected --model MODEL');
   const output = requireOutput(values.output, values.model);
-  if (values['first-heartbeats'] !== undefined && !output?.endsWith('.safetensors')) {
-    throw new UsageError('--first-heartbeats: expected a model as output, since a config does not take them');
-  }
   const model = readModel(values.model);
   return {
     model,
@@ -80,9 +77,10 @@ function readArguments(args: string[]) {
     retention: numberOption('retention', values.retention, defaults.retention, 0, 1),
     output,
     policies: values.policies === undefined ? policiesFor(model) : requirePolicies(values.policies),
-    firstHeartbeats: (values['first-heartbeats']?.split(',') ?? []).map((part) =>
-      wholeNumberOption('first-heartbeats', part, 1, 1, 1e9),
-    ),
+    firstHeartbeats:
+      values['first-heartbeats']
+        ?.split(',')
+        .map((part) => wholeNumberOption('first-heartbeats', part, 1, 1, 1e9)) ?? defaults.firstHeartbeats,
     trials: wholeNumberOption('trials', values.trials, defaults.trials, 1, 1e6),
     json: values.json ?? false,
   };
@@ -121,12 +119,7 @@ function writeSettings(
     ? saveModel(tunedModel(model, best, recording, retention))
     : yamlOf(best.settings, model.meaning);
   writeFileSync(path, text);
-  process.stdout.write(`${basename(path)} written; ${describeSettings(best.settings)}\n`);
-}
-
-/** What a model file does not hold. */
-function describeSettings({ policy, spikes: { firstHeartbeat } }: Settings): string {
-  return `policy: ${policy}${firstHeartbeat === undefined ? '' : `, first heartbeat: ${firstHeartbeat[0]}`}`;
+  process.stdout.write(`${basename(path)} written; policy: ${best.settings.policy}\n`);
 }
 
 /** The same weights with other thresholds, and a note of where they come from. */
@@ -136,16 +129,11 @@ function tunedModel(model: Model, best: Trial, recording: Recording, retention: 
     recording: recording.name,
     rows: 'training and validation',
     policy: settings.policy,
-    ...(settings.spikes.firstHeartbeat && { firstHeartbeat: settings.spikes.firstHeartbeat }),
     asked: retention,
     keptAtLeast: Number(retentionLow.toFixed(4)),
     skipRate: Number(skipRate.toFixed(4)),
     dormouse: version,
   };
   const provenance = { ...model.meaning.provenance, tuned };
-  return { ...model, meaning: { ...model.meaning, spikes: spikesOf(settings), provenance } };
-}
-
-function spikesOf({ spikes: { delta, heartbeat, refractory } }: Settings) {
-  return { delta, heartbeat, refractory };
+  return { ...model, meaning: { ...model.meaning, spikes: settings.spikes, provenance } };
 }

@@ -1,6 +1,7 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
 import type { Channel, ExitRule, ModelMeaning, RefinementRule, SpikeSettings, Task } from './model.ts';
+import { spikeRules } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
 type Fields = Record<string, unknown>;
@@ -108,8 +109,9 @@ function forecastTask(input: unknown, kind: unknown): Task {
 }
 
 function requireSpikes(input: unknown, channels: number): SpikeSettings {
-  const fields = requireFields(input, 'meaning.spikes', ['delta', 'heartbeat', 'refractory']);
-  const list = (key: keyof SpikeSettings) => {
+  const keys = ['rule', 'delta', 'heartbeat', 'firstHeartbeat', 'refractory'];
+  const fields = requireFields(input, 'meaning.spikes', keys);
+  const list = (key: string, min = 0) => {
     const values = requireList(fields[key], `meaning.spikes.${key}`);
     if (values.length !== channels) {
       throw new ModelError(
@@ -118,14 +120,23 @@ function requireSpikes(input: unknown, channels: number): SpikeSettings {
       );
     }
     return Object.freeze(
-      values.map((value, index) => requireNumber(value, `meaning.spikes.${key}[${index}]`, 0)),
+      values.map((value, index) => requireNumber(value, `meaning.spikes.${key}[${index}]`, min)),
     );
   };
   return Object.freeze({
     delta: list('delta'),
     heartbeat: list('heartbeat'),
     refractory: list('refractory'),
+    ...(fields.firstHeartbeat !== undefined && { firstHeartbeat: list('firstHeartbeat', 1) }),
+    ...(fields.rule !== undefined && { rule: requireRule(fields.rule) }),
   });
+}
+
+function requireRule(input: unknown): (typeof spikeRules)[number] {
+  const rule = spikeRules.find((name) => name === input);
+  if (rule !== undefined) return rule;
+  const expected = `expected one of ${spikeRules.join(', ')}`;
+  throw new ModelError('meaning', `meaning.spikes.rule: ${expected}, got ${JSON.stringify(input)}`);
 }
 
 function requireObject(input: unknown, path: string): Fields {

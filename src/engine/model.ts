@@ -80,12 +80,26 @@ export type Task =
   /** outputs = channels x horizon: channel-major, the next `horizon` ticks. */
   | { readonly kind: 'forecast'; readonly horizon: number };
 
+/**
+ * What a reading is compared with: what the last token carried (send-on-delta), that value moved on by its own damped
+ * trend, or the model's last forecast (both send-on-prediction; for the last, a model that predicts readings).
+ */
+export type SpikeRule = 'delta' | 'trend' | 'forecast';
+export const spikeRules: readonly SpikeRule[] = ['delta', 'trend', 'forecast'];
+
 /** When a channel fires. Lists have one entry per channel. */
 export interface SpikeSettings {
+  /** Default `delta`. */
+  readonly rule?: SpikeRule;
   /** Physical units: fire when the value has moved this far since it was last seen by the model. */
   readonly delta: readonly number[];
   /** Fire at the latest after so many intervals without a token. */
   readonly heartbeat: readonly number[];
+  /**
+   * Intervals after a change until the first heartbeat, at least 1; each that finds nothing new waits twice as long,
+   * up to `heartbeat`. So the model looks again soon when a change has settled below a threshold. Default: `heartbeat`.
+   */
+  readonly firstHeartbeat?: readonly number[];
   /** After firing, do not fire again for so many intervals. */
   readonly refractory: readonly number[];
 }

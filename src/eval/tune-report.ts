@@ -66,7 +66,9 @@ export function yamlOf({ spikes, policy }: Settings, { channels }: ModelMeaning)
       (list) => list[index]!,
     );
     const key = /^[A-Za-z_][\w-]*$/.test(name) ? name : JSON.stringify(name);
-    const settings = `{ delta: ${delta}, heartbeat: ${heartbeat}, refractory: ${refractory} }`;
+    const first =
+      spikes.firstHeartbeat === undefined ? '' : ` firstHeartbeat: ${spikes.firstHeartbeat[index]},`;
+    const settings = `{ delta: ${delta}, heartbeat: ${heartbeat},${first} refractory: ${refractory} }`;
     return `  ${key}: ${settings}${unit === '' ? '' : ` # ${unit}`}`;
   });
   const policyLine = policy === defaultPolicyName ? [] : [`policy: ${policy}`];

@@ -5,10 +5,9 @@
  * are compared by multiply-accumulates, which are counted, not timed: the same rows give the same settings.
  */
 import { Engine } from '../engine/engine.ts';
-import type { Model } from '../engine/model.ts';
+import type { Model, SpikeRule, SpikeSettings } from '../engine/model.ts';
 import { defaultPolicyName, type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
 import { regretModelOf } from '../gate/regret.ts';
-import type { SpikeRule, SpikeRules } from '../gate/spike-settings.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
 import { makeRecorder } from './recorders.ts';
@@ -32,7 +31,7 @@ export const defaultTuneOptions: TuneOptions = {
   retention: 0.99,
   trials: 300,
   rules: ['delta'],
-  firstHeartbeats: [],
+  firstHeartbeats: [1, 2, 4],
   policies: [defaultPolicyName],
 };
 
@@ -48,7 +47,7 @@ export function policiesFor({ meaning }: Model): readonly PolicyName[] {
 }
 
 export interface Settings {
-  readonly spikes: SpikeRules;
+  readonly spikes: SpikeSettings;
   readonly policy: PolicyName;
 }
 
@@ -258,7 +257,7 @@ class Search {
 }
 
 /** The default rule is left unsaid, as older models leave it. */
-function ruleOf(rule: SpikeRule | undefined): Pick<SpikeRules, 'rule'> {
+function ruleOf(rule: SpikeRule | undefined): Pick<SpikeSettings, 'rule'> {
   return rule === undefined || rule === 'delta' ? {} : { rule };
 }
 

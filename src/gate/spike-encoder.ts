@@ -3,11 +3,11 @@
  * what the last token carried (send-on-delta: Miskowicz, Sensors 2006), or a prediction from it.
  */
 import { assert } from '../engine/limits.ts';
-import type { Channel } from '../engine/model.ts';
+import type { Channel, SpikeSettings } from '../engine/model.ts';
 import { Decay, wholeIntervals } from './decay.ts';
 import { type Age, DampedTrend, type Expectation, LastValue, ModelForecast } from './expectation.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
-import { type SpikeRules, validateSpikeRules } from './spike-settings.ts';
+import { validateSpikeSettings } from './spike-settings.ts';
 
 /** Half-life, in intervals, of the moving average behind `rateQ15`. */
 export const RATE_HALF_LIFE = 16;
@@ -64,13 +64,13 @@ export class SpikeEncoder {
    */
   constructor(
     channels: readonly Channel[],
-    settings: SpikeRules,
+    settings: SpikeSettings,
     forecast: Float64Array = new Float64Array(),
   ) {
     if (channels.length < 1 || channels.length > CHANNELS_MAX) {
       throw new RangeError(`channels: expected 1 to ${CHANNELS_MAX}, got ${channels.length}`);
     }
-    validateSpikeRules(settings, channels.length);
+    validateSpikeSettings(settings, channels.length);
     this.#channels = channels.length;
     this.#center = Float64Array.from(channels, (channel) => channel.center);
     this.#noveltyScale = Float64Array.from(channels, (channel) => Q15_ONE / (NOVELTY_SIGMAS * channel.scale));
@@ -170,7 +170,7 @@ export class SpikeEncoder {
   }
 }
 
-function expectationOf(channels: number, { rule }: SpikeRules, forecast: Float64Array): Expectation {
+function expectationOf(channels: number, { rule }: SpikeSettings, forecast: Float64Array): Expectation {
   if (rule === 'trend') return new DampedTrend(channels);
   if (rule !== 'forecast') return new LastValue(channels);
   if (forecast.length > 0) return new ModelForecast(channels, forecast);

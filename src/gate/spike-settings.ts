@@ -1,26 +1,8 @@
-/** When a channel fires: what a model file says of it, and what else the encoder can do. */
-import type { SpikeSettings } from '../engine/model.ts';
-
-/**
- * What a reading is compared with: what the last token carried (send-on-delta), that value moved on by its own damped
- * trend, or the model's last forecast (both send-on-prediction; for the last, a model that predicts readings).
- */
-export type SpikeRule = 'delta' | 'trend' | 'forecast';
-export const spikeRules: readonly SpikeRule[] = ['delta', 'trend', 'forecast'];
-
-export interface SpikeRules extends SpikeSettings {
-  /** Default `delta`. */
-  readonly rule?: SpikeRule;
-  /**
-   * Intervals after a change until the first heartbeat, at least 1; each that finds nothing new waits twice as long,
-   * up to the channel's `heartbeat`. So the model looks again soon when a change has settled below a threshold.
-   * Default: `heartbeat` from the start.
-   */
-  readonly firstHeartbeat?: readonly number[];
-}
+/** Checks when a channel fires, wherever that was said. */
+import { type SpikeSettings, spikeRules } from '../engine/model.ts';
 
 /** Checks that every list has one number >= 0 per channel. Throws RangeError naming the field. */
-export function validateSpikeRules(settings: SpikeRules, channels: number): void {
+export function validateSpikeSettings(settings: SpikeSettings, channels: number): void {
   for (const field of ['delta', 'heartbeat', 'refractory'] as const)
     requireList(settings[field], field, channels);
   const { rule, firstHeartbeat } = settings;

@@ -193,7 +193,7 @@ function noteUnknownKeys(section: Section, common: readonly string[]): void {
   section.onlyKeys([...common, ...(preset?.keys ?? [])]);
 }
 
-const spikeKeys = ['delta', 'heartbeat', 'refractory'] as const;
+const spikeKeys = ['delta', 'heartbeat', 'firstHeartbeat', 'refractory'] as const;
 
 /** The model's spike settings with the overrides of `spikes`, per channel. */
 export function readSpikes(
@@ -203,18 +203,22 @@ export function readSpikes(
 ): SpikeSettings {
   noteUnknownChannels(section, channels);
   const settings = {
+    ...model,
     delta: [...model.delta],
     heartbeat: [...model.heartbeat],
     refractory: [...model.refractory],
   };
+  const first = [...(model.firstHeartbeat ?? settings.heartbeat)];
   for (const [index, { name }] of channels.entries()) {
     if (!section.has(name)) continue;
     const own = section.section(name, spikeKeys);
     settings.delta[index] = own.number('delta', { min: 0, max: Number.MAX_VALUE }, model.delta[index]);
     settings.heartbeat[index] = own.whole('heartbeat', 1, 1_000_000_000, model.heartbeat[index]);
+    if (own.has('firstHeartbeat')) first[index] = own.whole('firstHeartbeat', 1, 1_000_000_000);
     settings.refractory[index] = own.whole('refractory', 0, 1_000_000_000, model.refractory[index]);
   }
-  return settings;
+  const isSooner = first.some((intervals, index) => intervals < settings.heartbeat[index]!);
+  return isSooner ? { ...settings, firstHeartbeat: first } : settings;
 }
 
 function noteUnknownChannels(section: Section, channels: readonly Channel[]): void {

@@ -119,7 +119,9 @@ export class Pipeline {
     this.#stream = stream;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
-    this.#encoder = new SpikeEncoder(channels, this.#gating ? (options.spikes ?? spikes) : alwaysFire(count));
+    this.output = new Output(engine.model.meaning);
+    const rules = this.#gating ? (options.spikes ?? spikes) : alwaysFire(count);
+    this.#encoder = new SpikeEncoder(channels, rules, this.output.values);
     const policy = policyOf(options.policy ?? defaultPolicyName);
     this.#policy = policy;
     this.#exactLambda = options.exactLambda === true;
@@ -132,7 +134,6 @@ export class Pipeline {
     this.#spike = makeSpikePacket(count);
     this.#witness.channels = count;
     this.#witness.policyHash = this.#gating ? policyHash(policy) : 0;
-    this.output = new Output(engine.model.meaning);
     assert(
       engine.model.config.features === this.#features.length,
       'the model takes the features that the gate makes',

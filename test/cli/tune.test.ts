@@ -94,7 +94,7 @@ describe('dormouse tune', () => {
     [['--policies', 'wild'], /--policies: expected some of steady/],
     [['-o', 'x.txt'], /--output: expected NAME.safetensors or NAME.yaml/],
     [['--trials', '0'], /--trials/],
-    [['--first-heartbeats', '2'], /--first-heartbeats: expected a model as output/],
+    [['--first-heartbeats', '0'], /--first-heartbeats/],
   ])('refuses %j', async (args, message) => {
     await expect(tune(...args)).rejects.toThrow(message);
   });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { SpikeRule } from '../../src/engine/model.ts';
 import { TREND_HALF_LIFE } from '../../src/gate/expectation.ts';
 import { Q15_ONE, TOP_CHANNELS_MAX } from '../../src/gate/packets.ts';
 import {
@@ -8,7 +9,6 @@ import {
   RATE_HALF_LIFE,
   SpikeEncoder,
 } from '../../src/gate/spike-encoder.ts';
-import type { SpikeRule } from '../../src/gate/spike-settings.ts';
 import { channelsOf, frameOf, heapBytesPerCall, SEED, spikesOf } from './fixtures.ts';
 
 function encoderOf(count: number, delta: number, heartbeat?: number, refractory?: number) {
