@@ -85,6 +85,11 @@ export class Inbox {
     return this.#isSpilling && !this.#isReading && this.ring.count === 0;
   }
 
+  /** It is time to let the network wait. */
+  get isCrowded(): boolean {
+    return this.#journal === undefined && !this.#hasRoom(0);
+  }
+
   get unacknowledged(): number {
     return this.#receipts.count;
   }

@@ -86,6 +86,10 @@ export class MqttConnection {
   /** By the timers: the last packet from the broker, or the last attempt to connect. */
   #aliveMs: number;
   #cancelStable: Cancel = () => {};
+  #isPaused = false;
+  #cancelPause: Cancel = () => {};
+  /** What mqtt.js waits for while we are paused. */
+  #held: (() => void) | undefined;
   /** Filters that the broker may remember from an earlier run. */
   #formerFilters: readonly string[] = [];
 
@@ -127,6 +131,24 @@ export class MqttConnection {
 
   publish(message: OutgoingMessage): void {
     this.#options.outbox.push(message);
+  }
+
+  /**
+   * Takes nothing more from the network until `resume`, or for a quarter of the keep-alive: longer would hold back the
+   * broker's ping responses too. Not every broker keeps to the receive maximum (Mosquitto 2.0.11 does not).
+   */
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#cancelPause = this.#timers.after(this.#options.mqtt.keepaliveS * 250, () => this.resume());
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#cancelPause();
+    const held = this.#held;
+    this.#held = undefined;
+    held?.();
   }
 
   /** Lets the connection go and makes another, within the same session. */
@@ -176,7 +198,8 @@ export class MqttConnection {
     const acknowledgements = new Acknowledgements(client);
     client.handleMessage = (packet, done) => {
       this.#receive(packet, acknowledgements);
-      done(acknowledgedElsewhere);
+      if (this.#isPaused) this.#held = () => done(acknowledgedElsewhere);
+      else done(acknowledgedElsewhere);
     };
     client.on('packetreceive', () => {
       this.#aliveMs = this.#timers.nowMs();
@@ -270,6 +293,8 @@ export class MqttConnection {
     this.#client = undefined;
     this.#ready = false;
     this.#cancelStable();
+    this.#held = undefined;
+    this.resume();
     this.#options.outbox.detach();
   }
 

@@ -234,7 +234,7 @@ export class Gateway {
       filters: this.#filters,
       statusTopic: ownTopics(config).status,
       outbox,
-      receiveMaximum: Math.ceil(config.limits.ringMessages / 2),
+      receiveMaximum: Math.ceil(config.limits.ringMessages / 4),
       packetBytes: config.limits.packetBytes,
       timers: this.#timers,
       ...this.#options.network,
@@ -280,6 +280,7 @@ export class Gateway {
       return;
     }
     this.intake.receive(topic, payload, retained, acknowledge);
+    if (this.intake.inbox.isCrowded) this.connection.pause();
     this.#schedule();
   }
 
@@ -301,6 +302,7 @@ export class Gateway {
       this.#isScheduled = false;
       const { inbox } = this.intake;
       const isDone = this.intake.drain(this.#timers.nowMs() + turnMs);
+      if (!inbox.isCrowded) this.connection.resume();
       if (inbox.wantsRefill) void inbox.refill().then(() => this.#schedule());
       else if (!isDone && inbox.ring.count > 0) this.#schedule();
       else this.#askForRefused();
