@@ -43,11 +43,13 @@ export function resultSchema(meaning: ModelMeaning, id: string): Schema {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: `results of ${id}`,
     type: 'object',
-    properties,
+    properties: { ...properties, late },
     required: Object.keys(properties),
     additionalProperties: false,
   };
 }
+
+const late: Schema = { const: true, description: 'it waited on disk while there was no broker' };
 
 function outputProperties({ task, channels }: ModelMeaning, names: readonly string[]): Schema {
   if (task.kind === 'classify') {
