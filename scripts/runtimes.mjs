@@ -24,6 +24,7 @@ const place = join(root, 'build', 'runtimes');
 mkdirSync(place, { recursive: true });
 /** What is run stays as it is now, whatever is built meanwhile. */
 const work = mkdtempSync(join(place, 'run-'));
+process.on('exit', () => rmSync(work, { recursive: true }));
 const programs = { golden: join(work, 'golden.mjs'), tests: join(work, 'engine-tests.mjs') };
 const quick = process.argv.includes('--quick');
 const SHORT = 1000;
@@ -170,7 +171,6 @@ for (const [steps, sha256] of expected) note(`golden hash of ${steps} steps: ${s
 if (quick) note(`arm64, short form: ${slowTest} is left to the long form`);
 const arm64 = arm64Runtimes();
 await examineAll([...arm64, ...x64Runtimes()]);
-rmSync(work, { recursive: true });
 const leftOut = arm64.length === 0 ? ', arm64 left out' : '';
 note(failures === 0 ? `all equal${leftOut}` : `${failures} failures${leftOut}`);
 process.exitCode = failures === 0 ? 0 : 1;
