@@ -87,6 +87,9 @@ class Soak {
       if (fault % 2 === 0) {
         brokerKills++;
         await broker.save();
+        // What it had handed on is read before the connection is reset: that would take it from us.
+        broker.freeze();
+        await new Promise((resolve) => setTimeout(resolve, 100));
         await broker.kill('SIGKILL');
         await new Promise((resolve) => setTimeout(resolve, 50));
         await broker.start();

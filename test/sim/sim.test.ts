@@ -1,0 +1,66 @@
+/**
+ * Whole lives of a gateway by seeds. `DORMOUSE_SIM_SEEDS=10000 npx vitest run test/sim/sim.test.ts` is the long form;
+ * `DORMOUSE_SIM_SEED=1234` replays one and prints what happened.
+ */
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { Inbox } from '../../src/gateway/inbox.ts';
+import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { Fixture } from '../gateway/fixture.ts';
+import { live } from './world.ts';
+
+const fixture = new Fixture();
+afterAll(() => fixture.remove());
+afterEach(() => vi.restoreAllMocks());
+
+const seeds = Number(process.env.DORMOUSE_SIM_SEEDS ?? 20);
+const oneSeed = process.env.DORMOUSE_SIM_SEED;
+
+/** What a seed has, besides faults: a disk or none, much or little room. */
+function worldOf(seed: number) {
+  const isStored = seed % 3 !== 0;
+  const storage = {
+    directory: 'state',
+    commitMs: 500,
+    outboxFlushS: 5,
+    intakeBytes: 200_000,
+    outboxBytes: 200_000,
+  };
+  const path = fixture.writeConfig('mqtt://simulated', {
+    mqtt: { reconnectMinMs: 100, reconnectMaxMs: 10_000 },
+    limits: { ringMessages: seed % 2 === 0 ? 64 : 1024, inFlight: 4, outboxMessages: 2000 },
+    source: { topic: 'room/+', object: true },
+    ...(isStored ? { storage } : {}),
+  });
+  return {
+    seed,
+    loaded: loadGatewayConfig(path),
+    hours: 1,
+    intervalMs: 5000,
+    faultsPerHour: 25,
+    kills: seed % 4 !== 0,
+    retained: seed % 25 === 0 ? 5000 : 10,
+  };
+}
+
+async function problemsOf(seed: number): Promise<string[]> {
+  const report = await live(worldOf(seed));
+  if (oneSeed !== undefined) console.log(report);
+  return report.problems.map((problem) => `seed ${seed}: ${problem}`);
+}
+
+test(`whatever fails, nothing acknowledged is lost and everything ends well (${seeds} seeds)`, async () => {
+  const chosen =
+    oneSeed === undefined ? Array.from({ length: seeds }, (_, seed) => seed + 1) : [Number(oneSeed)];
+  for (const seed of chosen) expect(await problemsOf(seed)).toEqual([]);
+}, 3_600_000);
+
+test('a gateway that acknowledges at once is caught', async () => {
+  const receive = Inbox.prototype.receive;
+  vi.spyOn(Inbox.prototype, 'receive').mockImplementation(function (this: Inbox, ...message) {
+    message[4]();
+    return receive.call(this, message[0], message[1], message[2], message[3], () => {});
+  });
+  const found: string[] = [];
+  for (let seed = 1; seed <= 40 && found.length === 0; seed++) found.push(...(await problemsOf(seed)));
+  expect(found.join()).toContain('acknowledged and lost');
+}, 60_000);

@@ -1,0 +1,287 @@
+/**
+ * Hours of a gateway's life by one seed: sensors, a broker, a disk, and a gateway that is killed and started again,
+ * while everything fails now and then. At last all faults end, and what must hold is looked at.
+ */
+import { Engine } from '../../src/engine/engine.ts';
+import type { LoadedConfig } from '../../src/gateway/load-config.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import { Gateway } from '../../src/gateway/service.ts';
+import { Storage } from '../../src/gateway/storage.ts';
+import { randomNumbers } from '../engine/tiny-model.ts';
+import { silentLog } from '../gateway/fixture.ts';
+import { SimulatedBroker } from './broker.ts';
+import { SimulatedDisk } from './disk.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly loaded: LoadedConfig;
+  readonly hours: number;
+  /** Milliseconds between messages, about. */
+  readonly intervalMs: number;
+  /** Faults that happen, about so many per hour. */
+  readonly faultsPerHour: number;
+  /** Whether the gateway is killed too; where it is not, its state must be that of an undisturbed one. */
+  readonly kills: boolean;
+  /** Retained messages that come with the subscription. */
+  readonly retained: number;
+}
+
+export interface WorldReport {
+  readonly sent: number;
+  readonly faults: readonly string[];
+  readonly lives: number;
+  readonly results: number;
+  /** What does not hold; empty: all is well. */
+  readonly problems: readonly string[];
+}
+
+const hourMs = 3_600_000;
+const startMs = 1_700_000_000_000;
+const topic = 'room/climate';
+
+export async function live(options: WorldOptions): Promise<WorldReport> {
+  return new World(options).live();
+}
+
+class World {
+  readonly #options: WorldOptions;
+  readonly #random: () => number;
+  readonly #scheduler = new Scheduler();
+  readonly #broker: SimulatedBroker;
+  readonly #disk: SimulatedDisk;
+  readonly #faults: string[] = [];
+  readonly #problems: string[] = [];
+  readonly #acknowledged = new Set<number>();
+  /** Of each time: the life of the gateway that published it first. */
+  readonly #results = new Map<number, { readonly life: number; readonly text: string }>();
+  #order: number[] = [];
+  #life = 0;
+  #gateway: Gateway | undefined;
+  /** How far the gateway's clock is off. */
+  #clockOffMs = 0;
+  #sent = 0;
+  #lastTimeMs = 0;
+  #isOver = false;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.#random = randomNumbers(options.seed);
+    this.#broker = new SimulatedBroker(this.#scheduler, this.#random);
+    this.#disk = new SimulatedDisk({ random: this.#random });
+    this.#broker.onPublish = ({ topic: name, payload }) => {
+      if (name.endsWith('/state')) this.#note(payload.toString());
+    };
+    this.#broker.onAcknowledged = ({ topic: name, payload, retain }) => {
+      if (name === topic && !retain) this.#noteAcknowledged(payload.toString());
+    };
+  }
+
+  async live(): Promise<WorldReport> {
+    const { hours, faultsPerHour, intervalMs, retained } = this.#options;
+    for (let i = 0; i < retained; i++)
+      this.#broker.publish(`room/${i}`, Buffer.from('{"time":0,"temperature":1}'), { retain: true });
+    await this.#start();
+    this.#sendLater(intervalMs);
+    const faults = Math.round(hours * faultsPerHour);
+    for (let i = 0; i < faults; i++) {
+      await this.#scheduler.run((hours * hourMs * (0.5 + this.#random())) / faults);
+      await this.#fault();
+      this.#checkBounds();
+    }
+    await this.#endFaults();
+    this.#check();
+    const { problems } = { problems: this.#problems };
+    const report = {
+      sent: this.#sent,
+      faults: this.#faults,
+      lives: this.#life,
+      results: this.#results.size,
+      problems,
+    };
+    await this.#end();
+    return report;
+  }
+
+  async #start(): Promise<void> {
+    const life = ++this.#life;
+    const offMs = startMs + this.#clockOffMs;
+    const { loaded } = this.#options;
+    const gateway = new Gateway(loaded, {
+      log: silentLog,
+      clock: { nowMs: () => offMs + this.#scheduler.nowMs },
+      timers: this.#scheduler.timersOf(() => this.#life === life),
+      network: { makeClient: this.#broker.makeClient, random: this.#random },
+      onFatal: (error) => void this.#problems.push(`fatal: ${error.message}`),
+    });
+    this.#gateway = gateway;
+    if (loaded.config.storage !== undefined) {
+      const { inbox } = gateway.intake;
+      const options = { onProblem: () => {}, onKept: inbox.expectAgain.bind(inbox), disk: this.#disk };
+      // A disk that refuses must not keep the gateway from its work.
+      const storage = await Storage.open(loaded.config.storage, options).catch(() => undefined);
+      if (storage !== undefined) gateway.useStorage(storage);
+    }
+    gateway.start();
+  }
+
+  /** Like SIGKILL: what was written is written. With the power, even that is not sure. */
+  async #kill(withPower: boolean): Promise<void> {
+    // In the middle of something.
+    for (let i = 0; i < 20; i++) this.#scheduler.at(this.#below(30), () => this.#send());
+    await this.#scheduler.run(this.#below(40));
+    this.#life++;
+    this.#broker.cutAll();
+    if (withPower) this.#disk.cutPower();
+    this.#disk.failure = undefined;
+    this.#disk.failsToSync = false;
+    await this.#scheduler.run(this.#below(5000));
+    await this.#start();
+  }
+
+  #sendLater(intervalMs: number): void {
+    this.#scheduler.at(intervalMs * (0.5 + this.#random()), () => {
+      if (this.#isOver) return;
+      this.#send();
+      this.#sendLater(intervalMs);
+    });
+  }
+
+  #send(): void {
+    // No two alike.
+    const time = Math.max(startMs + this.#scheduler.nowMs, this.#lastTimeMs + 0.01);
+    this.#lastTimeMs = time;
+    const wave = Math.sin(this.#sent / 3) * 3;
+    const values = { temperature: 20 + wave, humidity: 50 - wave };
+    this.#sent++;
+    this.#broker.publish(topic, Buffer.from(JSON.stringify({ time, n: this.#sent, ...values })));
+  }
+
+  async #fault(): Promise<void> {
+    const broker = this.#broker;
+    const faults: { readonly [name: string]: () => void | Promise<void> } = {
+      brokerKilled: () => {
+        broker.kill();
+        this.#scheduler.at(this.#below(60_000), () => broker.start());
+      },
+      brokerFrozen: () => {
+        broker.freeze();
+        this.#scheduler.at(this.#below(20_000), () => broker.thaw());
+      },
+      connectionCut: () => broker.cutAll(),
+      halfOpen: () => broker.halfOpenAll(),
+      refused: () => {
+        broker.refusals = 1 + this.#below(5);
+        broker.cutAll();
+      },
+      takenOver: () => broker.takeOverAll(),
+      giant: () => broker.publish(topic, Buffer.alloc(100_000, '1')),
+      poison: () => broker.publish(topic, Buffer.from('{"time":"__proto__","temperature":{"a":[]}}')),
+      burst: () => {
+        for (let i = 0; i < 200; i++) this.#scheduler.at(i, () => this.#send());
+      },
+      floodOfQos0: () => {
+        for (let i = 0; i < 500; i++) broker.publish('other/flood', Buffer.from(String(i)), { qos: 0 });
+      },
+      killed: () => this.#kill(false),
+      powerCut: () => this.#kill(true),
+      clockBack: () => void (this.#clockOffMs -= 14 * 24 * hourMs),
+      clockForward: () => void (this.#clockOffMs += hourMs),
+      diskFull: () => void (this.#disk.capacityBytes = this.#disk.usedBytes + this.#below(2000)),
+      diskReadOnly: () => void (this.#disk.failure = 'EROFS'),
+      diskBroken: () => void (this.#disk.failsToSync = true),
+      diskWell: () => this.#mendDisk(),
+    };
+    const isKill = (each: string) => each === 'killed' || each === 'powerCut';
+    const names = Object.keys(faults).filter((each) => this.#options.kills || !isKill(each));
+    const name = names[this.#below(names.length)]!;
+    this.#faults.push(`${Math.round(this.#scheduler.nowMs / 1000)} s: ${name}`);
+    await faults[name]!();
+  }
+
+  #mendDisk(): void {
+    this.#disk.failure = undefined;
+    this.#disk.failsToSync = false;
+    this.#disk.capacityBytes = Number.POSITIVE_INFINITY;
+  }
+
+  async #endFaults(): Promise<void> {
+    this.#mendDisk();
+    this.#broker.start();
+    this.#broker.thaw();
+    this.#broker.refusals = 0;
+    await this.#scheduler.run(10 * 60_000);
+    this.#isOver = true;
+    await this.#scheduler.run(5 * 60_000);
+  }
+
+  #note(text: string): void {
+    const result = JSON.parse(text);
+    const { late: _, ...rest } = result;
+    const known = this.#results.get(result.time);
+    if (known === undefined) {
+      this.#results.set(result.time, { life: this.#life, text: JSON.stringify(rest) });
+      this.#order.push(result.time);
+    } else if (known.life === this.#life && known.text !== JSON.stringify(rest) && !result.late)
+      this.#problems.push(`two different results of ${result.time}`);
+  }
+
+  #noteAcknowledged(text: string): void {
+    const time = /^\{"time":(\d+(?:\.\d+)?),"n"/.exec(text)?.[1];
+    if (time !== undefined) this.#acknowledged.add(Number(time));
+  }
+
+  #checkBounds(): void {
+    const { intake, outbox, config } = this.#gateway!;
+    const { ring, unacknowledged } = intake.inbox;
+    const expectAtMost = (name: string, value: number, bound: number) => {
+      if (value > bound) this.#problems.push(`${name}: expected at most ${bound}, got ${value}`);
+    };
+    expectAtMost('messages in the ring', ring.count, config.limits.ringMessages);
+    expectAtMost('unacknowledged', unacknowledged, 65_535);
+    const { storage } = config;
+    if (storage === undefined) expectAtMost('outbox', outbox.count, config.limits.outboxMessages);
+    else expectAtMost('disk', this.#disk.usedBytes, 1.2 * (storage.intakeBytes + storage.outboxBytes));
+  }
+
+  #check(): void {
+    const gateway = this.#gateway!;
+    const missing = [...this.#acknowledged].filter((time) => !this.#results.has(time));
+    if (missing.length > 0)
+      this.#problems.push(`${missing.length} acknowledged and lost, the first ${missing[0]}`);
+    if (this.#acknowledged.size < this.#sent)
+      this.#problems.push(`${this.#sent - this.#acknowledged.size} of ${this.#sent} never acknowledged`);
+    const { inbox } = gateway.intake;
+    const state = { ready: gateway.connection.ready, owed: inbox.unacknowledged, waiting: inbox.waiting };
+    const left = { ...state, outbox: gateway.outbox.count };
+    const expected = { ready: true, owed: 0, waiting: 0, outbox: 0 };
+    if (JSON.stringify(left) !== JSON.stringify(expected))
+      this.#problems.push(`left: ${JSON.stringify(left)}`);
+    if (!this.#options.kills) this.#checkState();
+  }
+
+  /** A gateway that was never killed has seen what an undisturbed one would have seen. */
+  #checkState(): void {
+    const { loaded } = this.#options;
+    const pipeline = new Pipeline(new Engine(loaded.model, { streams: 1 }), 0);
+    const { pipeline: own } = this.#gateway!;
+    const times = [...this.#order].sort((a, b) => a - b);
+    for (const [index, timeMs] of times.entries()) {
+      const wave = Math.sin(index / 3) * 3;
+      pipeline.tick({ timeMs, values: Float64Array.of(20 + wave, 50 - wave) });
+    }
+    const digest = (of: Pipeline) => JSON.stringify([of.counters, of.output.values, of.output.classIndex]);
+    if (digest(own) !== digest(pipeline))
+      this.#problems.push(`state: expected ${digest(pipeline)}, got ${digest(own)}`);
+  }
+
+  async #end(): Promise<void> {
+    const stopping = this.#gateway!.stop();
+    await this.#scheduler.run(2000);
+    await stopping;
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+}
