@@ -1,6 +1,5 @@
 /** An append-only log of fixed-size records: written in batches, rotated by size, whole again after a power cut. */
-import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type Disk, type DiskFile, DiskMeter, realDisk } from './disk.ts';
 import { headerBytes, readRecordFile, writeHeader } from './record-file.ts';
 
 export interface RecordLogOptions {
@@ -18,6 +17,8 @@ export interface RecordLogOptions {
   /** Records held in memory at most, in each of two batches. */
   readonly batchRecords?: number;
   readonly onProblem?: (text: string) => void;
+  /** Default: the folder `directory`. */
+  readonly disk?: Disk;
 }
 
 /** A batch in memory. */
@@ -38,18 +39,20 @@ export class RecordLog {
   /** Bytes of a cut or damaged record that were removed when opening. */
   repairedBytes = 0;
   readonly #options: RecordLogOptions;
+  readonly #disk: DiskMeter;
   readonly #capacity: number;
   #filling: Batch;
   /** Being written, or waiting to be tried again. */
   #full: Batch;
   #writing: Promise<void> | undefined;
-  #handle: FileHandle | undefined;
+  #file: DiskFile | undefined;
   #number = 0;
   #fileBytes = 0;
   readonly #timer: NodeJS.Timeout;
 
   private constructor(options: RecordLogOptions) {
     this.#options = options;
+    this.#disk = new DiskMeter(options.disk ?? realDisk(options.directory));
     this.#capacity = options.batchRecords ?? 1024;
     const makeBatch = () => newBatch(this.#capacity * options.recordBytes);
     this.#filling = makeBatch();
@@ -60,7 +63,6 @@ export class RecordLog {
 
   /** Opens the newest file and cuts what is damaged off its end, or begins the first. Throws what the disk throws. */
   static async open(options: RecordLogOptions): Promise<RecordLog> {
-    await mkdir(options.directory, { recursive: true });
     const log = new RecordLog(options);
     try {
       await log.#openNewest();
@@ -69,6 +71,11 @@ export class RecordLog {
       throw error;
     }
     return log;
+  }
+
+  /** In whole blocks of the disk. */
+  get bytesWritten(): number {
+    return this.#disk.bytesWritten;
   }
 
   /** Adds a record; `write` puts its `recordBytes` at `offset`, the last four the CRC-32 of the others. */
@@ -98,8 +105,8 @@ export class RecordLog {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.flush();
-    await this.#handle?.close();
-    this.#handle = undefined;
+    await this.#file?.close();
+    this.#file = undefined;
   }
 
   /** Exchanges the batches if the other one is empty. */
@@ -124,8 +131,8 @@ export class RecordLog {
       if (this.#fileBytes > headerBytes && this.#fileBytes + bytes > this.#options.fileBytes)
         await this.#rotate();
       // At a place of our own, not at the end: a refused write may have left a part behind.
-      await writeAll(this.#handle!, batch.bytes.subarray(0, bytes), this.#fileBytes);
-      await this.#handle!.datasync();
+      await this.#file!.write(this.#fileBytes, batch.bytes.subarray(0, bytes));
+      await this.#file!.sync();
       this.#fileBytes += bytes;
       this.written += batch.count;
       batch.count = 0;
@@ -139,60 +146,56 @@ export class RecordLog {
     const numbers = await this.#fileNumbers();
     this.#number = numbers.at(-1) ?? 0;
     if (this.#number === 0) return this.#begin();
-    const bytes = await readFile(this.#path(this.#number));
+    const file = await this.#disk.open(this.#fileName(this.#number));
+    const bytes = await file.read(0, file.size);
     const found = readRecordFile(bytes);
     // A header that was cut has no records behind it; a foreign one is left alone.
     if (found.recordBytes !== this.#options.recordBytes) {
+      await file.close();
       if (bytes.length >= headerBytes) return this.#begin();
       this.#number--;
       return this.#begin();
     }
     this.repairedBytes = bytes.length - found.wholeBytes;
-    this.#handle = await open(this.#path(this.#number), 'r+');
-    if (this.repairedBytes > 0) await this.#handle.truncate(found.wholeBytes);
+    this.#file = file;
+    if (this.repairedBytes > 0) await file.truncate(found.wholeBytes);
     this.#fileBytes = found.wholeBytes;
   }
 
   async #rotate(): Promise<void> {
-    const previous = this.#handle;
+    const previous = this.#file;
     await this.#begin();
     await previous?.close();
     const numbers = await this.#fileNumbers();
     for (const number of numbers.slice(0, -this.#options.files))
-      await rm(this.#path(number), { force: true });
+      await this.#disk.remove(this.#fileName(number));
   }
 
   /** Begins the next file. */
   async #begin(): Promise<void> {
     const header = Buffer.alloc(headerBytes);
     writeHeader(header, this.#options.recordBytes);
-    const handle = await open(this.#path(this.#number + 1), 'w+');
-    await writeAll(handle, header, 0);
-    this.#handle = handle;
+    const file = await this.#disk.open(this.#fileName(this.#number + 1));
+    // What a header that was cut has left.
+    await file.truncate(0);
+    await file.write(0, header);
+    this.#file = file;
     this.#number++;
     this.#fileBytes = headerBytes;
   }
 
   async #fileNumbers(): Promise<number[]> {
-    return logFileNumbers(await readdir(this.#options.directory), this.#options.name);
+    return logFileNumbers(await this.#disk.list(), this.#options.name);
   }
 
-  #path(number: number): string {
-    return join(this.#options.directory, logFileName(this.#options.name, number));
+  #fileName(number: number): string {
+    return logFileName(this.#options.name, number);
   }
 }
 
 function newBatch(size: number): Batch {
   const bytes = Buffer.alloc(size);
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size), count: 0 };
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
 }
 
 export function logFileName(name: string, number: number): string {
