@@ -49,6 +49,8 @@ again, and ends with the same file.
   --preset NAME             ${presetNames.join(' or ')} (default micro)
   --hidden N, --layers N, --window N
                             width, depth and ticks that one attends to, instead of the preset's
+  --routing X               tokens may go around every second layer; a share of X goes through (mixture-of-depths)
+  --router KIND             learned, or fixed: as it began, to compare with (default learned)
   --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
@@ -105,6 +107,8 @@ interface Arguments {
   readonly output: string;
   readonly preset: PresetName;
   readonly sizes: Sizes;
+  /** The capacity of every second layer; undefined: no layer is routed. */
+  readonly routing: number | undefined;
   readonly floatOutput: string | undefined;
   readonly without: readonly string[];
   readonly threads: number;
@@ -148,6 +152,7 @@ const numbers = [
   'widest',
   'validation-share',
   'checkpoint-every',
+  'routing',
 ] as const;
 const wholeNumbers = [
   'seed',
@@ -169,6 +174,7 @@ function readArguments(args: string[]): Arguments {
       preset: text,
       without: text,
       'leave-out': text,
+      router: text,
       float: text,
       force: { type: 'boolean' },
       quiet: { type: 'boolean' },
@@ -188,6 +194,7 @@ function readArguments(args: string[]): Arguments {
     recordingPath,
     output: values.output,
     preset: requirePreset(values.preset ?? 'micro'),
+    routing: values.routing === undefined ? undefined : numberOption('routing', values.routing, 1, 1e-3, 1),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -201,7 +208,10 @@ function readArguments(args: string[]): Arguments {
     quiet: values.quiet ?? false,
     json: values.json ?? false,
     settings: withSequenceFor(
-      settingsOf(values, values.force ?? false, rangesOption(values['leave-out'])),
+      {
+        ...settingsOf(values, values.force ?? false, rangesOption(values['leave-out'])),
+        routersLearn: requireRouter(values.router) === 'learned',
+      },
       values.window,
     ),
   };
@@ -275,6 +285,11 @@ function requirePreset(name: string): PresetName {
   return preset;
 }
 
+function requireRouter(name = 'learned'): 'learned' | 'fixed' {
+  if (name === 'learned' || name === 'fixed') return name;
+  throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
+}
+
 /** Instead of the preset's; undefined: the preset's. */
 interface Sizes {
   readonly hidden: number | undefined;
@@ -287,7 +302,7 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 }
 
 /** The preset in other sizes: rings long enough for the window, the lower tiers as much shorter and shallower as they were. */
-function configOf(recording: Recording, { preset, sizes }: Arguments): TransformerConfig {
+function configOf(recording: Recording, { preset, sizes, routing }: Arguments): TransformerConfig {
   const channels = recording.channels.length;
   const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
   const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
@@ -298,7 +313,22 @@ function configOf(recording: Recording, { preset, sizes }: Arguments): Transform
     return { layers: Math.min(tier.layers, layers), window: own, sequence: Math.max(own, scaled) };
   });
   tiers[0] = { layers, window, sequence };
-  return validateConfig({ ...config, hidden, layers, window, sequence, feedForward: 4 * hidden, tiers });
+  return validateConfig({
+    ...config,
+    hidden,
+    layers,
+    window,
+    sequence,
+    feedForward: 4 * hidden,
+    tiers,
+    ...(routing !== undefined && { routing: { layers: everySecond(layers), capacity: routing } }),
+  });
+}
+
+/** Never the first: what goes around a layer has been through one. */
+function everySecond(layers: number): number[] {
+  if (layers === 1) throw new UsageError('--routing: expected at least 2 layers, got 1');
+  return Array.from({ length: Math.floor(layers / 2) }, (_, index) => 2 * index + 1);
 }
 
 /** Beside the model, and says so where a run goes on. */
@@ -323,10 +353,13 @@ function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array
   );
   const leftOut =
     result.leftOut === null ? '' : `  rows left out: ${describeValidation(result.leftOut, '')}\n`;
-  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}${leftOut}`;
+  const shares = result.routedShares.map((share) => `${(100 * share).toFixed(1)} %`);
+  const routed = shares.length === 0 ? '' : `  through routed layers: ${shares.join(', ')} of the tokens\n`;
+  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}${routed}${leftOut}`;
 }
 
 function jsonOf({ output, settings }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
-  const { validation, exits, leftOut, bestStep } = result;
-  return `${JSON.stringify({ output, bytes: bytes.length, seed: settings.seed, bestStep, validation, exits, leftOut })}\n`;
+  const { validation, exits, leftOut, bestStep, routedShares } = result;
+  const seed = settings.seed;
+  return `${JSON.stringify({ output, bytes: bytes.length, seed, bestStep, validation, exits, routedShares, leftOut })}\n`;
 }

@@ -66,6 +66,58 @@ export function calibrate(
   };
 }
 
+/**
+ * Shifts the routers' biases in `parameters` [layout.count] so that the capacity's share of tokens has a logit of at
+ * least 0, layer by layer, since a later layer sees what an earlier one let through. `infer` runs a batch with the
+ * parameters as they are by then.
+ */
+export function calibrateRouters(
+  workspace: Workspace,
+  shape: BatchShape,
+  parameters: Float32Array,
+  batches: number,
+  infer: (batch: number) => void,
+): void {
+  for (const [layer, { routing }] of workspace.layers.entries()) {
+    if (!routing) continue;
+    const samples = new Samples();
+    for (let batch = 0; batch < batches; batch++) {
+      infer(batch);
+      samples.add(ofTokens(workspace, shape, routing.logit));
+    }
+    const least = quantile(samples.sorted(), 1 - workspace.config.routing!.capacity);
+    parameters[workspace.layout.layers[layer]!.router!.bias.offset]! -= least;
+  }
+}
+
+/** [routed layers]: the share of tokens that goes through, in what `infer` runs. */
+export function routedShares(
+  workspace: Workspace,
+  shape: BatchShape,
+  batches: number,
+  infer: (batch: number) => void,
+): number[] {
+  const routers = workspace.layers.flatMap(({ routing }) => (routing ? [routing] : []));
+  const through = routers.map(() => 0);
+  let tokens = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    infer(batch);
+    for (const [index, { gate }] of routers.entries()) {
+      const gates = ofTokens(workspace, shape, gate);
+      if (index === 0) tokens += gates.length;
+      through[index]! += gates.filter((share) => share > 0).length;
+    }
+  }
+  return through.map((count) => count / Math.max(1, tokens));
+}
+
+/** What [rows] at `place` says of tokens, padding left out. */
+function ofTokens(workspace: Workspace, { sequences, length }: BatchShape, place: number): Float32Array {
+  const rows = sequences * length;
+  const weights = floats(workspace, workspace.weights, rows);
+  return floats(workspace, place, rows).filter((_, row) => weights[row]! > 0);
+}
+
 function largestResidual(workspace: Workspace, { sequences, length }: BatchShape): number {
   const count = sequences * length * workspace.config.hidden;
   const places = [workspace.embedded, ...workspace.layers.flatMap(({ middle, out }) => [middle, out])];

@@ -9,6 +9,7 @@ import { NT } from './kernels/kernels.ts';
 import type { LinearSlices, Slice } from './layout.ts';
 import type { BatchShape, ClipLimits } from './network.ts';
 import { GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
+import { integerMix, integerRoute } from './routing.ts';
 import { floats, integers, type LayerTape, type Workspace } from './workspace.ts';
 
 /** Sums of whole numbers below this are exact in float32. */
@@ -43,6 +44,7 @@ function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scal
   putLinear(workspace, slices.output, [layer.output], ACTIVATION_MAX);
   putLinear(workspace, slices.up, [layer.up], ACTIVATION_MAX);
   putLinear(workspace, slices.down, [layer.down], ACTIVATION_MAX);
+  if (slices.router) putLinear(workspace, slices.router, [layer.router!], ACTIVATION_MAX);
   const place = ({ offset }: Slice, values: Int32Array) =>
     integers(workspace, workspace.integers + 4 * offset, values.length).set(values);
   place(slices.ageBias, layer.ageBias);
@@ -142,6 +144,7 @@ function integerLayer(
   const slices = layout.layers[layer]!;
   const tape = workspace.layers[layer]!;
   const own = scales.layers[layer]!;
+  const { routing } = tape;
 
   kernels.integerNorm(
     residual,
@@ -153,6 +156,10 @@ function integerLayer(
     rows,
     hidden,
   );
+  if (routing) {
+    integerRoute(workspace, shape, routing, slices.router!);
+    floats(workspace, routing.around, rows * hidden).set(floats(workspace, residual, rows * hidden));
+  }
   product(workspace, normed, slices.qkv.weight, wide, rows);
   kernels.integerQkv(wide, ...requantiser(workspace, slices.qkv), tape.qkvScales, tape.qkv, rows, 3 * hidden);
   attend(workspace, shape, layer, own.context);
@@ -184,7 +191,8 @@ function integerLayer(
     feedForward,
   );
   product(workspace, workspace.wider, slices.down.weight, wide, rows);
-  addResidual(workspace, shape, slices.down, tape, tape.out, step);
+  addResidual(workspace, shape, slices.down, tape, routing?.through ?? tape.out, step);
+  if (routing) integerMix(workspace, rows, routing, tape.out, step);
 
   kernels.integerNorm(residual, normed, tape.exitNormed, tape.exitInverse, GAIN, step, rows, hidden);
   exit(workspace, tape, rows);
@@ -202,6 +210,7 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, contextS
     tape.context,
     workspace.integers + 4 * slices.ageBias.offset,
     workspace.integers + 4 * slices.sink.offset,
+    tape.routing?.gate ?? 0,
     tape.exponentScale,
     tape.contextScale,
     workspace.exponentTable,

@@ -1,5 +1,5 @@
 /** Where each parameter lies in the one flat array that the trainer, the optimiser and the threads share. */
-import type { TransformerConfig } from '../engine/config.ts';
+import { isRouted, type TransformerConfig } from '../engine/config.ts';
 import { ELAPSED_BUCKETS, FEATURES_PER_CHANNEL } from '../gate/features.ts';
 import { Random } from './random.ts';
 
@@ -28,6 +28,8 @@ export interface LayerSlices {
   readonly sink: Slice;
   readonly up: LinearSlices;
   readonly down: LinearSlices;
+  /** [1, hidden], in routed layers. */
+  readonly router?: LinearSlices;
 }
 
 export interface ParameterLayout {
@@ -64,9 +66,13 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
     down: linear(`layer${index}.down`, hidden, feedForward),
   });
   const embedding = linear('embedding', hidden, features);
-  const layers = Array.from({ length: config.layers }, layer);
+  const plain = Array.from({ length: config.layers }, layer);
   const head = linear('head', outputs, hidden);
   const path = slice('linear.weight', outputs, features, true);
+  // Last, so that all else starts with the same numbers with routers and without.
+  const layers = plain.map((slices, index) =>
+    isRouted(config, index) ? { ...slices, router: linear(`layer${index}.router`, 1, hidden) } : slices,
+  );
   return { embedding, layers, head, linear: path, slices, count };
 }
 

@@ -8,6 +8,8 @@ export interface LossSettings {
   readonly kind: TaskKind;
   /** classify: this share of the target goes to all classes alike. */
   readonly labelSmoothing: number;
+  /** Weight of each router's loss beside the task's; see routing.ts. */
+  readonly routerWeight?: number;
 }
 
 /** Log-scales below this count as this, so that a constant channel cannot win without end. */

@@ -8,6 +8,7 @@ import { headSize } from '../engine/config.ts';
 import { NN, NT, TN } from './kernels/kernels.ts';
 import type { LinearSlices, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
+import { mix, type RouteRule, route, routerBackward, routerLoss, splitGradient } from './routing.ts';
 import { floats, type LayerTape, type Workspace } from './workspace.ts';
 
 /** `sequences` of `length` tokens each, already in the workspace. */
@@ -25,8 +26,8 @@ export interface ClipLimits {
   }[];
 }
 
-/** Fills the tape from `features` with the parameters as they are. */
-export function forward(workspace: Workspace, shape: BatchShape): void {
+/** Fills the tape from `features` with the parameters as they are. `rule`: how routed layers choose their tokens. */
+export function forward(workspace: Workspace, shape: BatchShape, rule: RouteRule = 'causal'): void {
   const { config, kernels, layout, parameters } = workspace;
   const rows = shape.sequences * shape.length;
   kernels.splitFeatures(
@@ -42,6 +43,8 @@ export function forward(workspace: Workspace, shape: BatchShape): void {
     const slices = layout.layers[index]!;
     const at = (slice: Slice) => parameters + 4 * slice.offset;
     kernels.rmsNorm(x, tape.attentionNormed, tape.attentionInverse, rows, config.hidden);
+    const { routing } = tape;
+    if (routing) route(workspace, shape, routing, slices.router!, tape.attentionNormed, rule);
     project(workspace, tape.attentionNormed, slices.qkv, tape.qkv, rows);
     kernels.attention(
       tape.qkv,
@@ -49,6 +52,7 @@ export function forward(workspace: Workspace, shape: BatchShape): void {
       tape.context,
       at(slices.ageBias),
       at(slices.sink),
+      routing?.gate ?? 0,
       shape.sequences,
       shape.length,
       config.heads,
@@ -61,7 +65,8 @@ export function forward(workspace: Workspace, shape: BatchShape): void {
     project(workspace, tape.feedForwardNormed, slices.up, tape.up, rows);
     kernels.gelu(tape.up, tape.activated, rows * config.feedForward);
     project(workspace, tape.activated, slices.down, workspace.wide, rows);
-    residual(workspace, tape.out, tape.middle, tape.keep, shape);
+    residual(workspace, routing?.through ?? tape.out, tape.middle, tape.keep, shape);
+    if (routing) mix(workspace, rows, routing, x, tape.out);
     exit(workspace, tape, rows);
     x = tape.out;
   }
@@ -111,8 +116,8 @@ function residual(workspace: Workspace, out: number, x: number, keep: number, sh
 }
 
 /**
- * Weighted sum of the exits' losses, sum over l of exits[l] sum over rows of weight loss; the tape's logits become
- * their gradients.
+ * Weighted sum of the exits' losses, sum over l of exits[l] sum over rows of weight loss, and of the routers'; the
+ * tape's logits become their gradients.
  */
 export function exitLosses(
   workspace: Workspace,
@@ -129,6 +134,7 @@ export function exitLosses(
     const logits = floats(workspace, tape.logits, rows * outputs);
     const scale = exits[index]!;
     total += scale * loss(settings, logits, targets, weights, rows, outputs, logits, scale);
+    if (tape.routing) total += routerLoss(workspace, rows, tape.routing, settings.routerWeight ?? 0);
   }
   return total;
 }
@@ -143,16 +149,24 @@ export function backward(
   weights: number,
   clip: ClipLimits | null,
 ): void {
-  const { config, layout, dResidual } = workspace;
+  const { config, kernels, layout, dResidual } = workspace;
   const rows = shape.sequences * shape.length;
   floats(workspace, dResidual, rows * config.hidden).fill(0);
   for (let index = config.layers - 1; index >= 0; index--) {
     const tape = workspace.layers[index]!;
+    const { routing } = tape;
     exitBackward(workspace, tape, rows, weights, clip);
+    if (routing) splitGradient(workspace, rows, routing, inputOf(workspace, index));
     feedForwardBackward(workspace, index, shape, weights, clip);
     attentionBackward(workspace, index, shape, weights, clip);
+    if (routing) kernels.add(dResidual, routing.around, rows * config.hidden);
   }
   weightGradient(workspace, dResidual, workspace.featuresReal, layout.embedding, rows);
+}
+
+/** The residual stream before a layer, in real units. */
+function inputOf(workspace: Workspace, layer: number): number {
+  return layer === 0 ? workspace.embedded : workspace.layers[layer - 1]!.out;
 }
 
 function exitBackward(
@@ -233,6 +247,9 @@ function attentionBackward(
   if (clip) kernels.maskColumns(tape.qkv, wider, tape.qkvLimits, rows, 3 * config.hidden);
   weightGradient(workspace, wider, tape.attentionNormed, slices.qkv, rows);
   inputGradient(workspace, wider, slices.qkv.weight, weights, dNormed, rows);
+  if (tape.routing) {
+    routerBackward(workspace, rows, tape.routing, slices.router!, tape.attentionNormed, weights);
+  }
   clipNormed(workspace, tape.attentionNormed, rows, clip);
   kernels.rmsNormBackward(
     dNormed,

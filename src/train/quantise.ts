@@ -110,7 +110,11 @@ function quantiseLayer(
       const value = parameters[offset + i]! / scoreStep[Math.floor(i / perHead)]!;
       return clamp(round(value), -SCORE_BIAS_MAX, SCORE_BIAS_MAX);
     });
+  const { router } = slices;
   return {
+    ...(router && {
+      router: matrix.quantise(router.weight, router.bias, normedInput, () => 1 / LOGIT_ONE),
+    }),
     attentionGain: GAIN,
     query: third(0, scales.query),
     key: third(1, scales.key),

@@ -26,22 +26,27 @@ export function referenceLoss(
   exits: readonly number[],
 ): number {
   const { sequences, length } = batch;
-  const logits = referenceLogits(config, layout, parameters, batch);
+  const routerLosses: number[] = [];
+  const logits = referenceLogits(config, layout, parameters, batch, routerLosses);
   return logits.reduce(
     (sum, rows, layer) =>
       sum +
       exits[layer]! *
         loss(settings, rows, batch.targets, batch.weights, sequences * length, config.outputs, null, 1),
-    0,
+    (settings.routerWeight ?? 0) * routerLosses.reduce((sum, one) => sum + one, 0),
   );
 }
 
-/** [layers] of [rows, outputs]: the logits of the exit after each layer. */
+/**
+ * [layers] of [rows, outputs]: the logits of the exit after each layer. Routed layers take the largest router logits of
+ * each sequence; their auxiliary losses are appended to `routerLosses`.
+ */
 export function referenceLogits(
   config: TransformerConfig,
   layout: ParameterLayout,
   parameters: Float64Array,
   batch: ReferenceBatch,
+  routerLosses: number[] = [],
 ): Float64Array[] {
   const { features, outputs, layers } = config;
   const { sequences, length } = batch;
@@ -55,12 +60,20 @@ export function referenceLogits(
     let x = inputs.map((input) => linear(layout.embedding, input));
     for (let layer = 0; layer < layers; layer++) {
       const slices = layout.layers[layer]!;
+      const before = x;
+      const router = slices.router && x.map((row) => linear(slices.router!, rmsNorm(row))[0]!);
+      const isToken = x.map((_, token) => batch.weights[sequence * length + token]! > 0);
+      const isTop = router && topOf(router, isToken, config.routing!.capacity);
       if (batch.keep[layer]![sequence] === 1) {
         const qkv = x.map((row) => linear(slices.qkv, rmsNorm(row)));
         const ageBias = array(parameters, slices.ageBias);
-        const context = attention(qkv, ageBias, array(parameters, slices.sink), config);
+        const context = attention(qkv, ageBias, array(parameters, slices.sink), config, isTop);
         x = x.map((row, token) => plus(row, linear(slices.output, context[token]!)));
         x = x.map((row) => plus(row, linear(slices.down, linear(slices.up, rmsNorm(row)).map(gelu))));
+      }
+      if (router && isTop) {
+        x = x.map((row, token) => mixed(before[token]!, row, isTop[token] ? sigmoid(router[token]!) : 0));
+        routerLosses.push(routerLoss(router, isTop, isToken));
       }
       x.forEach((row, token) => {
         const path = multiply(array(parameters, layout.linear), outputs, inputs[token]!);
@@ -74,7 +87,36 @@ export function referenceLogits(
   return logits;
 }
 
-function attention(qkv: Vector[], ageBias: Vector, sink: Vector, config: TransformerConfig): Vector[] {
+/** The capacity's share of the tokens with the largest logits. */
+function topOf(router: number[], isToken: boolean[], capacity: number): boolean[] {
+  const ranked = router.filter((_, token) => isToken[token]).sort((a, b) => b - a);
+  const count = Math.round(capacity * ranked.length);
+  return router.map((logit, token) => isToken[token]! && count > 0 && logit >= ranked[count - 1]!);
+}
+
+function routerLoss(router: number[], isTop: boolean[], isToken: boolean[]): number {
+  const losses = router.map((logit, token) =>
+    isToken[token] ? -Math.log(isTop[token] ? sigmoid(logit) : 1 - sigmoid(logit)) : 0,
+  );
+  return losses.reduce((sum, one) => sum + one, 0);
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x));
+}
+
+function mixed(before: Vector, through: Vector, share: number): Vector {
+  return before.map((value, i) => value + share * (through[i]! - value));
+}
+
+/** `isPresent`: which tokens have keys and values; absent: all. */
+function attention(
+  qkv: Vector[],
+  ageBias: Vector,
+  sink: Vector,
+  config: TransformerConfig,
+  isPresent?: readonly boolean[],
+): Vector[] {
   const { hidden, heads, window } = config;
   const size = headSize(config);
   return qkv.map((row, token) => {
@@ -84,6 +126,7 @@ function attention(qkv: Vector[], ageBias: Vector, sink: Vector, config: Transfo
         vector.subarray(which * hidden + head * size, which * hidden + (head + 1) * size);
       const seen = Math.min(window, token + 1);
       const scores = Array.from({ length: seen }, (_, age) => {
+        if (isPresent && !isPresent[token - age]) return Number.NEGATIVE_INFINITY;
         const key = part(qkv[token - age]!, 1);
         return dot(part(row, 0), key) / Math.sqrt(size) + ageBias[head * window + age]!;
       });

@@ -24,6 +24,10 @@ export interface TrainingSettings {
   readonly labelSmoothing: number;
   readonly exitScale: number;
   readonly layerDropout: number;
+  /** Weight of each router's auxiliary loss beside the task's. */
+  readonly routerWeight: number;
+  /** false: routers stay as they began, but for their biases: what routing gains without being learned. */
+  readonly routersLearn: boolean;
   readonly levelJitter: number;
   readonly levelNoise: number;
   readonly gainJitter: number;
@@ -54,6 +58,8 @@ export const defaultSettings: TrainingSettings = {
   labelSmoothing: 0.05,
   exitScale: 1,
   layerDropout: 0.1,
+  routerWeight: 0.01,
+  routersLearn: true,
   levelJitter: 3,
   levelNoise: 0,
   gainJitter: 0,

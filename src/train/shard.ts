@@ -23,6 +23,15 @@ export interface ShardResult {
   readonly weight: number;
 }
 
+const plain = {
+  layerDropout: 0,
+  levelJitter: 0,
+  levelNoise: 0,
+  gainJitter: 0,
+  channelDropout: 0,
+  eventShuffle: 0,
+};
+
 export class ShardRunner {
   readonly workspace: Workspace;
   readonly #job: Job;
@@ -39,7 +48,7 @@ export class ShardRunner {
     const rows = this.#shape.sequences * this.#shape.length;
     this.workspace = makeWorkspace(config, kind, { sequences: this.#shape.sequences, rows });
     this.#exits = exitWeights(config.layers, settings.exitScale);
-    this.#loss = { kind, labelSmoothing: settings.labelSmoothing };
+    this.#loss = { kind, labelSmoothing: settings.labelSmoothing, routerWeight: settings.routerWeight };
   }
 
   /** Takes the parameters of this step; with `scales` the step is a quantised one. */
@@ -57,12 +66,24 @@ export class ShardRunner {
     return sampleBatch(this.workspace, this.#job.pool, this.#shape, this.#job.settings, step, shard);
   }
 
+  /** The same of another pool, as it is: nothing distorted, no layer left out. */
+  samplePlain(pool: TokenPool, step: number): void {
+    const settings = { ...this.#job.settings, ...plain };
+    sampleBatch(this.workspace, pool, this.#shape, settings, step, 0);
+  }
+
+  /** Runs what is in the workspace as the engine would: routers look at nothing that is still to come. */
+  infer(): void {
+    if (this.#scales) integerForward(this.workspace, this.#shape, this.#scales);
+    else forward(this.workspace, this.#shape);
+  }
+
   /** Computes one shard; its gradient goes to `gradient`, [layout.count]. */
   run(step: number, shard: number, gradient: Float32Array): ShardResult {
     const { workspace } = this;
     const weight = this.sample(step, shard);
     if (this.#scales) integerForward(workspace, this.#shape, this.#scales);
-    else forward(workspace, this.#shape);
+    else forward(workspace, this.#shape, 'top');
     const loss = exitLosses(workspace, this.#shape, this.#loss, this.#exits);
     const own = floats(workspace, workspace.gradients, workspace.layout.count).fill(0);
     const weights = this.#scales ? workspace.dequantised : workspace.parameters;

@@ -1,18 +1,19 @@
 /** A training run: float steps, calibration, quantised steps, and the checkpoint that validates best. */
-import type { TransformerConfig } from '../engine/config.ts';
+import { ConfigError, type TransformerConfig } from '../engine/config.ts';
 import type { Model, ModelMeaning, Task } from '../engine/model.ts';
-import { calibrate } from './calibrate.ts';
+import { calibrate, calibrateRouters, routedShares } from './calibrate.ts';
 import type { Best, Checkpoints } from './checkpoint.ts';
 import type { Dataset } from './dataset.ts';
 import { enginePredictor, floatPredictor, type Validation, Validator, validationScore } from './evaluate.ts';
 import { initialParameters } from './layout.ts';
 import { heldByLinearStart, startLinear } from './linear-start.ts';
+import type { BatchShape } from './network.ts';
 import { learningRate, Optimiser } from './optimiser.ts';
 import { quantise, type Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Job } from './shard.ts';
 import { Team } from './team.ts';
-import { makePool } from './tokens.ts';
+import { makePool, type TokenPool } from './tokens.ts';
 import { floats } from './workspace.ts';
 
 /** What a watcher is told after every step. */
@@ -37,6 +38,8 @@ export interface TrainingResult {
   /** The int8 engine on the rows that were left out; null if none were. */
   readonly leftOut: Validation | null;
   readonly bestStep: number;
+  /** [routed layers]: the share of tokens that goes through, on the rows set aside or else on the training rows. */
+  readonly routedShares: readonly number[];
   /** [layout.count]: the float parameters behind the model. */
   readonly parameters: Float32Array;
 }
@@ -59,6 +62,7 @@ export async function train(
   report: (report: StepReport) => void,
   checkpoints: Checkpoints | null = null,
 ): Promise<TrainingResult> {
+  requireTrainable(config);
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
   const job: Job = { config, kind: dataset.task.kind, pool, settings };
   const team = new Team(job, threads);
@@ -66,6 +70,15 @@ export async function train(
     return await new Run(dataset, job, team, report, checkpoints).run();
   } finally {
     await team.close();
+  }
+}
+
+/** Throws ConfigError naming what the trainer can't do. */
+function requireTrainable({ attention, refinement }: TransformerConfig): void {
+  if (attention === 'spike')
+    throw new ConfigError('config.attention: expected softmax, which can be trained, got spike');
+  if (refinement !== undefined) {
+    throw new ConfigError(`config.refinement: expected none, since it can't be trained, got one`);
   }
 }
 
@@ -80,6 +93,7 @@ class Run {
   /** null: there are no rows to validate on, and the last parameters are the result. */
   readonly #validator: Validator | null;
   #best: Best | null = null;
+  #heldOut: TokenPool | null = null;
   #scales: Scales | null = null;
   /** Steps done. */
   #done = 0;
@@ -111,7 +125,10 @@ class Run {
       const wander = levelDrift.map((drift) => LEAST_WANDER + (levelJitter * drift) ** 2 + levelNoise ** 2);
       startLinear(initial, workspace.layout, train, channels, job.config.outputs, wander);
     }
-    const held = linearStart ? heldByLinearStart : new Set<string>();
+    const held = new Set(linearStart ? heldByLinearStart : []);
+    if (!job.settings.routersLearn) {
+      for (const { router } of workspace.layout.layers) if (router) held.add(router.weight.name);
+    }
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
     this.#validator =
       dataset.validation.length === 0 ? null : new Validator(dataset, dataset.validation, workspace);
@@ -182,6 +199,7 @@ class Run {
   /** Validates the parameters as they are: the float network, or, once there are scales, the engine. */
   #look(step: number): Validation | null {
     const parameters = this.#optimiser.parameters.slice();
+    this.#calibrateRouters(parameters);
     if (this.#validator === null) {
       this.#best = { step, score: 0, validation: null, parameters };
       return null;
@@ -204,12 +222,47 @@ class Run {
 
   #calibrate(): Scales {
     const { runner } = this.#team;
-    const { shardSequences, sequence, steps } = this.#settings;
+    const { steps } = this.#settings;
+    this.#calibrateRouters(this.#optimiser.parameters);
     runner.prepare(this.#optimiser.parameters, null);
-    const shape = { sequences: shardSequences, length: sequence };
-    return calibrate(runner.workspace, shape, CALIBRATION_BATCHES, (batch) =>
+    return calibrate(runner.workspace, this.#shape, CALIBRATION_BATCHES, (batch) =>
       runner.sample(steps + batch, 0),
     );
+  }
+
+  #calibrateRouters(parameters: Float32Array): void {
+    if (!this.#config.routing) return;
+    const { workspace } = this.#team.runner;
+    const infer = this.#inferHeldOut(parameters);
+    calibrateRouters(workspace, this.#shape, parameters, CALIBRATION_BATCHES, infer);
+  }
+
+  /** Runs batches of rows that were not trained on, if there are any, as they are. */
+  #inferHeldOut(parameters: Float32Array): (batch: number) => void {
+    const { runner } = this.#team;
+    this.#heldOut ??= this.#makeHeldOut();
+    const pool = this.#heldOut;
+    return (batch) => {
+      runner.prepare(parameters, this.#scales);
+      runner.samplePlain(pool, batch);
+      runner.infer();
+    };
+  }
+
+  #makeHeldOut(): TokenPool {
+    const { validation, train } = this.#dataset;
+    const { pool, seed } = this.#settings;
+    return makePool(this.#dataset, validation.length > 0 ? validation : train, { ...pool, seed });
+  }
+
+  #routedShares(parameters: Float32Array): number[] {
+    if (!this.#config.routing) return [];
+    const { workspace } = this.#team.runner;
+    return routedShares(workspace, this.#shape, CALIBRATION_BATCHES, this.#inferHeldOut(parameters));
+  }
+
+  get #shape(): BatchShape {
+    return { sequences: this.#settings.shardSequences, length: this.#settings.sequence };
   }
 
   #finish(): TrainingResult {
@@ -225,6 +278,7 @@ class Run {
       ),
       leftOut: this.#scoreLeftOut(model),
       bestStep: step + 1,
+      routedShares: this.#routedShares(parameters),
       parameters,
     };
   }

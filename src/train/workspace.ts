@@ -1,5 +1,5 @@
 /** The memory of one trainer thread: parameters, gradients and everything that the backward pass needs again. */
-import { headSize, type TransformerConfig } from '../engine/config.ts';
+import { headSize, isRouted, type TransformerConfig } from '../engine/config.ts';
 import { TABLE_SIZE } from '../engine/limits.ts';
 import { gemmScratchWords, instantiateKernels, Regions, type TrainingKernels } from './kernels/kernels.ts';
 import { type ParameterLayout, parameterLayout } from './layout.ts';
@@ -43,6 +43,23 @@ export interface LayerTape {
   readonly qkvScales: number;
   readonly qkvLimits: number;
   readonly gelu: number;
+  /** Only in routed layers. */
+  readonly routing?: RoutingTape;
+}
+
+/** What a router decided, and what it needs to learn; see routing.ts. */
+export interface RoutingTape {
+  /** [rows] each: the router's logit, and its gradient. */
+  readonly logit: number;
+  readonly dLogit: number;
+  /** [rows], the share of the layer's change that a token takes; 0: it goes around. */
+  readonly gate: number;
+  /** [rows], 1 for the capacity's share of largest logits in a sequence, else 0: what the router is taught. */
+  readonly top: number;
+  /** [rows, hidden], what the layer makes of the residual stream. */
+  readonly through: number;
+  /** [rows, hidden], whole numbers of the residual stream before the layer; later the gradient that goes around. */
+  readonly around: number;
 }
 
 export interface Workspace {
@@ -96,7 +113,15 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
   const perRow = (count: number) => words(rows * count);
   const widest = Math.max(3 * hidden, feedForward, outputs, features);
   const target = targetSize(kind, outputs);
-  const layer = (): LayerTape => ({
+  const routing = (): RoutingTape => ({
+    logit: perRow(1),
+    dLogit: perRow(1),
+    gate: perRow(1),
+    top: perRow(1),
+    through: perRow(hidden),
+    around: perRow(hidden),
+  });
+  const layer = (_: unknown, index: number): LayerTape => ({
     attentionNormed: perRow(hidden),
     attentionInverse: perRow(1),
     qkv: perRow(3 * hidden),
@@ -118,6 +143,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     qkvScales: words(3 * hidden),
     qkvLimits: words(3 * hidden),
     gelu: words(TABLE_SIZE / 4),
+    ...(isRouted(config, index) && { routing: routing() }),
   });
   const places = {
     parameters: words(layout.count),

@@ -12,7 +12,9 @@ const seed = 20260;
 const shape = { sequences: 3, length: 6 };
 const rows = shape.sequences * shape.length;
 
-const configOf = (outputs: number, hidden: number, heads: number): TransformerConfig =>
+type Technique = Partial<Pick<TransformerConfig, 'routing'>>;
+
+const configOf = (outputs: number, hidden: number, heads: number, technique: Technique): TransformerConfig =>
   validateConfig({
     features: 5,
     outputs,
@@ -22,6 +24,7 @@ const configOf = (outputs: number, hidden: number, heads: number): TransformerCo
     layers: 3,
     window: 4,
     feedForward: 10,
+    ...technique,
     tiers: [
       { layers: 3, sequence: 8, window: 4 },
       { layers: 1, sequence: 4, window: 2 },
@@ -36,12 +39,16 @@ interface Problem {
   readonly workspace: Workspace;
   readonly parameters: Float64Array;
   readonly batch: ReferenceBatch;
-  readonly settings: { readonly kind: TaskKind; readonly labelSmoothing: number };
+  readonly settings: {
+    readonly kind: TaskKind;
+    readonly labelSmoothing: number;
+    readonly routerWeight: number;
+  };
 }
 
 /** Everything random, nothing special: even the parameters that start at zero are moved away from it. */
-function makeProblem(kind: TaskKind, hidden: number, heads: number): Problem {
-  const config = configOf(outputsOf[kind], hidden, heads);
+function makeProblem(kind: TaskKind, hidden: number, heads: number, technique: Technique): Problem {
+  const config = configOf(outputsOf[kind], hidden, heads, technique);
   const workspace = makeWorkspace(config, kind, { sequences: shape.sequences, rows });
   const random = new Random(seed);
   const parameters = initialParameters(config, workspace.layout, seed).map(
@@ -77,19 +84,22 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number): Problem {
     workspace,
     parameters: Float64Array.from(parameters),
     batch,
-    settings: { kind, labelSmoothing: 0.1 },
+    settings: { kind, labelSmoothing: 0.1, routerWeight: 0.3 },
   };
 }
 
 const kinds = ['classify', 'anomaly', 'forecast'] as const;
 
+const cases: [string, number, number, Technique][] = [
+  ['hidden 8, 2 heads', 8, 2, {}],
+  ['hidden 9, 3 heads', 9, 3, {}],
+  ['routed layers', 8, 2, { routing: { layers: [0, 2], capacity: 0.5 } }],
+];
+
 describe.each(kinds)('%s', (kind) => {
-  it.each([
-    [8, 2],
-    [9, 3],
-  ])('computes the reference logits and loss (hidden %i, %i heads)', (hidden, heads) => {
-    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads);
-    forward(workspace, shape);
+  it.each(cases)('computes the reference logits and loss (%s)', (_, hidden, heads, technique) => {
+    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
+    forward(workspace, shape, 'top');
     const expected = referenceLogits(workspace.config, workspace.layout, parameters, batch);
     workspace.layers.forEach((tape, layer) => {
       const logits = floats(workspace, tape.logits, rows * workspace.config.outputs);
@@ -102,13 +112,10 @@ describe.each(kinds)('%s', (kind) => {
     expect(total / reference).toBeCloseTo(1, 5);
   });
 
-  it.each([
-    [8, 2],
-    [9, 3],
-  ])('has the gradients of central differences (hidden %i, %i heads)', (hidden, heads) => {
-    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads);
+  it.each(cases)('has the gradients of central differences (%s)', (_, hidden, heads, technique) => {
+    const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
     const { config, layout } = workspace;
-    forward(workspace, shape);
+    forward(workspace, shape, 'top');
     exitLosses(workspace, shape, settings, exits);
     backward(workspace, shape, workspace.parameters, null);
     const gradients = floats(workspace, workspace.gradients, layout.count);

@@ -71,6 +71,8 @@ const cases: [string, Partial<TransformerConfig>][] = [
   ['three heads of five', { hidden: 15, heads: 3, features: 7, outputs: 5, feedForward: 33, layers: 3 }],
   ['one of everything', { hidden: 8, heads: 1, layers: 1, window: 1, outputs: 1 }],
   ['a wide feed-forward', { feedForward: 1100 }],
+  ['routed layers', { layers: 3, routing: { layers: [0, 2], capacity: 1 } }],
+  ['routed layers that run out of credit', { routing: { layers: [1], capacity: 0.03 } }],
 ];
 
 describe.each(cases)('%s', (_, sizes) => {
@@ -91,6 +93,10 @@ describe.each(cases)('%s', (_, sizes) => {
     loadQuantised(workspace, quantised, scales);
     fill(size);
     integerForward(workspace, shape, scales);
+    for (const { routing } of workspace.layers) {
+      const through = routing && floats(workspace, routing.gate, rows).filter((share) => share > 0).length;
+      if (through !== undefined) expect(through > 0 && through < rows).toBe(true);
+    }
     for (let layers = 1; layers <= config.layers; layers++) {
       const plan = { ...engine.plans[0]!.write, layers };
       const logits = integers(workspace, workspace.layers[layers - 1]!.integerLogits, rows * config.outputs);

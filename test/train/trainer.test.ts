@@ -1,7 +1,8 @@
 /** Whole runs on a small made-up recording: they learn, and the same seed gives the same model. */
 import { describe, expect, it } from 'vitest';
+import { validateConfig } from '../../src/engine/config.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { parameterLayout } from '../../src/train/layout.ts';
+import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
 import { Optimiser } from '../../src/train/optimiser.ts';
 import { Progress } from '../../src/train/progress.ts';
 import { Random } from '../../src/train/random.ts';
@@ -59,6 +60,40 @@ describe('train', () => {
     expect(floatSteps).toBeLessThan(45);
     expect(reports.filter(({ quantised }) => quantised).length).toBe(15);
   });
+});
+
+describe('a routed layer', () => {
+  const routed = validateConfig({ ...smallConfig(classify), routing: { layers: [1], capacity: 0.5 } });
+  const train1 = (settings: TrainingSettings, config = routed) =>
+    train(smallDataset(classify), config, settings, 1, () => {});
+
+  it('lets about the capacity through, on rows that were not trained on, and the model still learns', async () => {
+    const { routedShares, validation } = await train1({ ...smallSettings, linearStart: false });
+    expect(routedShares.length).toBe(1);
+    expect(routedShares[0]).toBeGreaterThan(0.3);
+    expect(routedShares[0]).toBeLessThan(0.55);
+    expect(validation!.dense.accuracy).toBeGreaterThan(0.9);
+  });
+
+  it('keeps a fixed router as it began, and teaches a learned one', async () => {
+    const short = { ...smallSettings, steps: 8, evaluateEvery: 4 };
+    const layout = parameterLayout(routed);
+    const { offset, columns } = layout.layers[1]!.router!.weight;
+    const routerOf = (parameters: Float32Array) => [...parameters.subarray(offset, offset + columns)];
+    const initial = routerOf(initialParameters(routed, layout, short.seed));
+    const fixed = await train1({ ...short, routersLearn: false });
+    const learned = await train1(short);
+    expect(routerOf(fixed.parameters)).toEqual(initial);
+    expect(routerOf(learned.parameters)).not.toEqual(initial);
+  });
+});
+
+it.each([
+  [{ attention: 'spike' }, 'config.attention: expected softmax'],
+  [{ refinement: { rounds: 2 } }, 'config.refinement: expected none'],
+])('refuses %j by name', async (technique, message) => {
+  const config = validateConfig({ ...smallConfig(classify), ...technique });
+  await expect(train(smallDataset(classify), config, smallSettings, 1, () => {})).rejects.toThrow(message);
 });
 
 describe('Optimiser', () => {

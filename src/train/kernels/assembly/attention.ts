@@ -3,12 +3,13 @@
  *
  * qkv: [rows, 3 hidden] (queries, keys, values); probability: [rows, heads, window] by age, ages that do not exist
  * are zero; context: [rows, hidden]; ageBias: [heads, window]; sink: [heads]. Rows are `sequences` of `length`
- * tokens; nothing crosses from one to the next.
+ * tokens; nothing crosses from one to the next. present: [rows], 0 where a token has no key and value here (it went
+ * around the layer), or address 0: all have. What is absent gets no probability, and so no gradient either.
  */
 import { addScaled, dot, exponential } from './math';
 
 export function attention(
-  qkv: usize, probability: usize, context: usize, ageBias: usize, sink: usize,
+  qkv: usize, probability: usize, context: usize, ageBias: usize, sink: usize, present: usize,
   sequences: i32, length: i32, heads: i32, size: i32, window: i32,
 ): void {
   const hidden = heads * size;
@@ -20,6 +21,7 @@ export function attention(
       const query = qkv + <usize>row * stride + (<usize>(head * size) << 2);
       const p = probability + (<usize>((row * heads + head) * window) << 2);
       scores(query, query + (<usize>hidden << 2), stride, ageBias + (<usize>(head * window) << 2), p, seen, size, scale);
+      if (present) dropAbsent(p, present + (<usize>row << 2), seen);
       softmaxWithSink(p, load<f32>(sink + (<usize>head << 2)), seen, window);
       const out = context + (<usize>(row * hidden + head * size) << 2);
       memory.fill(out, 0, <usize>size << 2);
@@ -40,6 +42,14 @@ function scores(
   }
 }
 
+/** `present`: of the row itself. */
+function dropAbsent(p: usize, present: usize, seen: i32): void {
+  for (let age = 0; age < seen; age++) {
+    const at = <usize>age << 2;
+    if (load<f32>(present - at) == 0) store<f32>(p + at, -Infinity);
+  }
+}
+
 // @ts-ignore: decorator
 @inline
 function exponentialOf(x: f32): f32 {
@@ -52,7 +62,8 @@ function softmaxWithSink(p: usize, sink: f32, seen: i32, window: i32): void {
   let total = exponentialOf(sink - top);
   for (let age = 0; age < seen; age++) {
     const at = p + (<usize>age << 2);
-    const e = exponentialOf(load<f32>(at) - top);
+    const score = load<f32>(at);
+    const e: f32 = score == -Infinity ? 0 : exponentialOf(score - top);
     store<f32>(at, e);
     total += e;
   }

@@ -6,6 +6,8 @@
  */
 import { dot } from './math';
 
+const ABSENT: i32 = i32.MIN_VALUE;
+
 // @ts-ignore: decorator
 @inline
 function clamp(value: f64, low: f64, high: f64): f64 {
@@ -84,7 +86,7 @@ export function integerQkv(
 
 /** Rule 4. Layouts as in attention.ts; context: whole numbers; contextReal: (context - 64) contextScale. */
 export function integerAttention(
-  qkv: usize, probability: usize, context: usize, contextReal: usize, ageBias: usize, sink: usize,
+  qkv: usize, probability: usize, context: usize, contextReal: usize, ageBias: usize, sink: usize, present: usize,
   exponentScale: usize, outScale: usize, table: usize, contextScale: f32,
   sequences: i32, length: i32, heads: i32, size: i32, window: i32, scratch: usize,
 ): void {
@@ -96,6 +98,7 @@ export function integerAttention(
       const query = qkv + <usize>row * stride + (<usize>(head * size) << 2);
       const p = probability + (<usize>((row * heads + head) * window) << 2);
       integerScores(query, hidden, stride, ageBias + (<usize>(head * window) << 2), p, seen, size);
+      if (present) dropAbsent(p, present + (<usize>row << 2), seen);
       integerSoftmax(
         p, <f64>load<i32>(sink + (<usize>head << 2)), <f64>load<f32>(exponentScale + (<usize>head << 2)), table,
         seen, window, scratch,
@@ -120,6 +123,14 @@ function integerScores(
   }
 }
 
+/** `present`: of the row itself. No real score is as low as `ABSENT`. */
+function dropAbsent(t: usize, present: usize, seen: i32): void {
+  for (let age = 0; age < seen; age++) {
+    const at = <usize>age << 2;
+    if (load<f32>(present - at) == 0) store<i32>(t + at, ABSENT);
+  }
+}
+
 /** t (int32, in place) becomes real probabilities; the Q15 ones go to `weights` (int32). */
 function integerSoftmax(
   t: usize, sink: f64, exponentScale: f64, table: usize, seen: i32, window: i32, weights: usize,
@@ -128,7 +139,8 @@ function integerSoftmax(
   for (let age = 0; age < seen; age++) top = Math.max(top, <f64>load<i32>(t + (<usize>age << 2)));
   let total = power((top - sink) * exponentScale, table);
   for (let age = 0; age < seen; age++) {
-    const e = power((top - <f64>load<i32>(t + (<usize>age << 2))) * exponentScale, table);
+    const score = load<i32>(t + (<usize>age << 2));
+    const e = score == ABSENT ? 0 : power((top - <f64>score) * exponentScale, table);
     store<i32>(weights + (<usize>age << 2), e);
     total += e;
   }
