@@ -1,5 +1,5 @@
 /** An append-only log of fixed-size records: written in batches, rotated by size, whole again after a power cut. */
-import { type Disk, type DiskFile, DiskMeter, realDisk } from './disk.ts';
+import { type Disk, type DiskFile, realDisk } from './disk.ts';
 import { headerBytes, readRecordFile, writeHeader } from './record-file.ts';
 
 export interface RecordLogOptions {
@@ -39,7 +39,7 @@ export class RecordLog {
   /** Bytes of a cut or damaged record that were removed when opening. */
   repairedBytes = 0;
   readonly #options: RecordLogOptions;
-  readonly #disk: DiskMeter;
+  readonly #disk: Disk;
   readonly #capacity: number;
   #filling: Batch;
   /** Being written, or waiting to be tried again. */
@@ -52,7 +52,7 @@ export class RecordLog {
 
   private constructor(options: RecordLogOptions) {
     this.#options = options;
-    this.#disk = new DiskMeter(options.disk ?? realDisk(options.directory));
+    this.#disk = options.disk ?? realDisk(options.directory);
     this.#capacity = options.batchRecords ?? 1024;
     const makeBatch = () => newBatch(this.#capacity * options.recordBytes);
     this.#filling = makeBatch();
@@ -71,11 +71,6 @@ export class RecordLog {
       throw error;
     }
     return log;
-  }
-
-  /** In whole blocks of the disk. */
-  get bytesWritten(): number {
-    return this.#disk.bytesWritten;
   }
 
   /** Adds a record; `write` puts its `recordBytes` at `offset`, the last four the CRC-32 of the others. */

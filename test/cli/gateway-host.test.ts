@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
 import { GatewayHost } from '../../src/cli/gateway-host.ts';
 import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
-import { Fixture, silentLog } from '../gateway/fixture.ts';
+import { Fixture, noteLog, silentLog } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';
 
 const fixture = new Fixture();
@@ -26,5 +26,38 @@ test('results that wait for a broker survive a change of config, and one that fa
   await expect(host.replace(load(url, { ledger: impossible }))).rejects.toThrow('ENOTDIR');
   expect(host.loaded.config.policy).toBe('prototype');
   expect(host.gateway.outbox.remaining()).toEqual([waiting]);
+  await host.stop();
+});
+
+const result = (n: number) =>
+  ({ topic: 'dormouse/test/state', payload: `{"n":${n}}`, qos: 1, retain: true }) as const;
+
+test('with storage, results that wait survive the process', async () => {
+  const config = load(`mqtt://127.0.0.1:${await freePort()}`, { storage: { directory: 'waiting' } });
+  const log = noteLog();
+  const first = await GatewayHost.start(config, { log });
+  for (let n = 0; n < 5; n++) first.gateway.connection.publish(result(n));
+  await first.replace(config);
+  first.gateway.connection.publish(result(5));
+  expect(first.gateway.outbox.count).toBe(6);
+  await first.stop();
+  const second = await GatewayHost.start(config, { log });
+  expect(second.gateway.outbox.count).toBe(6);
+  expect(log.lines).toContain('info: found on disk: 0 messages to be worked on, 6 results to be sent');
+  expect(second.gateway.counters()).toMatchObject({
+    storage: { outbox: { records: 6 }, journal: { records: 0 } },
+  });
+  await second.stop();
+});
+
+test('a disk that can not be written is told, and the gateway works without', async () => {
+  const directory = fixture.path('model.safetensors/is-no-folder');
+  const log = noteLog();
+  const config = load(`mqtt://127.0.0.1:${await freePort()}`, { storage: { directory } });
+  const host = await GatewayHost.start(config, { log });
+  expect(log.lines[0]).toMatch(/^error: storage: ENOTDIR.*; what waits is kept in memory alone$/);
+  const payload = Buffer.from('{"time":1000,"temperature":20,"humidity":50}');
+  host.gateway.intake.receive('room/climate', payload, false, () => {});
+  expect(host.gateway.intake.drain(Number.POSITIVE_INFINITY)).toBe(true);
   await host.stop();
 });

@@ -141,3 +141,15 @@ test('what it forgets is counted as dropped, and its late acknowledgements chang
   sent[2]!.done();
   expect(outbox).toMatchObject({ count: 0, acknowledged: 1 });
 });
+
+test('of 70,000 results that nobody acknowledges it keeps its bound, those under way first', () => {
+  const outbox = new Outbox(1000, 16);
+  const { send, sent } = wire();
+  outbox.attach(send);
+  for (let n = 0; n < 70_000; n++) outbox.push(message(String(n)));
+  expect(sent).toHaveLength(16);
+  expect(outbox).toMatchObject({ count: 1000, dropped: 69_000, settledThrough: 0 });
+  for (let n = 0; n < sent.length; n++) sent[n]!.done();
+  expect(outbox).toMatchObject({ count: 0, acknowledged: 1000, settledThrough: 70_000 });
+  expect(sent.at(-1)!.text).toBe('69999');
+});
