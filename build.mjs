@@ -4,7 +4,7 @@
  * -> esbuild bundles with the WebAssembly inside -> type declarations.
  *
  *   node build.mjs             everything
- *   node build.mjs --kernels   only the kernels and their generated modules (what tests from source need)
+ *   node build.mjs --kernels   only the generated modules, of kernels and page (what tests from source need)
  *   node build.mjs --target T  what a device needs, into dist/T/: the bundle, a single executable with Node inside, a
  *                              Debian package, checksums. T is a folder of targets/, or several with commas between
  */
@@ -23,6 +23,7 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { bundledPackages } from './scripts/package/licences.mjs';
 import { packageTarget } from './scripts/package/package-target.mjs';
@@ -91,6 +92,39 @@ function writeModule(path, bytes) {
   writeFileSync(path, text);
 }
 
+/** The gateway's page: its files, minified and packed, as a module that the gateway imports. */
+async function packPage() {
+  const { outputFiles } = await build({
+    entryPoints: [join(root, 'src/page/page.ts'), join(root, 'src/page/page.css')],
+    outdir: join(root, 'build/page'),
+    absWorkingDir: root,
+    write: false,
+    bundle: true,
+    platform: 'browser',
+    target: ['es2022', 'chrome100', 'firefox100', 'safari15.4'],
+    format: 'iife',
+    minify: true,
+    legalComments: 'none',
+  });
+  const file = (name) => outputFiles.find(({ path }) => path.endsWith(name)).contents;
+  const assets = [
+    ['/', 'text/html; charset=utf-8', readFileSync(join(root, 'src/page/page.html'))],
+    ['/page.js', 'text/javascript; charset=utf-8', file('page.js')],
+    ['/page.css', 'text/css; charset=utf-8', file('page.css')],
+    ['/icon.svg', 'image/svg+xml', readFileSync(join(root, 'src/page/icon.svg'))],
+  ];
+  const entries = assets.map(([path, type, bytes]) => {
+    const gzipBase64 = gzipSync(bytes, { level: 9 }).toString('base64');
+    return `  { path: '${path}', type: '${type}', gzipBase64:\n    '${gzipBase64}' },\n`;
+  });
+  const into = join(root, 'src/page/generated/assets.ts');
+  const text =
+    '// Written by build.mjs from src/page; do not edit.\n' +
+    `export const assets: readonly { path: string; type: string; gzipBase64: string }[] = [\n${entries.join('')}];\n`;
+  mkdirSync(dirname(into), { recursive: true });
+  if (!existsSync(into) || readFileSync(into, 'utf8') !== text) writeFileSync(into, text);
+}
+
 /** Gives the paths of the files that went into it. */
 async function bundle(entry, outfile, options = {}) {
   const { metafile } = await build({
@@ -154,5 +188,6 @@ async function buildTargets(names) {
 
 const { values } = parseArgs({ options: { kernels: { type: 'boolean' }, target: { type: 'string' } } });
 for (const kernel of kernels) compileKernel(kernel);
+await packPage();
 if (values.target !== undefined) await buildTargets(values.target.split(','));
 else if (!values.kernels) await buildLibraryAndProgram();

@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { makeProcessClock } from '../energy/cpu-time.ts';
 import { Ledger } from '../energy/ledger.ts';
+import type { EnergySnapshot } from '../energy/metrics.ts';
 import { detectTarget } from '../energy/target.ts';
 import { measureTierCosts } from '../energy/tier-cost.ts';
 import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
+import type { PageConfig } from '../gateway/config.ts';
+import { PagePart } from '../gateway/http/page-part.ts';
 import { parseGatewayConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import { Gateway } from '../gateway/service.ts';
@@ -25,8 +28,17 @@ export interface DemoSettings {
   /** What it speaks; `auto` asks, which costs a connection when it speaks only 3.1.1. */
   readonly mqttVersion: 'auto' | '3.1.1';
   readonly ticksPerSecond: number;
+  /** Whether the gateway serves its page, on any free port of loopback. */
+  readonly page?: boolean;
 }
 
+const pageConfig: PageConfig = {
+  port: 0,
+  host: '127.0.0.1',
+  names: [],
+  historyTicks: 6000,
+  tickWithinMs: 0,
+};
 /** More columns than a wide terminal has; one lasts about as long as a glance. */
 const historyColumns = 240;
 const columnSeconds = 0.3;
@@ -45,6 +57,7 @@ export class DemoSession {
   readonly #gateway: Gateway;
   readonly #ledger: Ledger;
   readonly #monitor: Monitor;
+  readonly #page: PagePart | undefined;
   readonly #topic: string;
   #startedMs = performance.now();
   #endedMs: number | undefined;
@@ -75,6 +88,7 @@ export class DemoSession {
       parts: [this.#ledger, this.#monitor],
       onFatal: (error) => this.#fail(error),
     });
+    this.#page = settings.page ? this.#addPage() : undefined;
   }
 
   /** Plays for so many seconds or to the end of the playback. Rejects when the broker can't be reached or is lost. */
@@ -83,6 +97,7 @@ export class DemoSession {
     client.once('close', () => this.#fail(new Error(`lost the connection to ${this.#settings.url}`)));
     try {
       this.#gateway.start();
+      await this.#page?.server.listening();
       const isUp = () => this.#gateway.connection.ready || this.#isEnding;
       if (!(await until(isUp, connectMs))) this.#fail(new Error(`${this.#settings.url} does not answer`));
       await this.#play(client, seconds);
@@ -126,10 +141,11 @@ export class DemoSession {
   view(seconds: number): LiveView {
     const { config, meaning } = this.#model;
     const { playback, url, ticksPerSecond } = this.#settings;
+    const page = this.pageUrl === undefined ? '' : `, page ${this.pageUrl}`;
     const sizes = `${config.layers} layers, ${config.hidden} wide, kernel ${this.#gateway.engine.kernel}`;
     return this.#monitor.view({
       title: `dormouse ${version}: ${meaning.task.kind}, ${sizes}`,
-      subtitle: `${playback.name}, over ${url} at ${Number(ticksPerSecond.toPrecision(3))} ticks/s`,
+      subtitle: `${playback.name}, over ${url} at ${Number(ticksPerSecond.toPrecision(3))} ticks/s${page}`,
       elapsedS: this.#elapsedS(),
       totalS: seconds,
       energy: this.#energy(),
@@ -155,6 +171,29 @@ export class DemoSession {
       energy: { ...this.#energy(), basis: this.#ledger.target.watts.basis },
       lost: undecided,
     };
+  }
+
+  /** Where the page is served; undefined where it is not, or not yet. */
+  get pageUrl(): string | undefined {
+    return this.#page?.server.url;
+  }
+
+  #addPage(): PagePart {
+    const part = new PagePart(pageConfig, {
+      gateway: this.#gateway,
+      log: this.#log(),
+      energy: { snapshot: () => this.#energySnapshot() },
+    });
+    this.#gateway.parts.add(part);
+    return part;
+  }
+
+  #energySnapshot(): EnergySnapshot {
+    const { meter, writeFailures, writtenBytes } = this.#ledger;
+    const { source, scope, failures: meterFailures } = meter;
+    const totals = this.#ledger.totals();
+    const powerWatts = (1000 * totals.energyJ) / totals.wallMs;
+    return { source, scope, totals, powerWatts, meterFailures, writeFailures, writtenBytes };
   }
 
   #elapsedS(): number {

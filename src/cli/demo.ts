@@ -34,6 +34,7 @@ occupancy model on what comes, and shows what it sees, decides and saves. Ends b
   --seed N          another room, other people, other weather (default 1)
   --model FILE      another model; its channels must be those that are played
   --plain           a line a second instead of the live view, as when the output is no terminal
+  --page            serve the gateway's page too, and say where
   --picture FILE    at the end, write the live view as an SVG picture
 
 NO_COLOR=1 leaves the colours out.`,
@@ -56,6 +57,7 @@ export interface DemoOptions {
   readonly seed: number;
   readonly model: string | undefined;
   readonly plain: boolean;
+  readonly page: boolean;
   readonly picture: string | undefined;
 }
 
@@ -72,6 +74,7 @@ export function parseDemoOptions(args: string[]): DemoOptions {
       seed: text,
       model: text,
       plain: { type: 'boolean' },
+      page: { type: 'boolean' },
       picture: text,
     },
   });
@@ -86,6 +89,7 @@ export function parseDemoOptions(args: string[]): DemoOptions {
     seed: wholeNumberOption('seed', values.seed, 1, 0, 2 ** 32 - 1),
     model: values.model,
     plain: values.plain === true,
+    page: values.page === true,
     picture: values.picture,
   };
 }
@@ -103,7 +107,14 @@ async function demonstrate(options: DemoOptions, modelPath: string): Promise<voi
   try {
     const url = broker?.url ?? options.broker!;
     const mqttVersion = broker === undefined ? 'auto' : '3.1.1';
-    const session = new DemoSession({ modelPath, playback, url, mqttVersion, ticksPerSecond });
+    const session = new DemoSession({
+      modelPath,
+      playback,
+      url,
+      mqttVersion,
+      ticksPerSecond,
+      page: options.page,
+    });
     await play(session, options.seconds, options.plain || process.stdout.isTTY !== true);
     if (options.picture !== undefined)
       writeFileSync(
@@ -140,9 +151,17 @@ export function requireChannels(playback: Playback, wanted: readonly string[]): 
 async function play(session: DemoSession, seconds: number, plain: boolean): Promise<void> {
   const screen = new Screen(process.stdout);
   const color = wantsColor(process.stdout.isTTY === true, process.env);
-  const show = plain
-    ? () => process.stdout.write(`${renderPlain(session.view(seconds))}\n`)
-    : () => screen.draw(renderView(session.view(seconds), screen.size, color));
+  let isPageTold = false;
+  const tellPage = () => {
+    if (isPageTold || session.pageUrl === undefined) return;
+    process.stdout.write(`page: ${session.pageUrl}\n`);
+    isPageTold = true;
+  };
+  const showLine = () => {
+    tellPage();
+    process.stdout.write(`${renderPlain(session.view(seconds))}\n`);
+  };
+  const show = plain ? showLine : () => screen.draw(renderView(session.view(seconds), screen.size, color));
   const stop = () => session.end();
   for (const signal of signals) process.on(signal, stop);
   const timer = setInterval(show, plain ? 1000 : 100);

@@ -1,7 +1,10 @@
 /** The gateway that runs now, what it writes to, and how one config gives way to the next. */
+import { join } from 'node:path';
 import type { MeterChoice } from '../energy/choose-meter.ts';
+import { ledgerName } from '../energy/ledger-file.ts';
 import { Commands } from '../gateway/commands.ts';
 import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
+import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
@@ -95,7 +98,14 @@ async function openFiles({ gateway, choice }: Prepared, log: Log): Promise<void>
   const { storage, witnessLog } = gateway.config;
   if (storage !== undefined) await openStorage(storage, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
-  if (choice !== undefined) gateway.parts.add(openLedger(gateway.config, choice, gateway.engine, log));
+  const energy = choice === undefined ? undefined : openLedger(gateway.config, choice, gateway.engine, log);
+  if (energy !== undefined) gateway.parts.add(energy);
+  const { page, ledger } = gateway.config;
+  if (page === undefined) return;
+  const ledgerPath = ledger === undefined ? {} : { ledgerPath: join(ledger.directory, ledgerName) };
+  gateway.parts.add(
+    new PagePart(page, { gateway, log, ...(energy === undefined ? {} : { energy }), ...ledgerPath }),
+  );
 }
 
 /** A disk that refuses must not keep the gateway from its work. */

@@ -25,6 +25,8 @@ export class PlugPart implements GatewayPart {
 
 /** Publishes `{"powerW", "energyWh", "source"}` after each interval whose joules are known. */
 export class EnergyPart implements GatewayPart {
+  /** Told of each interval, whether its joules are known or not. */
+  onInterval: (record: LedgerRecord) => void = () => {};
   readonly #ledger: Ledger;
   readonly #topic: string;
   #publish: ((message: OutgoingMessage) => void) | undefined;
@@ -84,7 +86,9 @@ export class EnergyPart implements GatewayPart {
     return this.#ledger.stop();
   }
 
-  #onRecord({ energyJ, wallMs, source }: LedgerRecord): void {
+  #onRecord(record: LedgerRecord): void {
+    const { energyJ, wallMs, source } = record;
+    this.onInterval(record);
     this.#powerWatts = energyJ === null || wallMs === 0 ? Number.NaN : rounded((1000 * energyJ) / wallMs);
     if (Number.isNaN(this.#powerWatts)) return;
     this.#energyJ += energyJ!;

@@ -166,6 +166,7 @@ describe('parseDemoOptions', () => {
       seed: 1,
       model: undefined,
       plain: false,
+      page: false,
     });
   });
 
