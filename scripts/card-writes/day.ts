@@ -53,7 +53,7 @@ export async function writeDay(
     }
     now.ms = second * 1000;
     // A real second has time for what a full batch began to write.
-    await new Promise((resolve) => setImmediate(resolve));
+    await witnessLog.records.settled();
     if (now.ms % ledgerConfig!.intervalMs === 0) ledger.closeInterval();
     if (now.ms % ledgerConfig!.flushMs === 0) flushes += await once(ledger.flush());
     if (now.ms % logConfig!.flushMs === 0) flushes += await once(witnessLog.flush());

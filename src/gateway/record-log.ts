@@ -96,6 +96,11 @@ export class RecordLog {
     }
   }
 
+  /** When what is being written now has been written. */
+  settled(): Promise<void> {
+    return this.#writing ?? Promise.resolve();
+  }
+
   /** Flushes and closes the file. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
