@@ -23,6 +23,8 @@ const smallJumpIntervals = 10;
 export class Timeline {
   readonly #aheadMs: number;
   readonly #jumpMs: number;
+  /** How far the senders' clocks were ahead of ours, by the last message that was believed. */
+  #offsetMs = 0;
   #runMessages = 0;
   #runSinceMs = 0;
   #runTimeMs = Number.NEGATIVE_INFINITY;
@@ -35,16 +37,15 @@ export class Timeline {
 
   /** Of a message that says `timeMs`, came at `receivedMs`, while the last tick was at `lastMs`. */
   judge(timeMs: number, receivedMs: number, lastMs: number, isPast: boolean): Judgement {
-    const isAhead =
-      lastMs !== Number.NEGATIVE_INFINITY &&
-      timeMs - lastMs > this.#jumpMs &&
-      timeMs - receivedMs > this.#aheadMs;
-    if (!isPast && !isAhead) {
-      this.#runMessages = 0;
-      return 'on';
+    const offsetMs = timeMs - receivedMs;
+    const isJump = lastMs !== Number.NEGATIVE_INFINITY && timeMs - lastMs > this.#jumpMs;
+    const isAhead = isJump && offsetMs - Math.max(0, this.#offsetMs) > this.#aheadMs;
+    if (isPast || isAhead) {
+      if (!this.#isBelieved(timeMs, receivedMs)) return isPast ? 'stale' : 'ahead';
     }
-    if (this.#isBelieved(timeMs, receivedMs)) return 'new';
-    return isPast ? 'stale' : 'ahead';
+    this.#offsetMs = offsetMs;
+    this.#runMessages = 0;
+    return isPast || isAhead ? 'new' : 'on';
   }
 
   /** Time must go on within a run: what a broker sends again ends where the timeline goes on. */
@@ -58,7 +59,6 @@ export class Timeline {
     this.#runMessages++;
     this.#runTimeMs = timeMs;
     if (this.#runMessages < messagesMin || receivedMs - this.#runSinceMs < lastsMs) return false;
-    this.#runMessages = 0;
     this.#runTimeMs = Number.NEGATIVE_INFINITY;
     return true;
   }

@@ -76,6 +76,10 @@ test('simulated time may run ahead of the clock by small steps', () => {
   expect(senders.summary).toBe('1000 on');
 });
 
+test('a clock of ours that is two weeks behind does not make sensors that speak once an hour unheard', () => {
+  expect(new Senders(hourMs).send(20, 2 * weekMs).summary).toBe('20 on');
+});
+
 test('old recordings are as good as new ones', () => {
   expect(new Senders().send(5, -1000 * weekMs).summary).toBe('5 on');
 });

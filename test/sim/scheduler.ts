@@ -26,8 +26,11 @@ export class Scheduler {
     };
   }
 
-  /** Timers of one process: none of them comes any more when `isAlive` is false. */
-  timersOf(isAlive: () => boolean): Timers {
+  /**
+   * Timers of one process: none of them comes any more when `isAlive` is false. `busyMs`: for how long it does not come
+   * to its work.
+   */
+  timersOf(isAlive: () => boolean, busyMs: () => number): Timers {
     const at = (delayMs: number, call: () => void) => this.at(delayMs, () => isAlive() && call());
     return {
       nowMs: () => this.nowMs,
@@ -43,7 +46,7 @@ export class Scheduler {
         next();
         return () => cancel();
       },
-      soon: (call) => at(0, call),
+      soon: (call) => at(busyMs(), call),
     };
   }
 
