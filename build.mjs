@@ -27,6 +27,7 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { bundledPackages } from './scripts/package/licences.mjs';
 import { packageTarget } from './scripts/package/package-target.mjs';
+import { aliases, withoutUnused } from './scripts/package/unused.mjs';
 
 const root = dirname(fileURLToPath(import.meta.url));
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
@@ -92,9 +93,10 @@ function writeModule(path, bytes) {
   writeFileSync(path, text);
 }
 
-/** The gateway's page: its files, minified and packed, as a module that the gateway imports. */
+/** The gateway's page: its files, minified and packed, as a module that the gateway imports. Gives what went into it. */
 async function packPage() {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
+    metafile: true,
     entryPoints: [join(root, 'src/page/page.ts'), join(root, 'src/page/page.css')],
     outdir: join(root, 'build/page'),
     absWorkingDir: root,
@@ -123,6 +125,7 @@ async function packPage() {
     `export const assets: readonly { path: string; type: string; gzipBase64: string }[] = [\n${entries.join('')}];\n`;
   mkdirSync(dirname(into), { recursive: true });
   if (!existsSync(into) || readFileSync(into, 'utf8') !== text) writeFileSync(into, text);
+  return Object.keys(metafile.inputs);
 }
 
 /** Gives the paths of the files that went into it. */
@@ -140,6 +143,8 @@ async function bundle(entry, outfile, options = {}) {
     minify: true,
     keepNames: false,
     legalComments: 'none',
+    alias: aliases,
+    plugins: [withoutUnused],
     define: { DORMOUSE_VERSION: JSON.stringify(version) },
     banner: { js: requireBanner },
     ...options,
@@ -178,7 +183,7 @@ async function buildTargets(names) {
     );
   }
   const main = join(root, 'build/package/dormouse.mjs');
-  const packages = bundledPackages(await bundleProgram('build/package/dormouse.mjs'));
+  const packages = bundledPackages([...(await bundleProgram('build/package/dormouse.mjs')), ...pageInputs]);
   for (const name of names) {
     for (const path of await packageTarget({ root, name, version, main, packages })) {
       process.stdout.write(`${relative(root, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
@@ -188,6 +193,6 @@ async function buildTargets(names) {
 
 const { values } = parseArgs({ options: { kernels: { type: 'boolean' }, target: { type: 'string' } } });
 for (const kernel of kernels) compileKernel(kernel);
-await packPage();
+const pageInputs = await packPage();
 if (values.target !== undefined) await buildTargets(values.target.split(','));
 else if (!values.kernels) await buildLibraryAndProgram();

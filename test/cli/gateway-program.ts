@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { until } from '../gateway/fixture.ts';
 
+const { aliases, withoutUnused } = await import(
+  new URL('../../scripts/package/unused.mjs', import.meta.url).href
+);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Bundles run, validate and replay into `directory`; gives the program's path. */
@@ -23,6 +26,8 @@ export async function buildProgram(directory: string): Promise<string> {
     },
     outfile,
     bundle: true,
+    alias: aliases,
+    plugins: [withoutUnused],
     platform: 'node',
     target: 'node20',
     format: 'esm',
