@@ -9,7 +9,7 @@ import {
   type TransformerConfig,
   validateConfig,
 } from '../engine/config.ts';
-import { HIDDEN_MAX, LAYERS_MAX, WINDOW_MAX } from '../engine/limits.ts';
+import { HIDDEN_MAX, LAYERS_MAX, REFINEMENT_ROUNDS_MAX, WINDOW_MAX } from '../engine/limits.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
@@ -51,6 +51,7 @@ again, and ends with the same file.
                             width, depth and ticks that one attends to, instead of the preset's
   --routing X               tokens may go around every second layer; a share of X goes through (mixture-of-depths)
   --router KIND             learned, or fixed: as it began, to compare with (default learned)
+  --refinement N            a block after the last layer that runs up to N times a tick
   --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
@@ -109,6 +110,8 @@ interface Arguments {
   readonly sizes: Sizes;
   /** The capacity of every second layer; undefined: no layer is routed. */
   readonly routing: number | undefined;
+  /** Rounds; undefined: none. */
+  readonly refinement: number | undefined;
   readonly floatOutput: string | undefined;
   readonly without: readonly string[];
   readonly threads: number;
@@ -163,6 +166,7 @@ const wholeNumbers = [
   'hidden',
   'layers',
   'window',
+  'refinement',
 ] as const;
 
 function readArguments(args: string[]): Arguments {
@@ -195,6 +199,7 @@ function readArguments(args: string[]): Arguments {
     output: values.output,
     preset: requirePreset(values.preset ?? 'micro'),
     routing: values.routing === undefined ? undefined : numberOption('routing', values.routing, 1, 1e-3, 1),
+    refinement: sizeOption('refinement', values.refinement, REFINEMENT_ROUNDS_MAX),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -302,7 +307,8 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 }
 
 /** The preset in other sizes: rings long enough for the window, the lower tiers as much shorter and shallower as they were. */
-function configOf(recording: Recording, { preset, sizes, routing }: Arguments): TransformerConfig {
+function configOf(recording: Recording, options: Arguments): TransformerConfig {
+  const { preset, sizes, routing, refinement } = options;
   const channels = recording.channels.length;
   const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
   const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
@@ -322,6 +328,7 @@ function configOf(recording: Recording, { preset, sizes, routing }: Arguments): 
     feedForward: 4 * hidden,
     tiers,
     ...(routing !== undefined && { routing: { layers: everySecond(layers), capacity: routing } }),
+    ...(refinement !== undefined && { refinement: { rounds: refinement } }),
   });
 }
 
@@ -348,9 +355,11 @@ function progressTarget() {
 }
 
 function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
-  const exits = result.exits.map(
-    (exit, layer) => `  after layer ${layer + 1}: ${describeValidation(exit)}\n`,
-  );
+  const { layers } = result.model.config.tiers[0];
+  const exits = result.exits.map((exit, index) => {
+    const place = index < layers ? `layer ${index + 1}` : `refinement ${index - layers + 1}`;
+    return `  after ${place}: ${describeValidation(exit)}\n`;
+  });
   const leftOut =
     result.leftOut === null ? '' : `  rows left out: ${describeValidation(result.leftOut, '')}\n`;
   const shares = result.routedShares.map((share) => `${(100 * share).toFixed(1)} %`);

@@ -2,7 +2,7 @@
 import { headSize } from '../engine/config.ts';
 import { ACTIVATION_MAX, RESIDUAL_MAX, TABLE_SIZE, WEIGHT_MAX } from '../engine/limits.ts';
 import { type BatchShape, forward } from './network.ts';
-import type { LayerScales, Scales } from './quantise.ts';
+import type { FeedForwardScales, LayerScales, Scales } from './quantise.ts';
 import { floats, type LayerTape, type Workspace } from './workspace.ts';
 
 /** Values beyond this quantile are clipped: a finer step for all others is worth more. */
@@ -53,16 +53,20 @@ export function calibrate(
     context: new Samples(),
     up: new Samples(),
   }));
+  const refinedUp = new Samples();
   let residual = 0;
   for (let batch = 0; batch < batches; batch++) {
     fill(batch);
     forward(workspace, shape);
     residual = Math.max(residual, largestResidual(workspace, shape));
     for (const [layer, tape] of workspace.layers.entries()) collect(workspace, shape, tape, samples[layer]!);
+    const count = shape.sequences * shape.length * workspace.config.feedForward;
+    for (const { up } of workspace.rounds) refinedUp.add(floats(workspace, up, count));
   }
   return {
     residualBits: Math.floor(Math.log2(RESIDUAL_MAX / (RESIDUAL_HEADROOM * Math.max(residual, 2 ** -8)))),
     layers: samples.map((layer) => layerScales(layer, heads)),
+    ...(workspace.rounds.length > 0 && { refinement: feedForwardScales(refinedUp) }),
   };
 }
 
@@ -120,7 +124,9 @@ function ofTokens(workspace: Workspace, { sequences, length }: BatchShape, place
 
 function largestResidual(workspace: Workspace, { sequences, length }: BatchShape): number {
   const count = sequences * length * workspace.config.hidden;
-  const places = [workspace.embedded, ...workspace.layers.flatMap(({ middle, out }) => [middle, out])];
+  const rounds = workspace.rounds.map(({ out }) => out);
+  const layers = workspace.layers.flatMap(({ middle, out }) => [middle, out]);
+  const places = [workspace.embedded, ...layers, ...rounds];
   let largest = 0;
   for (const place of places) {
     for (const value of floats(workspace, place, count)) largest = Math.max(largest, Math.abs(value));
@@ -145,17 +151,23 @@ function collect(workspace: Workspace, shape: BatchShape, tape: LayerTape, sampl
 
 function layerScales({ qkv, context, up }: LayerSamples, heads: number): LayerScales {
   const steps = qkv.map((samples) => largest(samples) / WEIGHT_MAX);
-  const values = up.sorted();
-  const most = Math.max(1, quantile(values, CLIP_QUANTILE));
-  const least = Math.min(-1, Math.max(GELU_FLAT, quantile(values, 1 - CLIP_QUANTILE)));
-  const upStep = (most - least) / (TABLE_SIZE - 1);
-  const activatedStep = (most + GELU_LEAST) / (ACTIVATION_MAX - 1);
   return {
     query: steps.slice(0, heads),
     key: steps.slice(heads, 2 * heads),
     value: steps.slice(2 * heads),
     // Signed activations reach 63 steps up.
     context: largest(context) / 63,
+    ...feedForwardScales(up),
+  };
+}
+
+function feedForwardScales(up: Samples): FeedForwardScales {
+  const values = up.sorted();
+  const most = Math.max(1, quantile(values, CLIP_QUANTILE));
+  const least = Math.min(-1, Math.max(GELU_FLAT, quantile(values, 1 - CLIP_QUANTILE)));
+  const upStep = (most - least) / (TABLE_SIZE - 1);
+  const activatedStep = (most + GELU_LEAST) / (ACTIVATION_MAX - 1);
+  return {
     upStep,
     upCenter: least + (TABLE_SIZE / 2) * upStep,
     activatedStep,

@@ -8,7 +8,7 @@ import { loss } from './losses.ts';
 import { forward } from './network.ts';
 import { writeTarget } from './sampler.ts';
 import { makePool, type TokenPool } from './tokens.ts';
-import { floats, type Workspace } from './workspace.ts';
+import { exitTapes, floats, type Workspace } from './workspace.ts';
 
 /** Real logits [tokens, outputs] of one stream's features, from a cold start. */
 export type Predictor = (features: Int16Array, tokens: number) => Float32Array;
@@ -129,11 +129,14 @@ function largestIndex(values: Float32Array, at: number, count: number): number {
   return best;
 }
 
-/** The float network with the workspace's parameters, `layers` deep: overlapping windows as long as the batch allows. */
-export function floatPredictor(workspace: Workspace, layers = workspace.config.layers): Predictor {
+/**
+ * The float network with the workspace's parameters, `layers` deep, or whole with all rounds of refinement: overlapping
+ * windows as long as the batch allows.
+ */
+export function floatPredictor(workspace: Workspace, layers = exitTapes(workspace).length): Predictor {
   const { config, limits } = workspace;
   // A token depends on this many before it; a window repeats them.
-  const past = layers * (config.window - 1);
+  const past = Math.min(layers, config.layers) * (config.window - 1);
   const length = limits.rows;
   if (past >= length) throw new RangeError(`batch: expected more than ${past} tokens, got ${length}`);
   return (features, tokens) => {
@@ -145,7 +148,7 @@ export function floatPredictor(workspace: Workspace, layers = workspace.config.l
       const part = features.subarray(from * config.features, to * config.features);
       new Int16Array(workspace.memory.buffer, workspace.features, part.length).set(part);
       forward(workspace, { sequences: 1, length: to - from });
-      const place = workspace.layers[layers - 1]!.logits + 4 * (done - from) * config.outputs;
+      const place = exitTapes(workspace)[layers - 1]!.logits + 4 * (done - from) * config.outputs;
       logits.set(floats(workspace, place, (to - done) * config.outputs), done * config.outputs);
       done = to;
     }
@@ -153,9 +156,14 @@ export function floatPredictor(workspace: Workspace, layers = workspace.config.l
   };
 }
 
-/** The int8 engine itself, at tier 0 or with fewer layers. */
-export function enginePredictor(model: Model, layers = model.config.layers): Predictor {
+/** The int8 engine itself, at tier 0 with all rounds of refinement, or with fewer layers or rounds. */
+export function enginePredictor(
+  model: Model,
+  layers = model.config.layers,
+  rounds = layers < model.config.layers ? 0 : (model.config.refinement?.rounds ?? 0),
+): Predictor {
   const engine = new Engine(model);
+  if (rounds > 0) return refiningPredictor(engine, rounds);
   const plan = { ...engine.plans[0]!.write, layers };
   const { features: width, outputs } = model.config;
   return (features, tokens) => {
@@ -168,6 +176,24 @@ export function enginePredictor(model: Model, layers = model.config.layers): Pre
         engine.rowLogits(row).forEach((logit, output) => {
           logits[(done + row) * outputs + output] = logit / LOGIT_ONE;
         });
+      }
+    }
+    return logits;
+  };
+}
+
+/** Rounds follow a tick at once: ticks go one by one. */
+function refiningPredictor(engine: Engine, rounds: number): Predictor {
+  const { features: width, outputs } = engine.config;
+  const plan = engine.plans[0]!.write;
+  return (features, tokens) => {
+    engine.reset(0);
+    const logits = new Float32Array(tokens * outputs);
+    for (let token = 0; token < tokens; token++) {
+      engine.step(0, features.subarray(token * width, (token + 1) * width), plan);
+      for (let round = 0; round < rounds; round++) engine.refine();
+      for (let output = 0; output < outputs; output++) {
+        logits[token * outputs + output] = engine.logits[output]! / LOGIT_ONE;
       }
     }
     return logits;

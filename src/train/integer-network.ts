@@ -4,13 +4,13 @@
  */
 import { headSize } from '../engine/config.ts';
 import { ACTIVATION_MAX, ACTIVATION_ZERO, assert, TABLE_SIZE, WEIGHT_MAX } from '../engine/limits.ts';
-import type { LayerWeights, Linear } from '../engine/model.ts';
+import type { FeedForwardWeights, LayerWeights, Linear } from '../engine/model.ts';
 import { NT } from './kernels/kernels.ts';
-import type { LinearSlices, Slice } from './layout.ts';
+import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import type { BatchShape, ClipLimits } from './network.ts';
-import { GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
+import { type FeedForwardScales, GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
 import { integerMix, integerRoute } from './routing.ts';
-import { floats, integers, type LayerTape, type Workspace } from './workspace.ts';
+import { type FeedForwardTape, floats, integers, type Workspace } from './workspace.ts';
 
 /** Sums of whole numbers below this are exact in float32. */
 const EXACT_MAX = 2 ** 24;
@@ -34,6 +34,9 @@ export function loadQuantised(
   for (const [index, layer] of weights.layers.entries()) {
     putLayer(workspace, index, layer, scales.layers[index]!);
   }
+  if (layout.refinement) {
+    putFeedForward(workspace, layout.refinement, workspace.rounds[0]!, weights.refinement!);
+  }
 }
 
 function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scales: LayerScales): void {
@@ -42,8 +45,7 @@ function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scal
   const tape = workspace.layers[index]!;
   putLinear(workspace, slices.qkv, [layer.query, layer.key, layer.value], ACTIVATION_MAX);
   putLinear(workspace, slices.output, [layer.output], ACTIVATION_MAX);
-  putLinear(workspace, slices.up, [layer.up], ACTIVATION_MAX);
-  putLinear(workspace, slices.down, [layer.down], ACTIVATION_MAX);
+  putFeedForward(workspace, slices, tape, layer);
   if (slices.router) putLinear(workspace, slices.router, [layer.router!], ACTIVATION_MAX);
   const place = ({ offset }: Slice, values: Int32Array) =>
     integers(workspace, workspace.integers + 4 * offset, values.length).set(values);
@@ -51,7 +53,6 @@ function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scal
   place(slices.sink, layer.sink);
   floats(workspace, tape.exponentScale, config.heads).set(layer.exponentScale);
   floats(workspace, tape.contextScale, config.heads).set(layer.contextScale);
-  new Uint8Array(workspace.memory.buffer, tape.gelu, TABLE_SIZE).set(layer.gelu);
   const steps = [...scales.query, ...scales.key, ...scales.value];
   const qkvScales = floats(workspace, tape.qkvScales, 3 * config.hidden);
   const limits = floats(workspace, tape.qkvLimits, 3 * config.hidden);
@@ -59,6 +60,17 @@ function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scal
     qkvScales[row] = steps[Math.floor(row / headSize(config))]!;
     limits[row] = (WEIGHT_MAX - 0.5) * qkvScales[row]!;
   }
+}
+
+function putFeedForward(
+  workspace: Workspace,
+  slices: FeedForwardSlices,
+  tape: FeedForwardTape,
+  { up, gelu, down }: FeedForwardWeights,
+): void {
+  putLinear(workspace, slices.up, [up], ACTIVATION_MAX);
+  putLinear(workspace, slices.down, [down], ACTIVATION_MAX);
+  new Uint8Array(workspace.memory.buffer, tape.gelu, TABLE_SIZE).set(gelu);
 }
 
 /** Stacks the rows of one or more linear layers. `inputMax`: largest input of their products. */
@@ -95,12 +107,12 @@ function requireExact(name: string, { weight, bias }: Linear, inputMax: number):
 export function clipLimits(scales: Scales): ClipLimits {
   const signed = (step: number) =>
     [(0.5 - ACTIVATION_ZERO) * step, (ACTIVATION_MAX - ACTIVATION_ZERO - 0.5) * step] as const;
+  const ofUp = ({ upCenter, upStep }: FeedForwardScales) =>
+    [upCenter - 127.5 * upStep, upCenter + 126.5 * upStep] as const;
   return {
     normed: signed(1 / GAIN),
-    layers: scales.layers.map(({ context, upCenter, upStep }) => ({
-      context: signed(context),
-      up: [upCenter - 127.5 * upStep, upCenter + 126.5 * upStep] as const,
-    })),
+    layers: scales.layers.map((layer) => ({ context: signed(layer.context), up: ofUp(layer) })),
+    ...(scales.refinement && { refinement: { up: ofUp(scales.refinement) } }),
   };
 }
 
@@ -129,6 +141,10 @@ export function integerForward(workspace: Workspace, shape: BatchShape, scales: 
     hidden,
   );
   for (let layer = 0; layer < config.layers; layer++) integerLayer(workspace, shape, layer, scales, step);
+  for (const tape of workspace.rounds) {
+    integerFeedForward(workspace, shape, layout.refinement!, tape, scales.refinement!, tape.out, step);
+    exit(workspace, tape, rows, step);
+  }
 }
 
 function integerLayer(
@@ -139,7 +155,7 @@ function integerLayer(
   step: number,
 ): void {
   const { config, kernels, layout, residual, normed, wide } = workspace;
-  const { hidden, feedForward } = config;
+  const { hidden } = config;
   const rows = shape.sequences * shape.length;
   const slices = layout.layers[layer]!;
   const tape = workspace.layers[layer]!;
@@ -165,7 +181,24 @@ function integerLayer(
   attend(workspace, shape, layer, own.context);
   product(workspace, workspace.context, slices.output.weight, wide, rows);
   addResidual(workspace, shape, slices.output, tape, tape.middle, step);
+  integerFeedForward(workspace, shape, slices, tape, own, routing?.through ?? tape.out, step);
+  if (routing) integerMix(workspace, rows, routing, tape.out, step);
+  exit(workspace, tape, rows, step);
+}
 
+/** Rule 6; `real`: where the residual stream's real values go. */
+function integerFeedForward(
+  workspace: Workspace,
+  shape: BatchShape,
+  slices: FeedForwardSlices,
+  tape: FeedForwardTape,
+  own: FeedForwardScales,
+  real: number,
+  step: number,
+): void {
+  const { config, kernels, residual, normed, wide } = workspace;
+  const { hidden, feedForward } = config;
+  const rows = shape.sequences * shape.length;
   kernels.integerNorm(
     residual,
     normed,
@@ -191,11 +224,7 @@ function integerLayer(
     feedForward,
   );
   product(workspace, workspace.wider, slices.down.weight, wide, rows);
-  addResidual(workspace, shape, slices.down, tape, routing?.through ?? tape.out, step);
-  if (routing) integerMix(workspace, rows, routing, tape.out, step);
-
-  kernels.integerNorm(residual, normed, tape.exitNormed, tape.exitInverse, GAIN, step, rows, hidden);
-  exit(workspace, tape, rows);
+  addResidual(workspace, shape, slices.down, tape, real, step);
 }
 
 /** Queries, keys and values lie in `wide`; the context comes to `context`. */
@@ -229,7 +258,7 @@ function addResidual(
   workspace: Workspace,
   shape: BatchShape,
   slices: LinearSlices,
-  tape: LayerTape,
+  tape: FeedForwardTape,
   real: number,
   step: number,
 ): void {
@@ -247,8 +276,10 @@ function addResidual(
   );
 }
 
-function exit(workspace: Workspace, tape: LayerTape, rows: number): void {
-  const { config, kernels, layout } = workspace;
+function exit(workspace: Workspace, tape: FeedForwardTape, rows: number, step: number): void {
+  const { config, kernels, layout, residual, normed } = workspace;
+  const { hidden } = config;
+  kernels.integerNorm(residual, normed, tape.exitNormed, tape.exitInverse, GAIN, step, rows, hidden);
   product(workspace, workspace.normed, layout.head.weight, workspace.wide, rows);
   productOfFeatures(workspace, layout.linear, rows);
   kernels.integerLogits(

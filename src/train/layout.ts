@@ -18,7 +18,12 @@ export interface LinearSlices {
   readonly bias: Slice;
 }
 
-export interface LayerSlices {
+export interface FeedForwardSlices {
+  readonly up: LinearSlices;
+  readonly down: LinearSlices;
+}
+
+export interface LayerSlices extends FeedForwardSlices {
   /** [3 hidden, hidden]: queries, keys, values; row = head * headSize + component within each. */
   readonly qkv: LinearSlices;
   readonly output: LinearSlices;
@@ -26,8 +31,6 @@ export interface LayerSlices {
   readonly ageBias: Slice;
   /** [1, heads]. */
   readonly sink: Slice;
-  readonly up: LinearSlices;
-  readonly down: LinearSlices;
   /** [1, hidden], in routed layers. */
   readonly router?: LinearSlices;
 }
@@ -35,6 +38,8 @@ export interface LayerSlices {
 export interface ParameterLayout {
   readonly embedding: LinearSlices;
   readonly layers: readonly LayerSlices[];
+  /** The block that runs again and again after the last layer, if there is one. */
+  readonly refinement?: FeedForwardSlices;
   readonly head: LinearSlices;
   /** [outputs, features], the linear path. */
   readonly linear: Slice;
@@ -57,23 +62,27 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
     weight: slice(`${name}.weight`, rows, columns, true),
     bias: slice(`${name}.bias`, 1, rows, false),
   });
+  const feedForwardOf = (name: string): FeedForwardSlices => ({
+    up: linear(`${name}.up`, feedForward, hidden),
+    down: linear(`${name}.down`, hidden, feedForward),
+  });
   const layer = (_: unknown, index: number): LayerSlices => ({
     qkv: linear(`layer${index}.qkv`, 3 * hidden, hidden),
     output: linear(`layer${index}.output`, hidden, hidden),
     ageBias: slice(`layer${index}.ageBias`, heads, window, false),
     sink: slice(`layer${index}.sink`, 1, heads, false),
-    up: linear(`layer${index}.up`, feedForward, hidden),
-    down: linear(`layer${index}.down`, hidden, feedForward),
+    ...feedForwardOf(`layer${index}`),
   });
   const embedding = linear('embedding', hidden, features);
   const plain = Array.from({ length: config.layers }, layer);
   const head = linear('head', outputs, hidden);
   const path = slice('linear.weight', outputs, features, true);
-  // Last, so that all else starts with the same numbers with routers and without.
+  // Last, so that all else starts with the same numbers with routers and refinement and without.
   const layers = plain.map((slices, index) =>
     isRouted(config, index) ? { ...slices, router: linear(`layer${index}.router`, 1, hidden) } : slices,
   );
-  return { embedding, layers, head, linear: path, slices, count };
+  const refinement = config.refinement && feedForwardOf('refinement');
+  return { embedding, layers, ...(refinement && { refinement }), head, linear: path, slices, count };
 }
 
 /**

@@ -139,13 +139,15 @@ function squaredError(
 /**
  * Weight of the exit after each layer, summing to 1, rising with depth (LayerSkip, arXiv 2404.16710, section 4.1.2).
  * Counted from 1, not 0 as there: with two layers the first exit would get no weight at all, and tier 1 is that exit.
+ * Each round of refinement weighs as much as the last layer, since any of them may be the answer.
  */
-export function exitWeights(layers: number, exitScale: number): number[] {
+export function exitWeights(layers: number, exitScale: number, rounds = 0): number[] {
   const raw = Array.from({ length: layers }, (_, index) => {
     const layer = index + 1;
     const before = (exitScale * layer * (layer + 1)) / 2;
     return layer < layers ? before : layer + (exitScale * layer * (layer - 1)) / 2;
   });
+  raw.push(...Array.from({ length: rounds }, () => raw[layers - 1]!));
   const total = raw.reduce((sum, value) => sum + value, 0);
   return raw.map((value) => value / total);
 }

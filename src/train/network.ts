@@ -6,10 +6,10 @@
  */
 import { headSize } from '../engine/config.ts';
 import { NN, NT, TN } from './kernels/kernels.ts';
-import type { LinearSlices, Slice } from './layout.ts';
+import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
 import { mix, type RouteRule, route, routerBackward, routerLoss, splitGradient } from './routing.ts';
-import { floats, type LayerTape, type Workspace } from './workspace.ts';
+import { exitTapes, type FeedForwardTape, floats, type Workspace } from './workspace.ts';
 
 /** `sequences` of `length` tokens each, already in the workspace. */
 export interface BatchShape {
@@ -24,6 +24,7 @@ export interface ClipLimits {
     readonly context: readonly [number, number];
     readonly up: readonly [number, number];
   }[];
+  readonly refinement?: { readonly up: readonly [number, number] };
 }
 
 /** Fills the tape from `features` with the parameters as they are. `rule`: how routed layers choose their tokens. */
@@ -61,19 +62,38 @@ export function forward(workspace: Workspace, shape: BatchShape, rule: RouteRule
     );
     project(workspace, tape.context, slices.output, workspace.wide, rows);
     residual(workspace, tape.middle, x, tape.keep, shape);
-    kernels.rmsNorm(tape.middle, tape.feedForwardNormed, tape.feedForwardInverse, rows, config.hidden);
-    project(workspace, tape.feedForwardNormed, slices.up, tape.up, rows);
-    kernels.gelu(tape.up, tape.activated, rows * config.feedForward);
-    project(workspace, tape.activated, slices.down, workspace.wide, rows);
-    residual(workspace, routing?.through ?? tape.out, tape.middle, tape.keep, shape);
+    feedForward(workspace, shape, slices, tape, tape.middle, routing?.through ?? tape.out);
     if (routing) mix(workspace, rows, routing, x, tape.out);
+    exit(workspace, tape, rows);
+    x = tape.out;
+  }
+  for (const tape of workspace.rounds) {
+    feedForward(workspace, shape, layout.refinement!, tape, x, tape.out);
     exit(workspace, tape, rows);
     x = tape.out;
   }
 }
 
+/** out = x + block(x). */
+function feedForward(
+  workspace: Workspace,
+  shape: BatchShape,
+  slices: FeedForwardSlices,
+  tape: FeedForwardTape,
+  x: number,
+  out: number,
+): void {
+  const { config, kernels } = workspace;
+  const rows = shape.sequences * shape.length;
+  kernels.rmsNorm(x, tape.feedForwardNormed, tape.feedForwardInverse, rows, config.hidden);
+  project(workspace, tape.feedForwardNormed, slices.up, tape.up, rows);
+  kernels.gelu(tape.up, tape.activated, rows * config.feedForward);
+  project(workspace, tape.activated, slices.down, workspace.wide, rows);
+  residual(workspace, out, x, tape.keep, shape);
+}
+
 /** The shared norm and head, and the linear path beside them. */
-function exit(workspace: Workspace, tape: LayerTape, rows: number): void {
+function exit(workspace: Workspace, tape: FeedForwardTape, rows: number): void {
   const { config, kernels, layout, parameters, scratch } = workspace;
   const { features, outputs } = config;
   kernels.rmsNorm(tape.out, tape.exitNormed, tape.exitInverse, rows, config.hidden);
@@ -130,11 +150,13 @@ export function exitLosses(
   const targets = floats(workspace, workspace.targets, rows * workspace.targetSize);
   const weights = floats(workspace, workspace.weights, rows);
   let total = 0;
-  for (const [index, tape] of workspace.layers.entries()) {
+  for (const [index, tape] of exitTapes(workspace).entries()) {
     const logits = floats(workspace, tape.logits, rows * outputs);
     const scale = exits[index]!;
     total += scale * loss(settings, logits, targets, weights, rows, outputs, logits, scale);
-    if (tape.routing) total += routerLoss(workspace, rows, tape.routing, settings.routerWeight ?? 0);
+  }
+  for (const { routing } of workspace.layers) {
+    if (routing) total += routerLoss(workspace, rows, routing, settings.routerWeight ?? 0);
   }
   return total;
 }
@@ -152,12 +174,18 @@ export function backward(
   const { config, kernels, layout, dResidual } = workspace;
   const rows = shape.sequences * shape.length;
   floats(workspace, dResidual, rows * config.hidden).fill(0);
+  for (const tape of workspace.rounds.toReversed()) {
+    exitBackward(workspace, tape, rows, weights, clip);
+    const up = clip && clip.refinement!.up;
+    feedForwardBackward(workspace, layout.refinement!, tape, shape, weights, clip, up);
+  }
   for (let index = config.layers - 1; index >= 0; index--) {
     const tape = workspace.layers[index]!;
     const { routing } = tape;
     exitBackward(workspace, tape, rows, weights, clip);
     if (routing) splitGradient(workspace, rows, routing, inputOf(workspace, index));
-    feedForwardBackward(workspace, index, shape, weights, clip);
+    const up = clip && clip.layers[index]!.up;
+    feedForwardBackward(workspace, layout.layers[index]!, tape, shape, weights, clip, up);
     attentionBackward(workspace, index, shape, weights, clip);
     if (routing) kernels.add(dResidual, routing.around, rows * config.hidden);
   }
@@ -171,7 +199,7 @@ function inputOf(workspace: Workspace, layer: number): number {
 
 function exitBackward(
   workspace: Workspace,
-  tape: LayerTape,
+  tape: FeedForwardTape,
   rows: number,
   weights: number,
   clip: ClipLimits | null,
@@ -184,23 +212,24 @@ function exitBackward(
   kernels.rmsNormBackward(dNormed, tape.exitNormed, tape.exitInverse, dResidual, rows, config.hidden);
 }
 
+/** `clipUp`: where the input of GELU stops moving. */
 function feedForwardBackward(
   workspace: Workspace,
-  index: number,
+  slices: FeedForwardSlices,
+  tape: FeedForwardTape,
   shape: BatchShape,
   weights: number,
   clip: ClipLimits | null,
+  clipUp: readonly [number, number] | null,
 ): void {
   const { config, kernels, dNormed, dResidual, wide, wider } = workspace;
-  const tape = workspace.layers[index]!;
-  const slices = workspace.layout.layers[index]!;
   const rows = shape.sequences * shape.length;
   const count = rows * config.feedForward;
   kernels.scaleSequences(wide, dResidual, tape.keep, shape.sequences, shape.length * config.hidden);
   weightGradient(workspace, wide, tape.activated, slices.down, rows);
   inputGradient(workspace, wide, slices.down.weight, weights, wider, rows);
   kernels.geluBackward(tape.up, wider, count);
-  if (clip) kernels.maskClipped(tape.up, wider, ...clip.layers[index]!.up, count);
+  if (clipUp) kernels.maskClipped(tape.up, wider, ...clipUp, count);
   weightGradient(workspace, wider, tape.feedForwardNormed, slices.up, rows);
   inputGradient(workspace, wider, slices.up.weight, weights, dNormed, rows);
   clipNormed(workspace, tape.feedForwardNormed, rows, clip);

@@ -10,17 +10,12 @@ import {
   TABLE_SIZE,
   WEIGHT_MAX,
 } from '../engine/limits.ts';
-import type { LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
-import type { LinearSlices, ParameterLayout, Slice } from './layout.ts';
+import type { FeedForwardWeights, LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
+import type { FeedForwardSlices, LinearSlices, ParameterLayout, Slice } from './layout.ts';
 import { gelu } from './reference.ts';
 
-/** What one step of each activation stands for, fixed by calibration. */
-export interface LayerScales {
-  /** [heads] each. */
-  readonly query: readonly number[];
-  readonly key: readonly number[];
-  readonly value: readonly number[];
-  readonly context: number;
+/** What one step of each activation of a feed-forward block stands for, fixed by calibration. */
+export interface FeedForwardScales {
   /** GELU's table: index u stands for center + u step. */
   readonly upCenter: number;
   readonly upStep: number;
@@ -29,10 +24,20 @@ export interface LayerScales {
   readonly activatedZero: number;
 }
 
+/** The same of a whole layer. */
+export interface LayerScales extends FeedForwardScales {
+  /** [heads] each. */
+  readonly query: readonly number[];
+  readonly key: readonly number[];
+  readonly value: readonly number[];
+  readonly context: number;
+}
+
 export interface Scales {
   /** The residual stream's x stands for x / 2^residualBits. */
   readonly residualBits: number;
   readonly layers: readonly LayerScales[];
+  readonly refinement?: FeedForwardScales;
 }
 
 /** Steps of a normed activation per root mean square. */
@@ -73,6 +78,9 @@ export function quantise(
   const weights: ModelWeights = {
     embedding: linear(layout.embedding, featureInput, residualStep),
     layers: layout.layers.map((_, index) => quantiseLayer(config, layout, parameters, scales, index, matrix)),
+    ...(layout.refinement && {
+      refinement: quantiseFeedForward(layout.refinement, scales.refinement!, residualStep, matrix),
+    }),
     headGain: GAIN,
     head: linear(layout.head, normedInput, 1 / LOGIT_ONE),
     linear: matrix.quantise(layout.linear, null, featureInput, () => 1 / LOGIT_ONE),
@@ -95,7 +103,6 @@ function quantiseLayer(
   const scales = layers[index]!;
   const residualStep = 2 ** -residualBits;
   const contextInput = { step: scales.context, zero: ACTIVATION_ZERO };
-  const activatedInput = { step: scales.activatedStep, zero: scales.activatedZero };
   const third = (which: number, steps: readonly number[]) =>
     matrix.quantise(
       rowsOf(slices.qkv.weight, which * hidden, hidden),
@@ -124,10 +131,22 @@ function quantiseLayer(
     sink: scores(slices.sink, 1),
     exponentScale: Float32Array.from(scoreStep, (step) => step * Math.LOG2E * TABLE_SIZE),
     contextScale: Float32Array.from(scales.value, (step) => step / (PROBABILITY_ONE * scales.context)),
+    ...quantiseFeedForward(slices, scales, residualStep, matrix),
+  };
+}
+
+function quantiseFeedForward(
+  { up, down }: FeedForwardSlices,
+  scales: FeedForwardScales,
+  residualStep: number,
+  matrix: MatrixQuantiser,
+): FeedForwardWeights {
+  const activatedInput = { step: scales.activatedStep, zero: scales.activatedZero };
+  return {
     feedForwardGain: GAIN,
-    up: matrix.quantise(slices.up.weight, slices.up.bias, normedInput, () => scales.upStep, scales.upCenter),
+    up: matrix.quantise(up.weight, up.bias, normedInput, () => scales.upStep, scales.upCenter),
     gelu: geluTable(scales),
-    down: matrix.quantise(slices.down.weight, slices.down.bias, activatedInput, () => residualStep),
+    down: matrix.quantise(down.weight, down.bias, activatedInput, () => residualStep),
   };
 }
 
@@ -138,7 +157,7 @@ function rowsOf(slice: Slice, first: number, count: number): Slice {
 }
 
 /** [256]: index u + 128 to the activation of GELU(center + u step). */
-function geluTable({ upCenter, upStep, activatedStep, activatedZero }: LayerScales): Uint8Array {
+function geluTable({ upCenter, upStep, activatedStep, activatedZero }: FeedForwardScales): Uint8Array {
   return Uint8Array.from({ length: TABLE_SIZE }, (_, index) => {
     const value = gelu(upCenter + (index - TABLE_SIZE / 2) * upStep);
     return clamp(activatedZero + round(value / activatedStep), 0, ACTIVATION_MAX);

@@ -1,6 +1,6 @@
 /** The network once more, in plain double precision and without regard to speed: what the trainer is checked against. */
 import { headSize, type TransformerConfig } from '../engine/config.ts';
-import type { LinearSlices, ParameterLayout, Slice } from './layout.ts';
+import type { FeedForwardSlices, LinearSlices, ParameterLayout, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
 
 export interface ReferenceBatch {
@@ -38,7 +38,7 @@ export function referenceLoss(
 }
 
 /**
- * [layers] of [rows, outputs]: the logits of the exit after each layer. Routed layers take the largest router logits of
+ * [layers + rounds] of [rows, outputs]: the logits of the exit after each layer and each round of refinement. Routed layers take the largest router logits of
  * each sequence; their auxiliary losses are appended to `routerLosses`.
  */
 export function referenceLogits(
@@ -51,12 +51,25 @@ export function referenceLogits(
   const { features, outputs, layers } = config;
   const { sequences, length } = batch;
   const linear = (slices: LinearSlices, x: Vector) => project(parameters, slices, x);
-  const logits = Array.from({ length: layers }, () => new Float64Array(sequences * length * outputs));
+  const feedForward = ({ up, down }: FeedForwardSlices, x: Vector) =>
+    plus(x, linear(down, linear(up, rmsNorm(x)).map(gelu)));
+  const rounds = config.refinement?.rounds ?? 0;
+  const logits = Array.from(
+    { length: layers + rounds },
+    () => new Float64Array(sequences * length * outputs),
+  );
   for (let sequence = 0; sequence < sequences; sequence++) {
     const inputs = Array.from({ length }, (_, token) => {
       const row = sequence * length + token;
       return batch.features.subarray(row * features, (row + 1) * features);
     });
+    const exit = (index: number, stream: readonly Vector[]) => {
+      stream.forEach((row, token) => {
+        const path = multiply(array(parameters, layout.linear), outputs, inputs[token]!);
+        const at = (sequence * length + token) * outputs;
+        logits[index]!.set(plus(linear(layout.head, rmsNorm(row)), path), at);
+      });
+    };
     let x = inputs.map((input) => linear(layout.embedding, input));
     for (let layer = 0; layer < layers; layer++) {
       const slices = layout.layers[layer]!;
@@ -69,19 +82,17 @@ export function referenceLogits(
         const ageBias = array(parameters, slices.ageBias);
         const context = attention(qkv, ageBias, array(parameters, slices.sink), config, isTop);
         x = x.map((row, token) => plus(row, linear(slices.output, context[token]!)));
-        x = x.map((row) => plus(row, linear(slices.down, linear(slices.up, rmsNorm(row)).map(gelu))));
+        x = x.map((row) => feedForward(slices, row));
       }
       if (router && isTop) {
         x = x.map((row, token) => mixed(before[token]!, row, isTop[token] ? sigmoid(router[token]!) : 0));
         routerLosses.push(routerLoss(router, isTop, isToken));
       }
-      x.forEach((row, token) => {
-        const path = multiply(array(parameters, layout.linear), outputs, inputs[token]!);
-        logits[layer]!.set(
-          plus(linear(layout.head, rmsNorm(row)), path),
-          (sequence * length + token) * outputs,
-        );
-      });
+      exit(layer, x);
+    }
+    for (let round = 0; round < rounds; round++) {
+      x = x.map((row) => feedForward(layout.refinement!, row));
+      exit(layers + round, x);
     }
   }
   return logits;

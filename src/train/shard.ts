@@ -47,7 +47,7 @@ export class ShardRunner {
     this.#shape = { sequences: settings.shardSequences, length: settings.sequence };
     const rows = this.#shape.sequences * this.#shape.length;
     this.workspace = makeWorkspace(config, kind, { sequences: this.#shape.sequences, rows });
-    this.#exits = exitWeights(config.layers, settings.exitScale);
+    this.#exits = exitWeights(config.layers, settings.exitScale, config.refinement?.rounds);
     this.#loss = { kind, labelSmoothing: settings.labelSmoothing, routerWeight: settings.routerWeight };
   }
 

@@ -33,7 +33,10 @@ export interface TrainingResult {
   readonly model: Model;
   /** Of the int8 engine; null if no rows were set aside for it. */
   readonly validation: Validation | null;
-  /** [layers]: the int8 engine's result at the exit after each layer; empty if no rows were set aside. */
+  /**
+   * [layers + rounds]: the int8 engine's result at the exit after each layer, and after each round of refinement; empty
+   * if no rows were set aside.
+   */
   readonly exits: readonly Validation[];
   /** The int8 engine on the rows that were left out; null if none were. */
   readonly leftOut: Validation | null;
@@ -74,12 +77,9 @@ export async function train(
 }
 
 /** Throws ConfigError naming what the trainer can't do. */
-function requireTrainable({ attention, refinement }: TransformerConfig): void {
+function requireTrainable({ attention }: TransformerConfig): void {
   if (attention === 'spike')
     throw new ConfigError('config.attention: expected softmax, which can be trained, got spike');
-  if (refinement !== undefined) {
-    throw new ConfigError(`config.refinement: expected none, since it can't be trained, got one`);
-  }
 }
 
 class Run {
@@ -269,18 +269,25 @@ class Run {
     const { step, parameters, validation } = this.#best!;
     const task = this.#taskWithThreshold(parameters);
     const model = this.#model(parameters, {}, task);
-    const exits = this.#config.tiers[0].layers;
     return {
       model,
       validation,
-      exits: Array.from({ length: this.#validator === null ? 0 : exits }, (_, layer) =>
-        this.#validator!.validate(enginePredictor(model, layer + 1)),
-      ),
+      exits: this.#validator === null ? [] : this.#exits(model, this.#validator),
       leftOut: this.#scoreLeftOut(model),
       bestStep: step + 1,
       routedShares: this.#routedShares(parameters),
       parameters,
     };
+  }
+
+  #exits(model: Model, validator: Validator): Validation[] {
+    const { tiers, refinement } = this.#config;
+    const [{ layers }] = tiers;
+    const ofLayers = Array.from({ length: layers }, (_, layer) => enginePredictor(model, layer + 1, 0));
+    const ofRounds = Array.from({ length: refinement?.rounds ?? 0 }, (_, round) =>
+      enginePredictor(model, layers, round + 1),
+    );
+    return [...ofLayers, ...ofRounds].map((predictor) => validator.validate(predictor));
   }
 
   #scoreLeftOut(model: Model): Validation | null {
@@ -304,6 +311,9 @@ class Run {
   #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {
     const { channels, intervalMs, spikes } = this.#dataset;
     const { weights } = quantise(this.#config, this.#team.runner.workspace.layout, parameters, this.#scales!);
-    return { config: this.#config, weights, meaning: { channels, intervalMs, task, spikes, provenance } };
+    // As long as the answer gets more confident at all.
+    const refinement = this.#config.refinement && { refinement: { gainQ16: 0 } };
+    const meaning = { channels, intervalMs, task, spikes, ...refinement, provenance };
+    return { config: this.#config, weights, meaning };
   }
 }

@@ -12,8 +12,27 @@ export interface BatchLimits {
   readonly rows: number;
 }
 
-/** What the layer computed; byte addresses, rows first. */
-export interface LayerTape {
+/** What a feed-forward block computed, and the exit after it; byte addresses, rows first. */
+export interface FeedForwardTape {
+  readonly feedForwardNormed: number;
+  readonly feedForwardInverse: number;
+  /** [rows, feedForward], before and after GELU. */
+  readonly up: number;
+  readonly activated: number;
+  /** Residual stream after the block. */
+  readonly out: number;
+  readonly exitNormed: number;
+  readonly exitInverse: number;
+  /** [rows, outputs] of the exit after this block; whole Q16 ones are kept only by the integer pass. */
+  readonly logits: number;
+  readonly integerLogits: number;
+  /** [sequences], 1 or 0: whether the sequence runs this block. */
+  readonly keep: number;
+  /** [256] bytes, a constant of the integer pass. */
+  readonly gelu: number;
+}
+
+export interface LayerTape extends FeedForwardTape {
   readonly attentionNormed: number;
   readonly attentionInverse: number;
   /** [rows, 3 hidden]. */
@@ -23,26 +42,11 @@ export interface LayerTape {
   readonly context: number;
   /** Residual stream between attention and feed-forward. */
   readonly middle: number;
-  readonly feedForwardNormed: number;
-  readonly feedForwardInverse: number;
-  /** [rows, feedForward], before and after GELU. */
-  readonly up: number;
-  readonly activated: number;
-  /** Residual stream after the layer. */
-  readonly out: number;
-  readonly exitNormed: number;
-  readonly exitInverse: number;
-  /** [rows, outputs] of the exit after this layer; whole Q16 ones are kept only by the integer pass. */
-  readonly logits: number;
-  readonly integerLogits: number;
-  /** [sequences], 1 or 0: whether the sequence runs this layer. */
-  readonly keep: number;
-  /** [heads] each, and [256] bytes: constants of the integer pass. */
+  /** [heads] each: constants of the integer pass. */
   readonly exponentScale: number;
   readonly contextScale: number;
   readonly qkvScales: number;
   readonly qkvLimits: number;
-  readonly gelu: number;
   /** Only in routed layers. */
   readonly routing?: RoutingTape;
 }
@@ -88,6 +92,8 @@ export interface Workspace {
   readonly weights: number;
   readonly embedded: number;
   readonly layers: readonly LayerTape[];
+  /** The refinement block, once for each round. */
+  readonly rounds: readonly FeedForwardTape[];
   /** [rows, hidden] whole-number residual stream and normed or attended activations. */
   readonly residual: number;
   readonly normed: number;
@@ -121,13 +127,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     through: perRow(hidden),
     around: perRow(hidden),
   });
-  const layer = (_: unknown, index: number): LayerTape => ({
-    attentionNormed: perRow(hidden),
-    attentionInverse: perRow(1),
-    qkv: perRow(3 * hidden),
-    probability: perRow(heads * window),
-    context: perRow(hidden),
-    middle: perRow(hidden),
+  const feedForwardTape = (gelu: number): FeedForwardTape => ({
     feedForwardNormed: perRow(hidden),
     feedForwardInverse: perRow(1),
     up: perRow(feedForward),
@@ -138,13 +138,24 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     logits: perRow(outputs),
     integerLogits: perRow(outputs),
     keep: words(sequences),
+    gelu,
+  });
+  const layer = (_: unknown, index: number): LayerTape => ({
+    attentionNormed: perRow(hidden),
+    attentionInverse: perRow(1),
+    qkv: perRow(3 * hidden),
+    probability: perRow(heads * window),
+    context: perRow(hidden),
+    middle: perRow(hidden),
+    ...feedForwardTape(words(TABLE_SIZE / 4)),
     exponentScale: words(heads),
     contextScale: words(heads),
     qkvScales: words(3 * hidden),
     qkvLimits: words(3 * hidden),
-    gelu: words(TABLE_SIZE / 4),
     ...(isRouted(config, index) && { routing: routing() }),
   });
+  const roundsGelu = words(TABLE_SIZE / 4);
+  const rounds = config.refinement?.rounds ?? 0;
   const places = {
     parameters: words(layout.count),
     gradients: words(layout.count),
@@ -161,6 +172,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     weights: perRow(1),
     embedded: perRow(hidden),
     layers: Array.from({ length: config.layers }, layer),
+    rounds: Array.from({ length: rounds }, () => feedForwardTape(roundsGelu)),
     residual: perRow(hidden),
     normed: perRow(hidden),
     context: perRow(hidden),
@@ -174,7 +186,14 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
   };
   const memory = regions.memory();
   const kernels = instantiateKernels(memory);
+  // No sequence leaves out a round.
+  for (const { keep } of places.rounds) new Float32Array(memory.buffer, keep, sequences).fill(1);
   return { config, kind, limits, layout, memory, kernels, targetSize: target, ...places };
+}
+
+/** All blocks with an exit, in order: the layers, then the rounds of refinement. */
+export function exitTapes({ layers, rounds }: Workspace): readonly FeedForwardTape[] {
+  return [...layers, ...rounds];
 }
 
 export function floats(workspace: Workspace, address: number, count: number): Float32Array {

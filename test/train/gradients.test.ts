@@ -6,13 +6,13 @@ import { exitWeights, type TaskKind } from '../../src/train/losses.ts';
 import { backward, exitLosses, forward } from '../../src/train/network.ts';
 import { Random } from '../../src/train/random.ts';
 import { type ReferenceBatch, referenceLogits, referenceLoss } from '../../src/train/reference.ts';
-import { floats, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';
+import { exitTapes, floats, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';
 
 const seed = 20260;
 const shape = { sequences: 3, length: 6 };
 const rows = shape.sequences * shape.length;
 
-type Technique = Partial<Pick<TransformerConfig, 'routing'>>;
+type Technique = Partial<Pick<TransformerConfig, 'routing' | 'refinement'>>;
 
 const configOf = (outputs: number, hidden: number, heads: number, technique: Technique): TransformerConfig =>
   validateConfig({
@@ -33,7 +33,7 @@ const configOf = (outputs: number, hidden: number, heads: number, technique: Tec
   });
 
 const outputsOf = { classify: 3, anomaly: 4, forecast: 6 } as const;
-const exits = exitWeights(3, 1);
+const exitsOf = ({ layers, refinement }: TransformerConfig) => exitWeights(layers, 1, refinement?.rounds);
 
 interface Problem {
   readonly workspace: Workspace;
@@ -94,6 +94,7 @@ const cases: [string, number, number, Technique][] = [
   ['hidden 8, 2 heads', 8, 2, {}],
   ['hidden 9, 3 heads', 9, 3, {}],
   ['routed layers', 8, 2, { routing: { layers: [0, 2], capacity: 0.5 } }],
+  ['refinement', 8, 2, { refinement: { rounds: 3 } }],
 ];
 
 describe.each(kinds)('%s', (kind) => {
@@ -101,12 +102,13 @@ describe.each(kinds)('%s', (kind) => {
     const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
     forward(workspace, shape, 'top');
     const expected = referenceLogits(workspace.config, workspace.layout, parameters, batch);
-    workspace.layers.forEach((tape, layer) => {
+    exitTapes(workspace).forEach((tape, layer) => {
       const logits = floats(workspace, tape.logits, rows * workspace.config.outputs);
       logits.forEach((logit, index) => {
         expect(Math.abs(logit - expected[layer]![index]!)).toBeLessThan(1e-4);
       });
     });
+    const exits = exitsOf(workspace.config);
     const total = exitLosses(workspace, shape, settings, exits);
     const reference = referenceLoss(workspace.config, workspace.layout, parameters, batch, settings, exits);
     expect(total / reference).toBeCloseTo(1, 5);
@@ -116,6 +118,7 @@ describe.each(kinds)('%s', (kind) => {
     const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
     const { config, layout } = workspace;
     forward(workspace, shape, 'top');
+    const exits = exitsOf(config);
     exitLosses(workspace, shape, settings, exits);
     backward(workspace, shape, workspace.parameters, null);
     const gradients = floats(workspace, workspace.gradients, layout.count);
@@ -146,4 +149,7 @@ it('gives every exit a weight, the last the most', () => {
   const weights = exitWeights(4, 0.5);
   expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
   for (let layer = 1; layer < 4; layer++) expect(weights[layer]!).toBeGreaterThan(weights[layer - 1]!);
+  const [first, last, ...rounds] = exitWeights(2, 1, 2);
+  expect(rounds).toEqual([last, last]);
+  expect(first! + 3 * last!).toBeCloseTo(1, 12);
 });

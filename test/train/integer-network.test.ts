@@ -72,6 +72,7 @@ const cases: [string, Partial<TransformerConfig>][] = [
   ['one of everything', { hidden: 8, heads: 1, layers: 1, window: 1, outputs: 1 }],
   ['a wide feed-forward', { feedForward: 1100 }],
   ['routed layers', { layers: 3, routing: { layers: [0, 2], capacity: 1 } }],
+  ['refinement', { refinement: { rounds: 3 } }],
   ['routed layers that run out of credit', { routing: { layers: [1], capacity: 0.03 } }],
 ];
 
@@ -109,6 +110,28 @@ describe.each(cases)('%s', (_, sizes) => {
           const at = (first + token) * config.outputs;
           expect([...logits.subarray(at, at + config.outputs)]).toEqual([...engine.rowLogits(token)]);
         }
+      }
+    }
+  });
+
+  it('equals the engine after each round of refinement', () => {
+    const { workspace, features, fill, scales, quantised } = train(config, 1);
+    const engine = new Engine({ config, weights: quantised.weights, meaning: meaningOf(config) });
+    loadQuantised(workspace, quantised, scales);
+    fill(1024);
+    integerForward(workspace, shape, scales);
+    expect(workspace.rounds.length).toBe(config.refinement?.rounds ?? 0);
+    const logits = workspace.rounds.map(({ integerLogits }) =>
+      integers(workspace, integerLogits, rows * config.outputs),
+    );
+    for (let row = 0; row < rows; row++) {
+      if (row % shape.length === 0) engine.reset(0);
+      engine.step(0, features.subarray(row * config.features), engine.plans[0]!.write);
+      for (const own of logits) {
+        engine.refine();
+        expect([...own.subarray(row * config.outputs, (row + 1) * config.outputs)]).toEqual([
+          ...engine.logits,
+        ]);
       }
     }
   });

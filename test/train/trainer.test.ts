@@ -1,7 +1,7 @@
 /** Whole runs on a small made-up recording: they learn, and the same seed gives the same model. */
 import { describe, expect, it } from 'vitest';
 import { validateConfig } from '../../src/engine/config.ts';
-import { saveModel } from '../../src/engine/model-file.ts';
+import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
 import { Optimiser } from '../../src/train/optimiser.ts';
 import { Progress } from '../../src/train/progress.ts';
@@ -88,12 +88,21 @@ describe('a routed layer', () => {
   });
 });
 
-it.each([
-  [{ attention: 'spike' }, 'config.attention: expected softmax'],
-  [{ refinement: { rounds: 2 } }, 'config.refinement: expected none'],
-])('refuses %j by name', async (technique, message) => {
-  const config = validateConfig({ ...smallConfig(classify), ...technique });
-  await expect(train(smallDataset(classify), config, smallSettings, 1, () => {})).rejects.toThrow(message);
+it('learns to answer after each round of refinement, in the engine as in training', async () => {
+  const config = validateConfig({ ...smallConfig(classify), refinement: { rounds: 2 } });
+  const settings = { ...smallSettings, linearStart: false };
+  const { exits, model } = await train(smallDataset(classify), config, settings, 1, () => {});
+  expect(exits.length).toBe(4);
+  for (const { dense } of exits.slice(1)) expect(dense.accuracy).toBeGreaterThan(0.9);
+  expect(model.meaning.refinement).toEqual({ gainQ16: 0 });
+  expect(loadModel(saveModel(model)).config.refinement).toEqual({ rounds: 2 });
+});
+
+it('refuses spike attention by name', async () => {
+  const config = validateConfig({ ...smallConfig(classify), attention: 'spike' });
+  await expect(train(smallDataset(classify), config, smallSettings, 1, () => {})).rejects.toThrow(
+    'config.attention: expected softmax',
+  );
 });
 
 describe('Optimiser', () => {
