@@ -94,6 +94,18 @@ describe.skipIf(program === undefined)('against a real Mosquitto', () => {
     expect(collector!.sorted()).toEqual(fixture.expectedResults());
   });
 
+  test('far more than the ring holds comes at once, and nothing is lost', async () => {
+    const limits = { ringMessages: 16, inFlight: 4 };
+    const { gateway: first } = await begin({ limits });
+    await first.stop();
+    await play();
+    gateway = fixture.gateway(broker.url, { limits });
+    gateway.start();
+    await until(() => collector!.results.size === 400, 'all outputs have come');
+    expect(collector!.sorted()).toEqual(fixture.expectedResults());
+    expect(gateway.intake.inbox.ring.dropped).toBe(0);
+  });
+
   test('a payload of 10 MB is counted, and what follows is not hurt', async () => {
     const { gateway, collector } = await begin();
     await collector.client.publishAsync('room/climate', Buffer.alloc(10_000_000, '1'), { qos: 1 });
