@@ -8,6 +8,8 @@ export interface OutgoingMessage {
   readonly payload: string | Uint8Array;
   readonly qos: QoS;
   readonly retain: boolean;
+  /** Worth keeping on disk while there is no broker, and told as late then. What is said at each connection is not. */
+  readonly keep?: boolean;
 }
 
 interface Slot {
@@ -156,7 +158,7 @@ export class Outbox {
     const store = this.#store;
     if (store === undefined || this.#isFlushing) return;
     this.#isFlushing = true;
-    const first = this.#slots.find(({ sequence, message }) => sequence === 0 && message.qos > 0);
+    const first = this.#slots.find(({ sequence, message }) => sequence === 0 && message.keep);
     const waitedMs = first === undefined ? 0 : this.#timers.nowMs() - first.sinceMs;
     if (isEnd || waitedMs >= store.options.flushMs) this.#noteAll(store);
     const { pushed } = this;
@@ -176,10 +178,10 @@ export class Outbox {
     return { message, number, sequence, sinceMs: this.#timers.nowMs(), attempts: 0, acknowledged: false };
   }
 
-  /** Half of the slots stay free for what comes back from the disk. What has QoS 0 is not worth writing. */
-  #spills({ qos }: OutgoingMessage): boolean {
+  /** Half of the slots stay free for what comes back from the disk. */
+  #spills({ keep }: OutgoingMessage): boolean {
     const store = this.#store;
-    if (store === undefined || qos === 0) return false;
+    if (store === undefined || keep !== true) return false;
     if (!this.#isSpilling && this.#slots.length >= this.capacity / 2) this.#isSpilling = this.#noteAll(store);
     return this.#isSpilling;
   }
@@ -188,7 +190,7 @@ export class Outbox {
   #noteAll(store: OutboxStore): boolean {
     if (this.#isSpilling) return true;
     for (const slot of this.#slots) {
-      if (slot.sequence > 0 || slot.message.qos === 0) continue;
+      if (slot.sequence > 0 || slot.message.keep !== true) continue;
       const sequence = store.note(slot.message);
       if (sequence === undefined) return false;
       slot.sequence = sequence;

@@ -291,7 +291,7 @@ export class Gateway {
     if (!this.#rule.wants(witness, output)) return;
     const { topic, qos, retain } = this.config.output;
     const payload = JSON.stringify(resultOf(witness, output, this.engine.model.meaning));
-    this.connection.publish({ topic, payload, qos, retain });
+    this.connection.publish({ topic, payload, qos, retain, keep: qos > 0 });
   }
 
   /** Once per turn of the event loop, after its input, until nothing waits. */

@@ -30,7 +30,7 @@ test('results that wait for a broker survive a change of config, and one that fa
 });
 
 const result = (n: number) =>
-  ({ topic: 'dormouse/test/state', payload: `{"n":${n}}`, qos: 1, retain: true }) as const;
+  ({ topic: 'dormouse/test/state', payload: `{"n":${n}}`, qos: 1, retain: true, keep: true }) as const;
 
 test('with storage, results that wait survive the process', async () => {
   const config = load(`mqtt://127.0.0.1:${await freePort()}`, { storage: { directory: 'waiting' } });

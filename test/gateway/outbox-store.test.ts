@@ -56,6 +56,7 @@ const result = (n: number): OutgoingMessage => ({
   payload: `{"n":${n}}`,
   qos: 1,
   retain: true,
+  keep: true,
 });
 
 /** A broker that takes everything at once, and notes it. */
@@ -183,6 +184,15 @@ test('the disk takes only so much: the oldest go, counted', async () => {
   expect(numbers().length + store.dropped).toBeGreaterThanOrEqual(500);
   expect(store.dropped).toBeGreaterThan(300);
   expect(disk.bytesWritten).toBeGreaterThan(4000);
+});
+
+test('what is said at each connection is not written', async () => {
+  const { outbox } = await makeOutbox();
+  for (const n of upTo(8)) outbox.push({ ...result(n), keep: false });
+  nowMs = hourMs;
+  await outbox.close();
+  expect(disk.bytesWritten).toBe(0);
+  expect(outbox.remaining()).toHaveLength(8);
 });
 
 test('only a JSON object can say that it is late', () => {
