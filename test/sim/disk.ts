@@ -21,6 +21,8 @@ export class SimulatedDisk implements Disk {
   failure: string | undefined;
   /** Syncs fail, what comes before them does not. */
   failsToSync = false;
+  /** Says that it has synced and has not. */
+  lies = false;
   bytesWritten = 0;
   syncs = 0;
   capacityBytes: number;
@@ -121,7 +123,7 @@ export class SimulatedDisk implements Disk {
         disk.syncs++;
         content.isDoubtful ||= disk.failsToSync;
         if (disk.failsToSync) throw diskError('EIO');
-        if (!content.isDoubtful) content.synced = Buffer.from(content.bytes);
+        if (!content.isDoubtful && !disk.lies) content.synced = Buffer.from(content.bytes);
       },
       async close() {},
     };

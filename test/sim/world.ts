@@ -25,6 +25,8 @@ export interface WorldOptions {
   readonly kills: boolean;
   /** Retained messages that come with the subscription. */
   readonly retained: number;
+  /** A disk that syncs nothing: what must not go unnoticed. */
+  readonly diskLies?: boolean;
 }
 
 export interface WorldReport {
@@ -73,6 +75,7 @@ class World {
     this.#random = randomNumbers(options.seed);
     this.#broker = new SimulatedBroker(this.#scheduler, this.#random);
     this.#disk = new SimulatedDisk({ random: this.#random });
+    this.#disk.lies = options.diskLies ?? false;
     this.#broker.onPublish = ({ topic: name, payload }) => {
       if (name.endsWith('/state')) this.#note(payload.toString());
     };
@@ -136,7 +139,9 @@ class World {
   async #kill(withPower: boolean): Promise<void> {
     // In the middle of something.
     for (let i = 0; i < 20; i++) this.#scheduler.at(this.#below(30), () => this.#send());
-    await this.#scheduler.run(this.#below(40));
+    const isBehind = this.#random() < 0.5;
+    if (isBehind) this.#busyUntilMs = this.#scheduler.nowMs + 10_000;
+    await this.#scheduler.run(this.#below(isBehind ? 2000 : 40));
     this.#life++;
     this.#doubted += this.#gateway!.intake.frames.ahead;
     this.#broker.cutAll();
@@ -144,6 +149,7 @@ class World {
     this.#disk.failure = undefined;
     this.#disk.failsToSync = false;
     await this.#scheduler.run(this.#below(5000));
+    this.#busyUntilMs = 0;
     await this.#start();
   }
 
