@@ -3,6 +3,7 @@ import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import {
+  type AttentionKind,
   type PresetName,
   presetConfig,
   presetNames,
@@ -52,6 +53,7 @@ again, and ends with the same file.
   --routing X               tokens may go around every second layer; a share of X goes through (mixture-of-depths)
   --router KIND             learned, or fixed: as it began, to compare with (default learned)
   --refinement N            a block after the last layer that runs up to N times a tick
+  --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
   --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
@@ -110,6 +112,7 @@ interface Arguments {
   readonly sizes: Sizes;
   /** The capacity of every second layer; undefined: no layer is routed. */
   readonly routing: number | undefined;
+  readonly attention: AttentionKind;
   /** Rounds; undefined: none. */
   readonly refinement: number | undefined;
   readonly floatOutput: string | undefined;
@@ -179,6 +182,7 @@ function readArguments(args: string[]): Arguments {
       without: text,
       'leave-out': text,
       router: text,
+      attention: text,
       float: text,
       force: { type: 'boolean' },
       quiet: { type: 'boolean' },
@@ -200,6 +204,7 @@ function readArguments(args: string[]): Arguments {
     preset: requirePreset(values.preset ?? 'micro'),
     routing: values.routing === undefined ? undefined : numberOption('routing', values.routing, 1, 1e-3, 1),
     refinement: sizeOption('refinement', values.refinement, REFINEMENT_ROUNDS_MAX),
+    attention: requireAttention(values.attention),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -290,6 +295,11 @@ function requirePreset(name: string): PresetName {
   return preset;
 }
 
+function requireAttention(name = 'softmax'): AttentionKind {
+  if (name === 'softmax' || name === 'spike') return name;
+  throw new UsageError(`--attention: expected softmax or spike, got '${name}'`);
+}
+
 function requireRouter(name = 'learned'): 'learned' | 'fixed' {
   if (name === 'learned' || name === 'fixed') return name;
   throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
@@ -308,7 +318,7 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 
 /** The preset in other sizes: rings long enough for the window, the lower tiers as much shorter and shallower as they were. */
 function configOf(recording: Recording, options: Arguments): TransformerConfig {
-  const { preset, sizes, routing, refinement } = options;
+  const { preset, sizes, routing, refinement, attention } = options;
   const channels = recording.channels.length;
   const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
   const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
@@ -328,6 +338,7 @@ function configOf(recording: Recording, options: Arguments): TransformerConfig {
     feedForward: 4 * hidden,
     tiers,
     ...(routing !== undefined && { routing: { layers: everySecond(layers), capacity: routing } }),
+    ...(attention !== 'softmax' && { attention }),
     ...(refinement !== undefined && { refinement: { rounds: refinement } }),
   });
 }

@@ -3,6 +3,7 @@ import { headSize } from '../engine/config.ts';
 import { ACTIVATION_MAX, RESIDUAL_MAX, TABLE_SIZE, WEIGHT_MAX } from '../engine/limits.ts';
 import { type BatchShape, forward } from './network.ts';
 import type { FeedForwardScales, LayerScales, Scales } from './quantise.ts';
+import { SPIKE_STEP } from './spike-attention.ts';
 import { floats, type LayerTape, type Workspace } from './workspace.ts';
 
 /** Values beyond this quantile are clipped: a finer step for all others is worth more. */
@@ -47,7 +48,7 @@ export function calibrate(
   batches: number,
   fill: (batch: number) => void,
 ): Scales {
-  const { heads, layers } = workspace.config;
+  const { heads, layers, attention } = workspace.config;
   const samples = Array.from({ length: layers }, () => ({
     qkv: Array.from({ length: 3 * heads }, () => new Samples()),
     context: new Samples(),
@@ -65,7 +66,7 @@ export function calibrate(
   }
   return {
     residualBits: Math.floor(Math.log2(RESIDUAL_MAX / (RESIDUAL_HEADROOM * Math.max(residual, 2 ** -8)))),
-    layers: samples.map((layer) => layerScales(layer, heads)),
+    layers: samples.map((layer) => layerScales(layer, heads, attention === 'spike')),
     ...(workspace.rounds.length > 0 && { refinement: feedForwardScales(refinedUp) }),
   };
 }
@@ -149,14 +150,14 @@ function collect(workspace: Workspace, shape: BatchShape, tape: LayerTape, sampl
   samples.up.add(floats(workspace, tape.up, rows * config.feedForward));
 }
 
-function layerScales({ qkv, context, up }: LayerSamples, heads: number): LayerScales {
+function layerScales({ qkv, context, up }: LayerSamples, heads: number, isSpiking: boolean): LayerScales {
   const steps = qkv.map((samples) => largest(samples) / WEIGHT_MAX);
   return {
     query: steps.slice(0, heads),
     key: steps.slice(heads, 2 * heads),
     value: steps.slice(2 * heads),
     // Signed activations reach 63 steps up.
-    context: largest(context) / 63,
+    context: isSpiking ? SPIKE_STEP : largest(context) / 63,
     ...feedForwardScales(up),
   };
 }

@@ -10,6 +10,7 @@ import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import type { BatchShape, ClipLimits } from './network.ts';
 import { type FeedForwardScales, GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
 import { integerMix, integerRoute } from './routing.ts';
+import { integerSpikeAttention } from './spike-attention.ts';
 import { type FeedForwardTape, floats, integers, type Workspace } from './workspace.ts';
 
 /** Sums of whole numbers below this are exact in float32. */
@@ -51,6 +52,7 @@ function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scal
     integers(workspace, workspace.integers + 4 * offset, values.length).set(values);
   place(slices.ageBias, layer.ageBias);
   place(slices.sink, layer.sink);
+  if (slices.spikeThreshold) place(slices.spikeThreshold, layer.spikeThreshold!);
   floats(workspace, tape.exponentScale, config.heads).set(layer.exponentScale);
   floats(workspace, tape.contextScale, config.heads).set(layer.contextScale);
   const steps = [...scales.query, ...scales.key, ...scales.value];
@@ -104,14 +106,17 @@ function requireExact(name: string, { weight, bias }: Linear, inputMax: number):
 }
 
 /** Where values stop moving, for `backward`. */
-export function clipLimits(scales: Scales): ClipLimits {
+export function clipLimits(scales: Scales, isSpiking: boolean): ClipLimits {
   const signed = (step: number) =>
     [(0.5 - ACTIVATION_ZERO) * step, (ACTIVATION_MAX - ACTIVATION_ZERO - 0.5) * step] as const;
   const ofUp = ({ upCenter, upStep }: FeedForwardScales) =>
     [upCenter - 127.5 * upStep, upCenter + 126.5 * upStep] as const;
   return {
     normed: signed(1 / GAIN),
-    layers: scales.layers.map((layer) => ({ context: signed(layer.context), up: ofUp(layer) })),
+    layers: scales.layers.map((layer) => ({
+      context: isSpiking ? null : signed(layer.context),
+      up: ofUp(layer),
+    })),
     ...(scales.refinement && { refinement: { up: ofUp(scales.refinement) } }),
   };
 }
@@ -232,6 +237,11 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, contextS
   const { config, kernels } = workspace;
   const slices = workspace.layout.layers[layer]!;
   const tape = workspace.layers[layer]!;
+  const { spikeThreshold } = slices;
+  if (spikeThreshold) {
+    integerSpikeAttention(workspace, shape, tape, spikeThreshold);
+    return;
+  }
   kernels.integerAttention(
     workspace.wide,
     tape.probability,

@@ -3,6 +3,9 @@ import { isRouted, type TransformerConfig } from '../engine/config.ts';
 import { ELAPSED_BUCKETS, FEATURES_PER_CHANNEL } from '../gate/features.ts';
 import { Random } from './random.ts';
 
+/** A threshold is so many times its parameter, so that a few hundred steps can move it by whole counts. */
+export const THRESHOLD_UNIT = 16;
+
 /** One parameter array, row-major; `offset` in floats, a multiple of 4. */
 export interface Slice {
   readonly name: string;
@@ -27,10 +30,12 @@ export interface LayerSlices extends FeedForwardSlices {
   /** [3 hidden, hidden]: queries, keys, values; row = head * headSize + component within each. */
   readonly qkv: LinearSlices;
   readonly output: LinearSlices;
-  /** [heads, window]. */
+  /** [heads, window]; with spike attention empty, and the next one, too. */
   readonly ageBias: Slice;
   /** [1, heads]. */
   readonly sink: Slice;
+  /** [1, hidden], only with spike attention, in `THRESHOLD_UNIT`s. */
+  readonly spikeThreshold?: Slice;
   /** [1, hidden], in routed layers. */
   readonly router?: LinearSlices;
 }
@@ -66,11 +71,13 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
     up: linear(`${name}.up`, feedForward, hidden),
     down: linear(`${name}.down`, hidden, feedForward),
   });
+  const isSpiking = config.attention === 'spike';
   const layer = (_: unknown, index: number): LayerSlices => ({
     qkv: linear(`layer${index}.qkv`, 3 * hidden, hidden),
     output: linear(`layer${index}.output`, hidden, hidden),
-    ageBias: slice(`layer${index}.ageBias`, heads, window, false),
-    sink: slice(`layer${index}.sink`, 1, heads, false),
+    ageBias: slice(`layer${index}.ageBias`, heads, isSpiking ? 0 : window, false),
+    sink: slice(`layer${index}.sink`, 1, isSpiking ? 0 : heads, false),
+    ...(isSpiking && { spikeThreshold: slice(`layer${index}.spikeThreshold`, 1, hidden, false) }),
     ...feedForwardOf(`layer${index}`),
   });
   const embedding = linear('embedding', hidden, features);
@@ -104,7 +111,10 @@ export function initialParameters(
     const deviation = initialGain(name, config.layers) / Math.sqrt(columns);
     for (let i = 0; i < rows * columns; i++) parameters[offset + i] = deviation * random.normal();
   }
-  for (const { ageBias } of layout.layers) startAgeBias(parameters, ageBias);
+  for (const { ageBias, spikeThreshold } of layout.layers) {
+    startAgeBias(parameters, ageBias);
+    if (spikeThreshold) startThresholds(parameters, spikeThreshold, config.window);
+  }
   amplifyValues(parameters, layout.embedding.weight, inputGain);
   return parameters;
 }
@@ -125,6 +135,11 @@ function startAgeBias(parameters: Float32Array, { offset, rows: heads, columns: 
     const slope = 2 ** ((-8 * (head + 1)) / heads);
     for (let age = 0; age < window; age++) parameters[offset + head * window + age] = -slope * age;
   }
+}
+
+/** A quarter of the window: of a random key and a random value, both are positive as often. */
+function startThresholds(parameters: Float32Array, { offset, columns }: Slice, window: number): void {
+  parameters.fill(Math.max(1, window / 4) / THRESHOLD_UNIT, offset, offset + columns);
 }
 
 function initialGain(name: string, layers: number): number {

@@ -9,6 +9,7 @@ import { NN, NT, TN } from './kernels/kernels.ts';
 import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
 import { mix, type RouteRule, route, routerBackward, routerLoss, splitGradient } from './routing.ts';
+import { type SpikeForm, spikeAttention, spikeAttentionBackward } from './spike-attention.ts';
 import { exitTapes, type FeedForwardTape, floats, type Workspace } from './workspace.ts';
 
 /** `sequences` of `length` tokens each, already in the workspace. */
@@ -21,15 +22,21 @@ export interface BatchShape {
 export interface ClipLimits {
   readonly normed: readonly [number, number];
   readonly layers: readonly {
-    readonly context: readonly [number, number];
+    /** null: nothing is clipped, as spikes are not. */
+    readonly context: readonly [number, number] | null;
     readonly up: readonly [number, number];
   }[];
   readonly refinement?: { readonly up: readonly [number, number] };
 }
 
 /** Fills the tape from `features` with the parameters as they are. `rule`: how routed layers choose their tokens. */
-export function forward(workspace: Workspace, shape: BatchShape, rule: RouteRule = 'causal'): void {
-  const { config, kernels, layout, parameters } = workspace;
+export function forward(
+  workspace: Workspace,
+  shape: BatchShape,
+  rule: RouteRule = 'causal',
+  form: SpikeForm = 'steps',
+): void {
+  const { config, kernels, layout } = workspace;
   const rows = shape.sequences * shape.length;
   kernels.splitFeatures(
     workspace.features,
@@ -42,24 +49,11 @@ export function forward(workspace: Workspace, shape: BatchShape, rule: RouteRule
   let x = workspace.embedded;
   for (const [index, tape] of workspace.layers.entries()) {
     const slices = layout.layers[index]!;
-    const at = (slice: Slice) => parameters + 4 * slice.offset;
     kernels.rmsNorm(x, tape.attentionNormed, tape.attentionInverse, rows, config.hidden);
     const { routing } = tape;
     if (routing) route(workspace, shape, routing, slices.router!, tape.attentionNormed, rule);
     project(workspace, tape.attentionNormed, slices.qkv, tape.qkv, rows);
-    kernels.attention(
-      tape.qkv,
-      tape.probability,
-      tape.context,
-      at(slices.ageBias),
-      at(slices.sink),
-      routing?.gate ?? 0,
-      shape.sequences,
-      shape.length,
-      config.heads,
-      headSize(config),
-      config.window,
-    );
+    attend(workspace, shape, index, form);
     project(workspace, tape.context, slices.output, workspace.wide, rows);
     residual(workspace, tape.middle, x, tape.keep, shape);
     feedForward(workspace, shape, slices, tape, tape.middle, routing?.through ?? tape.out);
@@ -72,6 +66,30 @@ export function forward(workspace: Workspace, shape: BatchShape, rule: RouteRule
     exit(workspace, tape, rows);
     x = tape.out;
   }
+}
+
+/** The context of all tokens from queries, keys and values. */
+function attend(workspace: Workspace, shape: BatchShape, layer: number, form: SpikeForm): void {
+  const { config, kernels, parameters } = workspace;
+  const tape = workspace.layers[layer]!;
+  const { ageBias, sink, spikeThreshold } = workspace.layout.layers[layer]!;
+  if (spikeThreshold) {
+    spikeAttention(workspace, shape, tape, spikeThreshold, form);
+    return;
+  }
+  kernels.attention(
+    tape.qkv,
+    tape.probability,
+    tape.context,
+    parameters + 4 * ageBias.offset,
+    parameters + 4 * sink.offset,
+    tape.routing?.gate ?? 0,
+    shape.sequences,
+    shape.length,
+    config.heads,
+    headSize(config),
+    config.window,
+  );
 }
 
 /** out = x + block(x). */
@@ -250,29 +268,16 @@ function attentionBackward(
   weights: number,
   clip: ClipLimits | null,
 ): void {
-  const { config, kernels, dNormed, dResidual, gradients, wide, wider } = workspace;
+  const { config, kernels, dNormed, dResidual, wide, wider } = workspace;
   const tape = workspace.layers[index]!;
   const slices = workspace.layout.layers[index]!;
   const rows = shape.sequences * shape.length;
   kernels.scaleSequences(wide, dResidual, tape.keep, shape.sequences, shape.length * config.hidden);
   weightGradient(workspace, wide, tape.context, slices.output, rows);
   inputGradient(workspace, wide, slices.output.weight, weights, dNormed, rows);
-  if (clip) kernels.maskClipped(tape.context, dNormed, ...clip.layers[index]!.context, rows * config.hidden);
-  floats(workspace, wider, rows * 3 * config.hidden).fill(0);
-  kernels.attentionBackward(
-    tape.qkv,
-    tape.probability,
-    dNormed,
-    wider,
-    gradients + 4 * slices.ageBias.offset,
-    gradients + 4 * slices.sink.offset,
-    shape.sequences,
-    shape.length,
-    config.heads,
-    headSize(config),
-    config.window,
-    workspace.scratch,
-  );
+  const clipContext = clip && clip.layers[index]!.context;
+  if (clipContext) kernels.maskClipped(tape.context, dNormed, ...clipContext, rows * config.hidden);
+  contextBackward(workspace, index, shape);
   if (clip) kernels.maskColumns(tape.qkv, wider, tape.qkvLimits, rows, 3 * config.hidden);
   weightGradient(workspace, wider, tape.attentionNormed, slices.qkv, rows);
   inputGradient(workspace, wider, slices.qkv.weight, weights, dNormed, rows);
@@ -287,6 +292,32 @@ function attentionBackward(
     dResidual,
     rows,
     config.hidden,
+  );
+}
+
+/** From the context's gradient in `dNormed` to those of queries, keys and values in `wider`. */
+function contextBackward(workspace: Workspace, index: number, shape: BatchShape): void {
+  const { config, kernels, dNormed, gradients, wider } = workspace;
+  const tape = workspace.layers[index]!;
+  const { ageBias, sink, spikeThreshold } = workspace.layout.layers[index]!;
+  if (spikeThreshold) {
+    spikeAttentionBackward(workspace, shape, tape, spikeThreshold, dNormed, wider);
+    return;
+  }
+  floats(workspace, wider, shape.sequences * shape.length * 3 * config.hidden).fill(0);
+  kernels.attentionBackward(
+    tape.qkv,
+    tape.probability,
+    dNormed,
+    wider,
+    gradients + 4 * ageBias.offset,
+    gradients + 4 * sink.offset,
+    shape.sequences,
+    shape.length,
+    config.heads,
+    headSize(config),
+    config.window,
+    workspace.scratch,
   );
 }
 

@@ -13,6 +13,7 @@ import {
 import type { FeedForwardWeights, LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
 import type { FeedForwardSlices, LinearSlices, ParameterLayout, Slice } from './layout.ts';
 import { gelu } from './reference.ts';
+import { spikeThresholds } from './spike-attention.ts';
 
 /** What one step of each activation of a feed-forward block stands for, fixed by calibration. */
 export interface FeedForwardScales {
@@ -97,7 +98,7 @@ function quantiseLayer(
   index: number,
   matrix: MatrixQuantiser,
 ): LayerWeights {
-  const { hidden, heads, window } = config;
+  const { hidden, window } = config;
   const size = headSize(config);
   const slices = layout.layers[index]!;
   const scales = layers[index]!;
@@ -112,8 +113,10 @@ function quantiseLayer(
     );
   // One step of q . k is this much of a score.
   const scoreStep = scales.query.map((step, head) => (step * scales.key[head]!) / Math.sqrt(size));
+  const isSpiking = slices.spikeThreshold !== undefined;
+  const softmaxSteps = isSpiking ? [] : scoreStep;
   const scores = ({ offset }: Slice, perHead: number) =>
-    Int32Array.from({ length: heads * perHead }, (_, i) => {
+    Int32Array.from({ length: softmaxSteps.length * perHead }, (_, i) => {
       const value = parameters[offset + i]! / scoreStep[Math.floor(i / perHead)]!;
       return clamp(round(value), -SCORE_BIAS_MAX, SCORE_BIAS_MAX);
     });
@@ -129,8 +132,14 @@ function quantiseLayer(
     output: matrix.quantise(slices.output.weight, slices.output.bias, contextInput, () => residualStep),
     ageBias: scores(slices.ageBias, window),
     sink: scores(slices.sink, 1),
-    exponentScale: Float32Array.from(scoreStep, (step) => step * Math.LOG2E * TABLE_SIZE),
-    contextScale: Float32Array.from(scales.value, (step) => step / (PROBABILITY_ONE * scales.context)),
+    ...(slices.spikeThreshold && {
+      spikeThreshold: spikeThresholds(parameters, slices.spikeThreshold, window),
+    }),
+    exponentScale: Float32Array.from(softmaxSteps, (step) => step * Math.LOG2E * TABLE_SIZE),
+    contextScale: Float32Array.from(
+      isSpiking ? [] : scales.value,
+      (step) => step / (PROBABILITY_ONE * scales.context),
+    ),
     ...quantiseFeedForward(slices, scales, residualStep, matrix),
   };
 }

@@ -1,6 +1,12 @@
 /** The network once more, in plain double precision and without regard to speed: what the trainer is checked against. */
 import { headSize, type TransformerConfig } from '../engine/config.ts';
-import type { FeedForwardSlices, LinearSlices, ParameterLayout, Slice } from './layout.ts';
+import {
+  type FeedForwardSlices,
+  type LinearSlices,
+  type ParameterLayout,
+  type Slice,
+  THRESHOLD_UNIT,
+} from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
 
 export interface ReferenceBatch {
@@ -80,7 +86,9 @@ export function referenceLogits(
       if (batch.keep[layer]![sequence] === 1) {
         const qkv = x.map((row) => linear(slices.qkv, rmsNorm(row)));
         const ageBias = array(parameters, slices.ageBias);
-        const context = attention(qkv, ageBias, array(parameters, slices.sink), config, isTop);
+        const context = slices.spikeThreshold
+          ? spikeAttention(qkv, array(parameters, slices.spikeThreshold), config, isTop)
+          : attention(qkv, ageBias, array(parameters, slices.sink), config, isTop);
         x = x.map((row, token) => plus(row, linear(slices.output, context[token]!)));
         x = x.map((row) => feedForward(slices, row));
       }
@@ -152,6 +160,27 @@ function attention(
     }
     return context;
   });
+}
+
+/** Spike attention with ramps for steps: what its backward pass takes it for. */
+function spikeAttention(
+  qkv: Vector[],
+  thresholds: Vector,
+  { hidden, window }: TransformerConfig,
+  isPresent?: readonly boolean[],
+): Vector[] {
+  const ramp = (x: number, half: number) => Math.min(1, Math.max(0, (x / half + 1) / 2));
+  const spikes = qkv.map((row) => row.map((value) => ramp(value, 1)));
+  return spikes.map((own, token) =>
+    Float64Array.from({ length: hidden }, (_, d) => {
+      let count = 0;
+      for (let past = Math.max(0, token - window + 1); past <= token; past++) {
+        if (isPresent?.[past] ?? true) count += spikes[past]![hidden + d]! * spikes[past]![2 * hidden + d]!;
+      }
+      const excess = count - THRESHOLD_UNIT * thresholds[d]! + 0.5;
+      return own[d]! * ramp(excess, Math.max(1, window / 4));
+    }),
+  );
 }
 
 function rmsNorm(x: Vector): Vector {

@@ -57,7 +57,7 @@ export class ShardRunner {
     const { config, layout } = workspace;
     floats(workspace, workspace.parameters, layout.count).set(parameters);
     this.#scales = scales;
-    this.#clip = scales && clipLimits(scales);
+    this.#clip = scales && clipLimits(scales, config.attention === 'spike');
     if (scales) loadQuantised(workspace, quantise(config, layout, parameters, scales), scales);
   }
 

@@ -65,7 +65,7 @@ export async function train(
   report: (report: StepReport) => void,
   checkpoints: Checkpoints | null = null,
 ): Promise<TrainingResult> {
-  requireTrainable(config);
+  requireTrainable(config, settings);
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
   const job: Job = { config, kind: dataset.task.kind, pool, settings };
   const team = new Team(job, threads);
@@ -76,10 +76,11 @@ export async function train(
   }
 }
 
-/** Throws ConfigError naming what the trainer can't do. */
-function requireTrainable({ attention }: TransformerConfig): void {
-  if (attention === 'spike')
-    throw new ConfigError('config.attention: expected softmax, which can be trained, got spike');
+/** Throws ConfigError: a sequence of which no token goes through a layer teaches it nothing. */
+function requireTrainable({ routing }: TransformerConfig, { sequence }: TrainingSettings): void {
+  if (routing === undefined || Math.round(routing.capacity * sequence) > 0) return;
+  const least = `at least one token in a training sequence of ${sequence}`;
+  throw new ConfigError(`config.routing.capacity: expected ${least}, got ${routing.capacity}`);
 }
 
 class Run {

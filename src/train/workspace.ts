@@ -49,6 +49,17 @@ export interface LayerTape extends FeedForwardTape {
   readonly qkvLimits: number;
   /** Only in routed layers. */
   readonly routing?: RoutingTape;
+  /** Only with spike attention. */
+  readonly spiking?: SpikeTape;
+}
+
+/** See spike-attention.ts. */
+export interface SpikeTape {
+  /** [rows, 3 hidden]: queries, keys and values, 1 or 0. */
+  readonly spikes: number;
+  /** [rows, hidden] each: how far a channel's count is above what does not fire; whether it fires, 1 or 0. */
+  readonly excess: number;
+  readonly gates: number;
 }
 
 /** What a router decided, and what it needs to learn; see routing.ts. */
@@ -127,6 +138,11 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     through: perRow(hidden),
     around: perRow(hidden),
   });
+  const spiking = (): SpikeTape => ({
+    spikes: perRow(3 * hidden),
+    excess: perRow(hidden),
+    gates: perRow(hidden),
+  });
   const feedForwardTape = (gelu: number): FeedForwardTape => ({
     feedForwardNormed: perRow(hidden),
     feedForwardInverse: perRow(1),
@@ -153,6 +169,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     qkvScales: words(3 * hidden),
     qkvLimits: words(3 * hidden),
     ...(isRouted(config, index) && { routing: routing() }),
+    ...(config.attention === 'spike' && { spiking: spiking() }),
   });
   const roundsGelu = words(TABLE_SIZE / 4);
   const rounds = config.refinement?.rounds ?? 0;

@@ -12,7 +12,7 @@ const seed = 20260;
 const shape = { sequences: 3, length: 6 };
 const rows = shape.sequences * shape.length;
 
-type Technique = Partial<Pick<TransformerConfig, 'routing' | 'refinement'>>;
+type Technique = Partial<Pick<TransformerConfig, 'routing' | 'refinement' | 'attention'>>;
 
 const configOf = (outputs: number, hidden: number, heads: number, technique: Technique): TransformerConfig =>
   validateConfig({
@@ -94,13 +94,15 @@ const cases: [string, number, number, Technique][] = [
   ['hidden 8, 2 heads', 8, 2, {}],
   ['hidden 9, 3 heads', 9, 3, {}],
   ['routed layers', 8, 2, { routing: { layers: [0, 2], capacity: 0.5 } }],
+  ['spike attention', 8, 2, { attention: 'spike' }],
+  ['spike attention in routed layers', 9, 3, { attention: 'spike', routing: { layers: [1], capacity: 0.6 } }],
   ['refinement', 8, 2, { refinement: { rounds: 3 } }],
 ];
 
 describe.each(kinds)('%s', (kind) => {
   it.each(cases)('computes the reference logits and loss (%s)', (_, hidden, heads, technique) => {
     const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
-    forward(workspace, shape, 'top');
+    forward(workspace, shape, 'top', 'ramps');
     const expected = referenceLogits(workspace.config, workspace.layout, parameters, batch);
     exitTapes(workspace).forEach((tape, layer) => {
       const logits = floats(workspace, tape.logits, rows * workspace.config.outputs);
@@ -117,7 +119,7 @@ describe.each(kinds)('%s', (kind) => {
   it.each(cases)('has the gradients of central differences (%s)', (_, hidden, heads, technique) => {
     const { workspace, parameters, batch, settings } = makeProblem(kind, hidden, heads, technique);
     const { config, layout } = workspace;
-    forward(workspace, shape, 'top');
+    forward(workspace, shape, 'top', 'ramps');
     const exits = exitsOf(config);
     exitLosses(workspace, shape, settings, exits);
     backward(workspace, shape, workspace.parameters, null);

@@ -72,6 +72,8 @@ const cases: [string, Partial<TransformerConfig>][] = [
   ['one of everything', { hidden: 8, heads: 1, layers: 1, window: 1, outputs: 1 }],
   ['a wide feed-forward', { feedForward: 1100 }],
   ['routed layers', { layers: 3, routing: { layers: [0, 2], capacity: 1 } }],
+  ['spike attention', { attention: 'spike' }],
+  ['spike attention in routed layers', { attention: 'spike', routing: { layers: [1], capacity: 1 } }],
   ['refinement', { refinement: { rounds: 3 } }],
   ['routed layers that run out of credit', { routing: { layers: [1], capacity: 0.03 } }],
 ];

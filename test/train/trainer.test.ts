@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { validateConfig } from '../../src/engine/config.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
+import { loadFloatModel, saveFloatModel } from '../../src/train/float-model.ts';
 import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
 import { Optimiser } from '../../src/train/optimiser.ts';
 import { Progress } from '../../src/train/progress.ts';
@@ -98,11 +99,26 @@ it('learns to answer after each round of refinement, in the engine as in trainin
   expect(loadModel(saveModel(model)).config.refinement).toEqual({ rounds: 2 });
 });
 
-it('refuses spike attention by name', async () => {
-  const config = validateConfig({ ...smallConfig(classify), attention: 'spike' });
+it('refuses a capacity that no token of a sequence fits in, by name', async () => {
+  const config = validateConfig({ ...smallConfig(classify), routing: { layers: [1], capacity: 0.01 } });
   await expect(train(smallDataset(classify), config, smallSettings, 1, () => {})).rejects.toThrow(
-    'config.attention: expected softmax',
+    'config.routing.capacity: expected at least one token in a training sequence of 16, got 0.01',
   );
+});
+
+it('learns with spike attention, in float and in the engine', async () => {
+  const config = validateConfig({ ...smallConfig(classify), attention: 'spike' });
+  const settings = { ...smallSettings, linearStart: false };
+  const { validation, model, parameters } = await train(
+    smallDataset(classify),
+    config,
+    settings,
+    1,
+    () => {},
+  );
+  expect(validation!.dense.accuracy).toBeGreaterThan(0.9);
+  expect(loadModel(saveModel(model)).weights.layers[0]!.spikeThreshold!.length).toBe(16);
+  expect(loadFloatModel(saveFloatModel({ config, parameters }))).toEqual({ config, parameters });
 });
 
 describe('Optimiser', () => {
