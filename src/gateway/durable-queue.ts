@@ -8,13 +8,15 @@
 import { assert } from '../engine/limits.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import {
-  decodeQueueHeader,
   decodeRecord,
   encodeQueueHeader,
   encodeRecord,
+  queueFileName,
+  queueFileNumbers,
   queueHeaderBytes,
   recordHeaderBytes,
   recordLengthAt,
+  scanQueueFile,
 } from './queue-file.ts';
 
 export interface DurableQueueOptions {
@@ -90,6 +92,11 @@ export class DurableQueue {
   /** Records that are not released, committed or not. */
   get count(): number {
     return this.#last - this.#released;
+  }
+
+  /** The number of the latest record. */
+  get last(): number {
+    return this.#last;
   }
 
   /** All records up to this number are done with. */
@@ -343,38 +350,22 @@ export class DurableQueue {
   async #recoverFile(number: number): Promise<void> {
     const file = await this.#options.disk.open(this.#fileName(number));
     const bytes = await file.read(0, file.size);
-    const released = decodeQueueHeader(bytes);
-    let at = queueHeaderBytes;
-    for (let record = decodeRecord(bytes, at); record !== undefined; record = decodeRecord(bytes, at)) {
-      at += record.length;
-      if (record.sequence > 0) this.#options.onFound?.(record.payload);
-      this.#last = Math.max(this.#last, record.sequence);
-      this.#releasedOnDisk = Math.max(this.#releasedOnDisk, record.released);
-    }
-    const whole = released === undefined ? 0 : at;
-    this.repairedBytes += bytes.length - whole;
-    if (released === undefined) {
+    const found = scanQueueFile(bytes, this.#options.onFound);
+    this.repairedBytes += bytes.length - found.wholeBytes;
+    if (found.wholeBytes === 0) {
       await file.close();
       await this.#options.disk.remove(this.#fileName(number));
       return;
     }
-    this.#last = Math.max(this.#last, released);
-    this.#releasedOnDisk = Math.max(this.#releasedOnDisk, released);
-    if (bytes.length > whole) await file.truncate(whole);
+    this.#last = Math.max(this.#last, found.last);
+    this.#releasedOnDisk = Math.max(this.#releasedOnDisk, found.released);
+    if (bytes.length > found.wholeBytes) await file.truncate(found.wholeBytes);
     // A program that was killed may not have synced what it wrote.
     await file.sync();
-    this.#segments.push({ number, file, last: this.#last, bytes: whole });
+    this.#segments.push({ number, file, last: this.#last, bytes: found.wholeBytes });
   }
 
   #fileName(number: number): string {
-    return `${this.#options.name}-${String(number).padStart(8, '0')}.queue`;
+    return queueFileName(this.#options.name, number);
   }
-}
-
-function queueFileNumbers(files: readonly string[], name: string): number[] {
-  const numbers = files.map((file) => {
-    const match = /^(.+)-(\d{8})\.queue$/.exec(file);
-    return match?.[1] === name ? Number(match[2]) : 0;
-  });
-  return numbers.filter((number) => number > 0).sort((a, b) => a - b);
 }

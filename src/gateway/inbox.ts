@@ -118,7 +118,7 @@ export class Inbox {
     const nowMs = this.#timers.nowMs();
     if (isOwed && !this.#redeliveries.isEmpty && this.#redeliveries.recognise(digest, nowMs)) {
       this.duplicates++;
-      this.#owe({ number: this.ring.pushed, sequence: 0, digest, receivedMs: nowMs, acknowledge });
+      this.#oweLast(acknowledge, digest);
       return true;
     }
     const sequence = this.#put(topic, payload, retained, receivedMs);
@@ -134,14 +134,7 @@ export class Inbox {
 
   /** A message that is not wanted: acknowledged in its turn. */
   discard(acknowledge: () => void): void {
-    if (acknowledge === nothingToAcknowledge) return;
-    this.#owe({
-      number: this.ring.pushed,
-      sequence: 0,
-      digest: 0,
-      receivedMs: this.#timers.nowMs(),
-      acknowledge,
-    });
+    if (acknowledge !== nothingToAcknowledge) this.#oweLast(acknowledge, 0);
   }
 
   /** The next message to be worked on; the same object every time. */
@@ -266,6 +259,13 @@ export class Inbox {
     // They are in the ring already.
     queue.skipUnread();
     return !isFull;
+  }
+
+  /** An acknowledgement that is due when that of the last message is. */
+  #oweLast(acknowledge: () => void, digest: number): void {
+    const sequence = this.#isSpilling ? this.#journal!.queue.last : 0;
+    const number = sequence === 0 ? this.ring.pushed : 0;
+    this.#owe({ number, sequence, digest, receivedMs: this.#timers.nowMs(), acknowledge });
   }
 
   #owe(receipt: Receipt): void {

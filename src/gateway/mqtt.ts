@@ -14,6 +14,7 @@ import {
 import { writeToStream } from 'mqtt-packet';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Backoff } from './backoff.ts';
+import { refusedFilters, send } from './client-calls.ts';
 import { clientOptions, firstVersion } from './client-options.ts';
 import type { MqttConfig } from './config.ts';
 import type { Outbox, OutgoingMessage } from './outbox.ts';
@@ -67,7 +68,6 @@ const acknowledgedElsewhere = new Error('acknowledged elsewhere');
 const stableMs = 60_000;
 const protocolRefusals = new Set([1, 132]);
 const sessionTakenOver = 142;
-const refusedFrom = 128;
 
 export class MqttConnection {
   /** Connections that became ready. */
@@ -337,30 +337,4 @@ export class MqttConnection {
       });
     });
   }
-}
-
-function refusedFilters(
-  filters: readonly string[],
-  granted: readonly (number | object)[] | undefined,
-): string[] {
-  return filters.filter((_, index) => {
-    const code = granted?.[index];
-    return typeof code === 'number' && code >= refusedFrom;
-  });
-}
-
-function send(
-  client: MqttClient,
-  message: OutgoingMessage,
-  again: boolean,
-  done: (error?: Error) => void,
-): void {
-  const { topic, qos, retain } = message;
-  const payload = typeof message.payload === 'string' ? message.payload : Buffer.from(message.payload);
-  client.publish(topic, payload, { qos, retain, dup: again && qos > 0 }, (error) => {
-    const code = (error as { code?: unknown } | null | undefined)?.code;
-    // An error without a reason code is a lost connection: the message stays in the outbox.
-    if (!error) done();
-    else if (typeof code === 'number') done(error);
-  });
 }

@@ -59,3 +59,39 @@ export function decodeRecord(bytes: Buffer, at: number): DecodedRecord | undefin
 export function recordLengthAt(bytes: Buffer, at: number): number | undefined {
   return at + recordHeaderBytes > bytes.length ? undefined : recordHeaderBytes + bytes.readUInt32LE(at + 4);
 }
+
+/** What a whole file holds. */
+export interface QueueFileScan {
+  /** Up to the last whole record; 0: not even the header is whole. */
+  readonly wholeBytes: number;
+  /** The greatest number of a record, or, where there is none, the numbers released. */
+  readonly last: number;
+  readonly released: number;
+}
+
+/** Reads a file up to the first record that is cut or damaged. */
+export function scanQueueFile(bytes: Buffer, onFound?: (payload: Buffer) => void): QueueFileScan {
+  const begun = decodeQueueHeader(bytes);
+  if (begun === undefined) return { wholeBytes: 0, last: 0, released: 0 };
+  let [at, last, released] = [queueHeaderBytes, begun, begun];
+  for (let record = decodeRecord(bytes, at); record !== undefined; record = decodeRecord(bytes, at)) {
+    at += record.length;
+    last = Math.max(last, record.sequence);
+    released = Math.max(released, record.released);
+    if (record.sequence > 0) onFound?.(record.payload);
+  }
+  return { wholeBytes: at, last, released };
+}
+
+export function queueFileName(name: string, number: number): string {
+  return `${name}-${String(number).padStart(8, '0')}.queue`;
+}
+
+/** Numbers of a queue's files, oldest first. */
+export function queueFileNumbers(files: readonly string[], name: string): number[] {
+  const numbers = files.map((file) => {
+    const match = /^(.+)-(\d{8})\.queue$/.exec(file);
+    return match?.[1] === name ? Number(match[2]) : 0;
+  });
+  return numbers.filter((number) => number > 0).sort((a, b) => a - b);
+}

@@ -196,6 +196,20 @@ describe('with a journal', () => {
     expect(acknowledged).toEqual(texts(1, 20));
   });
 
+  test('what comes again while its first copy is not safe yet is not acknowledged before that', async () => {
+    const inbox = await makeSpillingInbox();
+    for (const text of texts(1, 20)) receive(inbox, text);
+    inbox.lost();
+    inbox.resumed(true);
+    for (const text of texts(1, 20)) receive(inbox, text);
+    inbox.discard(() => void acknowledged.push('unwanted'));
+    expect(inbox.duplicates).toBe(20);
+    expect(acknowledged).toEqual([]);
+    await inbox.commit(nowMs);
+    expect(acknowledged).toEqual([...texts(1, 20), 'unwanted']);
+    expect(await workOffAll(inbox)).toEqual(texts(1, 20));
+  });
+
   test('a disk that refuses keeps the acknowledgements back until the messages were worked on', async () => {
     const inbox = await makeSpillingInbox();
     disk.failure = 'ENOSPC';
