@@ -156,18 +156,19 @@ async function bundle(entry, outfile, options = {}) {
 const requireBanner =
   "import { createRequire as createRequire_ } from 'node:module'; const require = createRequire_(import.meta.url);";
 
-function bundleProgram(outfile) {
-  return bundle('src/cli/main.ts', outfile, { banner: { js: `#!/usr/bin/env node\n${requireBanner}` } });
+function bundleProgram(entry, outfile) {
+  return bundle(entry, outfile, { banner: { js: `#!/usr/bin/env node\n${requireBanner}` } });
 }
 
 async function buildLibraryAndProgram() {
-  for (const name of ['dormouse.mjs', 'index.mjs', 'engine.mjs', 'types']) {
+  for (const name of ['dormouse.mjs', 'gateway.mjs', 'index.mjs', 'engine.mjs', 'types']) {
     rmSync(join(root, 'dist', name), { recursive: true, force: true });
   }
-  await bundleProgram('dist/dormouse.mjs');
+  await bundleProgram('src/cli/main.ts', 'dist/dormouse.mjs');
+  await bundleProgram('src/cli/gateway-main.ts', 'dist/gateway.mjs');
   await bundle('src/index.ts', 'dist/index.mjs');
   await bundle('src/engine/index.ts', 'dist/engine.mjs', { platform: 'neutral', banner: {} });
-  chmodSync(join(root, 'dist/dormouse.mjs'), 0o755);
+  for (const name of ['dormouse.mjs', 'gateway.mjs']) chmodSync(join(root, 'dist', name), 0o755);
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
 }
@@ -183,9 +184,12 @@ async function buildTargets(names) {
     );
   }
   const main = join(root, 'build/package/dormouse.mjs');
-  const packages = bundledPackages([...(await bundleProgram('build/package/dormouse.mjs')), ...pageInputs]);
+  const inputs = await bundleProgram('src/cli/main.ts', 'build/package/dormouse.mjs');
+  const gateway = join(root, 'build/package/gateway.mjs');
+  await bundleProgram('src/cli/gateway-main.ts', 'build/package/gateway.mjs');
+  const packages = bundledPackages([...inputs, ...pageInputs]);
   for (const name of names) {
-    for (const path of await packageTarget({ root, name, version, main, packages })) {
+    for (const path of await packageTarget({ root, name, version, main, gateway, packages })) {
       process.stdout.write(`${relative(root, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB\n`);
     }
   }

@@ -101,7 +101,7 @@ async function memory() {
 }
 
 console.log(`${cpus()[0]?.model}, Node ${process.version}`);
-for (const file of ['engine.mjs', 'dormouse.mjs']) {
+for (const file of ['engine.mjs', 'gateway.mjs', 'dormouse.mjs']) {
   console.log(`bundle       ${(statSync(join(root, 'dist', file)).size / 1000).toFixed(1)} kB ${file}`);
 }
 await coldStart();

@@ -129,7 +129,7 @@ async function writeRoom() {
 
 async function proveOutputs(emulators) {
   const programs = [
-    { name: 'x64', command: [process.execPath, join(dist, 'dormouse.mjs')] },
+    { name: 'x64', command: [process.execPath, join(dist, 'gateway.mjs')] },
     ...emulators.map(({ cpu, command }) => ({
       name: cpu,
       env,

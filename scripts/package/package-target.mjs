@@ -17,8 +17,11 @@ const fileMode = 0o644;
 /** May hold the name of a broker's user. */
 const configMode = 0o640;
 
-/** `main` is the bundle's path, `packages` the folders of the npm packages in it. Gives the paths of what was made. */
-export async function packageTarget({ root, name, version, main, packages }) {
+/**
+ * `main` is the path of the bundle with every command, `gateway` of the one for devices, `packages` the folders of the
+ * npm packages in them. Gives the paths of what was made.
+ */
+export async function packageTarget({ root, name, version, main, gateway, packages }) {
   const target = JSON.parse(readFileSync(join(root, 'targets', name, 'target.json'), 'utf8'));
   const { architecture } = target.cpu;
   const directory = join(root, 'build', 'package');
@@ -36,7 +39,7 @@ export async function packageTarget({ root, name, version, main, packages }) {
     compress: await zstd(directory),
   });
   return writeAll(folder, {
-    'dormouse.mjs': readFileSync(main),
+    'gateway.mjs': readFileSync(gateway),
     dormouse: executable,
     [`dormouse_${version}_${name}_${debianArchitectures[architecture]}.deb`]: deb,
   });

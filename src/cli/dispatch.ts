@@ -12,6 +12,12 @@ export interface Streams {
   error(text: string): void;
 }
 
+export interface DispatchOptions {
+  readonly debug?: boolean;
+  /** Commands that another build of the program has. */
+  readonly elsewhere?: readonly string[];
+}
+
 export const exitOk = 0;
 export const exitFailure = 1;
 export const exitUsage = 2;
@@ -21,7 +27,7 @@ export async function dispatch(
   args: readonly string[],
   table: CommandTable,
   streams: Streams,
-  options: { readonly debug?: boolean } = {},
+  options: DispatchOptions = {},
 ): Promise<number> {
   const [name, ...rest] = args;
   try {
@@ -31,6 +37,9 @@ export async function dispatch(
     if (name === '--version' || name === '-v') {
       streams.out(`${version}\n`);
       return exitOk;
+    }
+    if (options.elsewhere?.includes(name)) {
+      throw new UsageError(`this is the build for devices, which has no '${name}'; use dist/dormouse.mjs`);
     }
     const command = await findCommand(name, table);
     if (!asksForHelp(rest)) return await command.run(rest);

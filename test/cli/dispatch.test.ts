@@ -16,14 +16,14 @@ function table(...commands: Command[]): CommandTable {
   return Object.fromEntries(commands.map((each) => [each.name, async () => ({ command: each })]));
 }
 
-async function call(args: string[], commands: CommandTable, debug = false) {
+async function call(args: string[], commands: CommandTable, debug = false, elsewhere: string[] = []) {
   let out = '';
   let error = '';
   const streams = {
     out: (text: string) => void (out += text),
     error: (text: string) => void (error += text),
   };
-  const code = await dispatch(args, commands, streams, { debug });
+  const code = await dispatch(args, commands, streams, { debug, elsewhere });
   return { code, out, error };
 }
 
@@ -78,6 +78,12 @@ describe('dispatch', () => {
 
   it('prints the version', async () => {
     expect(await call(['--version'], {})).toEqual({ code: 0, out: 'dev\n', error: '' });
+  });
+
+  it('says so if another build of the program has the command', async () => {
+    const { code, error } = await call(['train', 'x'], table(command('run')), false, ['train']);
+    expect(code).toBe(2);
+    expect(error).toContain("this is the build for devices, which has no 'train'; use dist/dormouse.mjs");
   });
 
   it('suggests the nearest command', async () => {

@@ -1,0 +1,13 @@
+/** What a gateway needs on its device. */
+import type { CommandTable } from './dispatch.ts';
+
+export const gatewayCommands: CommandTable = {
+  run: () => import('./run.ts'),
+  validate: () => import('./validate.ts'),
+  sniff: () => import('./sniff.ts'),
+  inspect: () => import('./inspect.ts'),
+  explain: () => import('./explain.ts'),
+  energy: () => import('./energy.ts'),
+  'calibrate-energy': () => import('./calibrate-energy.ts'),
+  replay: () => import('./replay.ts'),
+};

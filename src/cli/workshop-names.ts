@@ -1,0 +1,12 @@
+/** Commands that make and judge models, apart from the modules behind them: the build for devices knows their names. */
+export const workshopNames = [
+  'demo',
+  'train',
+  'eval',
+  'calibrate',
+  'lambda',
+  'tune',
+  'bench',
+  'generate',
+  'export',
+] as const;
