@@ -123,7 +123,10 @@ export class SimulatedDisk implements Disk {
         disk.syncs++;
         content.isDoubtful ||= disk.failsToSync;
         if (disk.failsToSync) throw diskError('EIO');
-        if (!content.isDoubtful && !disk.lies) content.synced = Buffer.from(content.bytes);
+        if (disk.lies) return;
+        // The folder of a new file is synced too, and with it what was removed before.
+        if (content.synced === undefined) disk.#removed.clear();
+        if (!content.isDoubtful) content.synced = Buffer.from(content.bytes);
       },
       async close() {},
     };
