@@ -4,6 +4,7 @@ import type { CommandTable } from './dispatch.ts';
 export const gatewayCommands: CommandTable = {
   run: () => import('./run.ts'),
   validate: () => import('./validate.ts'),
+  doctor: () => import('./doctor.ts'),
   sniff: () => import('./sniff.ts'),
   inspect: () => import('./inspect.ts'),
   explain: () => import('./explain.ts'),

@@ -4,8 +4,14 @@ import type { IClientOptions } from 'mqtt';
 import type { MqttConfig, MqttVersion } from './config.ts';
 import type { ConnectionOptions } from './mqtt.ts';
 
+/** What of a connection's options the client is made of. */
+type ClientSettings = Pick<
+  ConnectionOptions,
+  'mqtt' | 'keepSession' | 'receiveMaximum' | 'packetBytes' | 'will' | 'statusTopic'
+>;
+
 /** For one network connection; passwords and files are read now. Throws when they can't be. */
-export function clientOptions(options: ConnectionOptions, version: 4 | 5): IClientOptions {
+export function clientOptions(options: ClientSettings, version: 4 | 5): IClientOptions {
   const { mqtt, keepSession = true, receiveMaximum, packetBytes } = options;
   return {
     manualConnect: true,
@@ -32,7 +38,7 @@ export function clientOptions(options: ConnectionOptions, version: 4 | 5): IClie
   };
 }
 
-function lastWill({ will, statusTopic }: ConnectionOptions): IClientOptions {
+function lastWill({ will, statusTopic }: ClientSettings): IClientOptions {
   if (will !== undefined) {
     const { payload, ...message } = will();
     return { will: { ...message, payload: Buffer.from(payload as Uint8Array) } };
