@@ -107,7 +107,7 @@ function admit(
   wants: (row: number) => boolean,
   decide: (row: number, isAdmitted: boolean) => void,
 ): void {
-  const perTick = round(workspace.config.routing!.capacity * GATE_ONE);
+  const perTick = Math.round(workspace.config.routing!.capacity * GATE_ONE);
   const most = Math.max(GATE_ONE, BURST_TICKS * perTick);
   for (let sequence = 0; sequence < sequences; sequence++) {
     let credit = most;

@@ -130,6 +130,21 @@ it('leaves channels out, sets nothing aside, takes other sizes and writes what i
   expect(float.parameters.some((value) => value !== 0)).toBe(true);
 }, 60_000);
 
+it('trains all techniques at once, with two threads as with one', async () => {
+  const techniques = ['--routing', '0.5', '--refinement', '2', '--attention', 'spike'];
+  const common = [recording, '--steps', '3', ...techniques, '-o', 'techniques.safetensors'];
+  const { stdout } = await dormouse(...common, '--threads', '1', '--quiet');
+  expect(stdout).toMatch(/after layer 2: .*\n.*after refinement 1: .*\n.*after refinement 2: /);
+  expect(stdout).toMatch(/through routed layers: [\d.]+ % of the tokens/);
+  const model = join(directory, 'techniques.safetensors');
+  const first = readFileSync(model);
+  const { config } = loadModel(first);
+  const routing = { layers: [1], capacity: 0.5 };
+  expect(config).toMatchObject({ routing, refinement: { rounds: 2 }, attention: 'spike' });
+  await dormouse(...common, '--threads', '2', '--quiet');
+  expect(readFileSync(model).equals(first)).toBe(true);
+}, 60_000);
+
 it('refuses a channel that counts rows, unless forced', async () => {
   const clocked = join(directory, 'clocked');
   mkdirSync(clocked);
@@ -157,6 +172,13 @@ it.each([
   [[recording, '-o', 'x', '--preset', 'huge'], "--preset: expected micro or baseline, got 'huge'"],
   [[recording, '-o', 'x', '--steps', '2.5'], "--steps: expected a whole number, got '2.5'"],
   [[recording, '-o', 'x', '--channel-dropout', '2'], '--channel-dropout: expected a number from 0 to 0.9'],
+  [[recording, '-o', 'x', '--routing', '2'], '--routing: expected a number from 0.001 to 1'],
+  [
+    [recording, '-o', 'x', '--routing', '0.5', '--layers', '1'],
+    '--routing: expected at least 2 layers, got 1',
+  ],
+  [[recording, '-o', 'x', '--router', 'some'], "--router: expected learned or fixed, got 'some'"],
+  [[recording, '-o', 'x', '--attention', 'none'], "--attention: expected softmax or spike, got 'none'"],
 ])('refuses %j', async (args, message) => {
   await expect(dormouse(...args)).rejects.toMatchObject({
     code: 2,
