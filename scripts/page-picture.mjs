@@ -68,7 +68,7 @@ try {
     }
   }
   if (values.readme)
-    await shoot(browser, demo.url, 'readme', viewports.desktop, 'light', join(root, 'docs/page.png'), false);
+    await shoot(browser, demo.url, 'readme', viewports.desktop, 'light', join(root, 'docs/page.png'), true);
 } finally {
   await browser.close();
   demo.stop();

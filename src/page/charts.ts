@@ -133,7 +133,7 @@ export class Charts {
       wide: true,
       range: [0, 1],
       legend: [
-        { text: 'lambda', key: 'trace' },
+        { text: 'lambda, at most', key: 'trace' },
         { text: 'its reference', key: 'reference' },
         { text: 'freeze below', key: 'freeze' },
         { text: 'quarantine below', key: 'quarantine' },
@@ -146,8 +146,8 @@ export class Charts {
       ],
       reading: (index) =>
         ticks.lambda[index] === null
-          ? 'not known yet'
-          : `${numeral(ticks.lambda[index], 3)} (reference ${numeral(ticks.reference[index], 3)}), ${this.#description.trusts[ticks.trust[index]!]}`,
+          ? ticks.lambdaText(index)
+          : `${ticks.lambdaText(index)} (reference ${numeral(ticks.reference[index], 3)}), ${this.#description.trusts[ticks.trust[index]!]}`,
     });
     const data = (): uPlot.AlignedData => [
       ticks.timeS,

@@ -10,8 +10,9 @@ export interface TickColumns {
   /** Places in `trusts` and `reasons` of the description. */
   readonly trust: readonly number[];
   readonly reason: readonly number[];
-  /** From 0 to 1; null until it means something. */
+  /** From 0 to 1; null until it means something. Lambda lies from the floor to this; the same where it is exact. */
   readonly lambda: readonly (number | null)[];
+  readonly lambdaFloor: readonly (number | null)[];
   readonly reference: readonly (number | null)[];
   /** classify: the class; anomaly: the most surprising channel; forecast: -1. */
   readonly top: readonly number[];

@@ -1,5 +1,6 @@
 /** The ticks that the page has, oldest first, as uPlot wants them: a column per series. */
 import type { TickColumns } from './protocol.ts';
+import { numeral } from './text.ts';
 
 type Value = number | null;
 
@@ -10,6 +11,7 @@ export class Ticks {
   trust: number[] = [];
   reason: number[] = [];
   lambda: Value[] = [];
+  lambdaFloor: Value[] = [];
   reference: Value[] = [];
   top: number[] = [];
   score: Value[] = [];
@@ -44,6 +46,14 @@ export class Ticks {
     if (this.length > this.#most) this.#keep(this.#most);
   }
 
+  /** Of the n-th tick, for people: where it lies if only bounds are known. */
+  lambdaText(index: number): string {
+    const lambda = this.lambda[index] ?? null;
+    const floor = this.lambdaFloor[index] ?? null;
+    if (lambda === null) return 'not known yet';
+    return floor === lambda ? numeral(lambda, 3) : `${numeral(floor, 3)} to ${numeral(lambda, 3)}`;
+  }
+
   #append(columns: TickColumns, from: number): void {
     for (const at of columns.timeMs.keys()) {
       if (at < from) continue;
@@ -52,6 +62,7 @@ export class Ticks {
       this.trust.push(columns.trust[at]!);
       this.reason.push(columns.reason[at]!);
       this.lambda.push(columns.lambda[at]!);
+      this.lambdaFloor.push(columns.lambdaFloor[at]!);
       this.reference.push(columns.reference[at]!);
       this.top.push(columns.top[at]!);
       this.score.push(columns.score[at]!);
@@ -67,6 +78,7 @@ export class Ticks {
     this.trust = last(this.trust);
     this.reason = last(this.reason);
     this.lambda = last(this.lambda);
+    this.lambdaFloor = last(this.lambdaFloor);
     this.reference = last(this.reference);
     this.top = last(this.top);
     this.score = last(this.score);

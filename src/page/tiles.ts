@@ -63,11 +63,10 @@ function computeTile({ macs, macsDense }: State): Tile {
 
 function trustTile({ trusts }: Description, { policy, override }: State, ticks: Ticks): Tile {
   const trust = trusts[ticks.trust.at(-1) ?? 0] ?? '';
-  const lambda = ticks.lambda.at(-1) ?? null;
   return {
     title: 'Trust',
     value: override === 'none' ? trust : `forced: ${override}`,
-    note: `policy ${policy.name}, lambda ${lambda === null ? 'not known yet' : numeral(lambda, 3)}`,
+    note: `policy ${policy.name}, lambda ${ticks.lambdaText(ticks.length - 1)}`,
   };
 }
 

@@ -13,6 +13,7 @@ function columns(first: number, times: number[]): TickColumns {
     trust: each(() => 0),
     reason: each(() => 0),
     lambda: each(() => null),
+    lambdaFloor: each(() => null),
     reference: each(() => null),
     top: each(() => 0),
     score: each(() => null),

@@ -16,6 +16,7 @@ export class TickRing {
   readonly #trust: Uint8Array;
   readonly #reason: Uint8Array;
   readonly #lambda: Float32Array;
+  readonly #lambdaFloor: Float32Array;
   readonly #reference: Float32Array;
   readonly #top: Int16Array;
   readonly #score: Float32Array;
@@ -31,6 +32,7 @@ export class TickRing {
     this.#trust = new Uint8Array(capacity);
     this.#reason = new Uint8Array(capacity);
     this.#lambda = new Float32Array(capacity);
+    this.#lambdaFloor = new Float32Array(capacity);
     this.#reference = new Float32Array(capacity);
     this.#top = new Int16Array(capacity);
     this.#score = new Float32Array(capacity);
@@ -44,6 +46,7 @@ export class TickRing {
     this.#trust[at] = trusts.indexOf(witness.trust);
     this.#reason[at] = reasons.indexOf(witness.reason);
     this.#lambda[at] = witness.ready ? witness.lambdaQ15 / Q15_ONE : Number.NaN;
+    this.#lambdaFloor[at] = witness.ready ? witness.lambdaFloorQ15 / Q15_ONE : Number.NaN;
     this.#reference[at] = witness.ready ? witness.lambdaReferenceQ15 / Q15_ONE : Number.NaN;
     this.#top[at] = witness.topIndex;
     this.#score[at] = hasValue ? witness.score : Number.NaN;
@@ -71,6 +74,7 @@ export class TickRing {
       trust: plain(this.#trust),
       reason: plain(this.#reason),
       lambda: known(this.#lambda),
+      lambdaFloor: known(this.#lambdaFloor),
       reference: known(this.#reference),
       top: plain(this.#top),
       score: known(this.#score),
