@@ -153,6 +153,28 @@ describe.skipIf(executablePath === undefined)('the page in Chromium', () => {
     });
   });
 
+  test.each([
+    [{ kind: 'anomaly', threshold: 1 } as const, 'Anomaly score', 'trace'],
+    [{ kind: 'forecast', horizon: 2 } as const, 'temperature', 'quarantine'],
+  ])('shows a model of task $kind', async (task, figure, name) => {
+    const other = new PageFixture(task);
+    try {
+      const served = await other.start();
+      for (let tick = 0; tick < 40; tick++) other.tick(served, [20 + (tick % 5), 40 - (tick % 3)]);
+      await look(
+        { ...desktop, colorScheme: 'light' },
+        async (page) => {
+          await page.screenshot({ path: join(artefacts, `test-${task.kind}.png`), fullPage: true });
+          expect(await pixelsOf(page, figure, name)).toBeGreaterThan(5);
+          expect(await page.textContent('#tiles')).not.toContain('nothing yet');
+        },
+        served.server.url!,
+      );
+    } finally {
+      await other.remove();
+    }
+  });
+
   test('behind a token: the browser asks for it, and then everything works', async () => {
     const password = 'a-token-of-more-than-16-characters';
     const guarded = await fixture.start({ tokenFile: fixture.writeToken(password) });

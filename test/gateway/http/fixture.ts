@@ -2,9 +2,12 @@
 
 import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import type { Task } from '../../../src/engine/model.ts';
+import { saveModel } from '../../../src/engine/model-file.ts';
 import type { PageConfig } from '../../../src/gateway/config.ts';
 import { type PageOptions, PagePart } from '../../../src/gateway/http/page-part.ts';
 import type { Gateway } from '../../../src/gateway/service.ts';
+import { tinyModel } from '../../engine/tiny-model.ts';
 import { Fixture, noteLog } from '../fixture.ts';
 
 export interface Answer {
@@ -20,7 +23,13 @@ export class PageFixture {
   readonly #parts: PagePart[] = [];
   #timeMs = 0;
 
-  constructor() {
+  /** With a model of that task; default: it tells classes apart. */
+  constructor(task?: Task) {
+    if (task !== undefined) {
+      const model = tinyModel({ config: { outputs: 4 }, seed: 2 });
+      const bytes = saveModel({ ...model, meaning: { ...model.meaning, task } });
+      writeFileSync(this.fixture.path('model.safetensors'), bytes);
+    }
     this.gateway = this.fixture.gateway('mqtt://127.0.0.1:1');
   }
 
