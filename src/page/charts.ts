@@ -173,7 +173,12 @@ export class Charts {
         ...(isForecast ? [{ text: 'forecast', key: 'quarantine' }] : []),
       ],
       series: [line('trace'), spikes, ...(isForecast ? [{ ...line('quarantine'), dash: dashes }] : [])],
-      reading: (index) => `${numeral(ticks.values[channel]![index])} ${unitText(unit)}`,
+      newest: () => ticks.length - 1,
+      reading: (index) => {
+        const ahead = index - ticks.length;
+        if (ahead < 0) return `${numeral(ticks.values[channel]![index])} ${unitText(unit)}`;
+        return `forecast ${numeral(this.#state.forecast?.[channel]?.[ahead])} ${unitText(unit)}`;
+      },
     });
     const fired = () =>
       ticks.values[channel]!.map((value, index) => (ticks.fired[channel]![index] ? value : null));

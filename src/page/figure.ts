@@ -12,6 +12,8 @@ export interface FigureOptions {
   readonly hasValueAxis?: boolean;
   /** Draws what no series can. */
   readonly draw?: (plot: uPlot) => void;
+  /** Place of the newest that is known; default: the last there is. */
+  readonly newest?: () => number;
   /** What is told at the cursor, or of the newest without one. */
   readonly reading: (index: number) => string;
 }
@@ -114,7 +116,7 @@ export class Figure {
   }
 
   #tell(): void {
-    const index = this.#plot?.cursor.idx ?? this.#data[0]!.length - 1;
+    const index = this.#plot?.cursor.idx ?? this.#options.newest?.() ?? this.#data[0]!.length - 1;
     this.#reading.textContent = index < 0 ? '' : this.#options.reading(index);
   }
 }
