@@ -53,7 +53,8 @@ export class Speculation {
    */
   rollout(stream: number, features: Int16Array, count: number, logits: Int32Array): void {
     const { outputs } = this.#engine.config;
-    this.#features[0]!.set(features.subarray(0, this.#next.length));
+    const first = this.#features[0]!;
+    for (let i = 0; i < first.length; i++) first[i] = features[i]!;
     let done = 0;
     while (done < count) {
       const rows = Math.min(this.#options.drafts + 1, count - done);
@@ -63,7 +64,7 @@ export class Speculation {
         logits.set(this.#engine.rowLogits(row), (done + row) * outputs);
       }
       done += kept;
-      this.#features[0]!.set(this.#next);
+      first.set(this.#next);
     }
   }
 

@@ -1,0 +1,42 @@
+/** No technique allocates while it runs. */
+import { expect, test } from 'vitest';
+import { randomFeatures, randomModel } from '../../src/bench/random-model.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import { Speculation } from '../../src/engine/speculation.ts';
+import { Anytime } from '../../src/gate/anytime.ts';
+import { EarlyExit } from '../../src/gate/early-exit.ts';
+import { heapBytesPerCall } from './fixtures.ts';
+
+const collect = globalThis.gc;
+const width = 24;
+const ticks = Array.from({ length: 64 }, (_, tick) => randomFeatures(width, tick));
+
+type Steps = Pick<Engine, 'step' | 'plans'>;
+
+const techniques: readonly (readonly [string, () => Steps])[] = [
+  ['routing', () => new Engine(randomModel({ config: { routing: { layers: [1], capacity: 0.5 } } }))],
+  ['spike attention', () => new Engine(randomModel({ config: { attention: 'spike' } }))],
+  ['early exit', () => new EarlyExit(new Engine(randomModel()), { layers: 1, confidenceQ16: 20_000 })],
+  [
+    'refinement',
+    () => new Anytime(new Engine(randomModel({ config: { refinement: { rounds: 3 } } })), { gainQ16: 0 }),
+  ],
+];
+
+test.skipIf(collect === undefined).each(techniques)('%s allocates nothing', (_, make) => {
+  const engine = make();
+  const bytes = heapBytesPerCall((tick) => engine.step(0, ticks[tick & 63]!, engine.plans[tick % 3]!.write));
+  expect(bytes).toBeLessThan(1);
+});
+
+test.skipIf(collect === undefined)('self-speculation allocates nothing', () => {
+  const engine = new Engine(randomModel({ config: { sequence: 8, window: 4 } }));
+  const speculation = new Speculation(engine, {
+    drafts: 2,
+    layers: 1,
+    feedback: (logits, features) => features.fill((logits[0]! & 7) * 300),
+  });
+  const logits = new Int32Array(6 * 2);
+  const bytes = heapBytesPerCall((tick) => speculation.rollout(0, ticks[tick & 63]!, 6, logits), 2000);
+  expect(bytes).toBeLessThan(1);
+});
