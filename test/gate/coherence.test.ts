@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Coherence, defaultCoherenceSettings, makeGatePacket } from '../../src/gate/coherence.ts';
 import { type GatePacket, Q15_ONE } from '../../src/gate/packets.ts';
-import { channelsOf, frameOf, heapBytesPerCall, randomOf, SEED } from './fixtures.ts';
+import { channelsOf, frameOf, heapBytesPerCall, NOTHING_BYTES, randomOf, SEED } from './fixtures.ts';
 
 const { halfLife, shrinkage, edgeThresholdQ15, stillness } = defaultCoherenceSettings;
 
@@ -274,6 +274,6 @@ describe('Coherence', () => {
       coherence.observe(frame, 0.75);
       coherence.measure(true, packet);
     }, 20_000);
-    expect(bytes).toBeLessThan(1);
+    expect(bytes).toBeLessThan(NOTHING_BYTES);
   });
 });

@@ -36,8 +36,13 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** So little says that nothing is allocated, and no further round could say more. */
-const ENOUGH = 0.5;
+/**
+ * Fewer bytes a call than this are nothing: the smallest object takes 16, so one at every second call is 8. V8's own
+ * doings, on a machine that others use too, have made two or three.
+ */
+export const NOTHING_BYTES = 6;
+/** So little, and no further round could say more. */
+const ENOUGH = 4;
 const ROUNDS = 20;
 /** V8's compilers need a moment of a machine that others use too, and more of them the busier it is. */
 const PAUSE_MS = 20;

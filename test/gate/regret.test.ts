@@ -7,7 +7,7 @@ import {
   regretFeatures,
   regretModelOf,
 } from '../../src/gate/regret.ts';
-import { heapBytesPerCall } from './fixtures.ts';
+import { heapBytesPerCall, NOTHING_BYTES } from './fixtures.ts';
 
 const evidence: RegretEvidence = {
   noveltyQ15: Q15_ONE,
@@ -62,7 +62,7 @@ describe('RegretGate', () => {
       changing.doubtQ15 = (tick * 7) & 32767;
       sink[0]! += gate.predict(changing);
     });
-    expect(bytes).toBeLessThan(1);
+    expect(bytes).toBeLessThan(NOTHING_BYTES);
   });
 });
 
