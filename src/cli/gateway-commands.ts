@@ -6,6 +6,7 @@ export const gatewayCommands: CommandTable = {
   validate: () => import('./validate.ts'),
   doctor: () => import('./doctor.ts'),
   sniff: () => import('./sniff.ts'),
+  record: () => import('./record.ts'),
   inspect: () => import('./inspect.ts'),
   explain: () => import('./explain.ts'),
   energy: () => import('./energy.ts'),

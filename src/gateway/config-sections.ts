@@ -36,6 +36,7 @@ export const rootKeys = [
   'sparkplug',
   'page',
   'commands',
+  'record',
 ];
 
 const dayS = 86_400;

@@ -1,8 +1,8 @@
 /** From a YAML file to a checked config and its model, or to the list of everything that is wrong. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { isNode, LineCounter, parseDocument } from 'yaml';
-import type { Model } from '../engine/model.ts';
+import type { Channel, Model, ModelMeaning } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Section } from './checker.ts';
@@ -11,6 +11,7 @@ import { readRoutes, readSpikes } from './config-channels.ts';
 import { readLedger } from './config-ledger.ts';
 import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import { readCommands, readPage } from './config-page.ts';
+import { meaningToRecord, type RecordConfig, readRecord } from './config-record.ts';
 import * as sections from './config-sections.ts';
 import { readStorage } from './config-storage.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -53,11 +54,40 @@ export function parseGatewayConfig(text: string, path: string, options: LoadOpti
   const root = new Section(problems, [], value, sections.rootKeys);
   const directory = dirname(resolve(path));
   const model = readModel(root, directory);
-  const config = model === undefined ? undefined : readConfig(root, directory, model, options);
   // Without a model its channels are unknown; the rest is checked all the same.
-  if (model === undefined) readConfig(root, directory, undefined, options);
-  if (config === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
-  return { config, model: model! };
+  const config = readConfig(root, directory, model?.meaning, options);
+  readRecord(root);
+  if (model === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  return { config, model };
+}
+
+/** What a recorder takes from a config: where the channels come from, without a model that knows them. */
+export interface RecorderConfig {
+  readonly config: GatewayConfig;
+  readonly record: RecordConfig;
+  readonly channels: readonly Channel[];
+}
+
+/**
+ * Reads a config that needs no model yet: the channels are those of `record.channels`, else the model's, else those
+ * under `channels`. Throws GatewayConfigError with every problem found.
+ */
+export function loadRecorderConfig(path: string, options: LoadOptions = {}): RecorderConfig {
+  const { value, problems } = parseYaml(readConfigText(path));
+  if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  const root = new Section(problems, [], value, sections.rootKeys);
+  const directory = dirname(resolve(path));
+  const meaning = meaningToRecord(root, modelIfThere(root, directory)?.meaning);
+  const config = readConfig(root, directory, meaning, options);
+  const record = readRecord(root);
+  if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  return { config, record, channels: meaning.channels };
+}
+
+function modelIfThere(root: Section, directory: string): Model | undefined {
+  if (!root.has('model')) return undefined;
+  const isThere = existsSync(resolve(directory, root.text('model')));
+  return isThere ? readModel(root, directory) : undefined;
 }
 
 function readConfigText(path: string): string {
@@ -108,7 +138,7 @@ function readModel(root: Section, directory: string): Model | undefined {
 function readConfig(
   root: Section,
   directory: string,
-  model: Model | undefined,
+  meaning: Pick<ModelMeaning, 'channels' | 'intervalMs' | 'spikes'> | undefined,
   options: LoadOptions,
 ): GatewayConfig {
   const gateway = sections.readGatewayName(root);
@@ -116,7 +146,7 @@ function readConfig(
   const target = root.has('target')
     ? sections.readKnownName(root, 'target', options.targets ?? [])
     : undefined;
-  const channels = model?.meaning.channels ?? [];
+  const channels = meaning?.channels ?? [];
   const modelPath = resolve(directory, root.text('model', 'model'));
   const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
   const homeAssistant = readHomeAssistant(root, gateway);
@@ -132,14 +162,14 @@ function readConfig(
     ...(target === undefined ? {} : { target }),
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
     routes:
-      model === undefined
+      meaning === undefined
         ? []
         : readRoutes(root, channels, { topicPrefix, hasTimestamp: frame.timestamp !== undefined }),
-    frame: { ...frame, intervalMs: frame.intervalMs || (model?.meaning.intervalMs ?? 1) },
+    frame: { ...frame, intervalMs: frame.intervalMs || (meaning?.intervalMs ?? 1) },
     spikes:
-      model === undefined
+      meaning === undefined
         ? { delta: [], heartbeat: [], refractory: [] }
-        : readSpikes(root.section('spikes'), channels, model.meaning.spikes),
+        : readSpikes(root.section('spikes'), channels, meaning.spikes),
     ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', options.policies ?? []) } : {}),
     output: {
       ...output,
