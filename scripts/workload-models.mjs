@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { workloadRecipe } from './recipes.mjs';
 
 const program = fileURLToPath(new URL('../dist/dormouse.mjs', import.meta.url));
 const models = fileURLToPath(new URL('../targets/models/workloads/', import.meta.url));
@@ -22,9 +23,6 @@ const tuneRows = {
   continuous: '40000',
   'safety-critical': '40000',
 };
-// These plants are the same next week: levels, flags and gaps can be believed.
-const recipe = ['--level-jitter', '0', '--channel-dropout', '0', '--event-shuffle', '0.1'];
-recipe.push('--steps', '200', '--learning-rate', '0.002');
 
 function dormouse(...args) {
   const { status } = spawnSync(process.execPath, [program, ...args], { stdio: 'inherit' });
@@ -44,7 +42,7 @@ for (const name of names) {
   const [forTraining, forTuning] = [join(folder, 'train'), join(folder, 'tune')];
   const trained = join(folder, `${name}.safetensors`);
   dormouse('generate', name, '-o', forTraining, '--rows', trainRows, '--seed', '1');
-  dormouse('train', forTraining, '-o', trained, ...recipe);
+  dormouse('train', forTraining, '-o', trained, ...workloadRecipe);
   dormouse('generate', name, '-o', forTuning, '--rows', tuneRows[name], '--seed', '1');
   const asked = ['--retention', String(retentions[name]), '--trials', '150', '--first-heartbeats', '1,2,4'];
   dormouse('tune', forTuning, '--model', trained, ...asked, '-o', join(models, `${name}.safetensors`));

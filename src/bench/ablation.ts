@@ -2,10 +2,12 @@
  * Each technique on and off, on the four workloads and on recordings with a model: compute, time and quality against
  * the same model at tier 0 on every tick with its KV cache. Thresholds are the model's own throughout.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
+import type { Model } from '../engine/model.ts';
+import { loadModel } from '../engine/model-file.ts';
 import { retentionInterval } from '../eval/bootstrap.ts';
 import { matchRecording } from '../eval/evaluate.ts';
 import { loadProtocol, type Protocol } from '../eval/protocols.ts';
@@ -29,35 +31,62 @@ export interface AblationSubject {
   readonly name: string;
   readonly engine: Engine;
   readonly protocol: Protocol;
+  /** The engine of this subject's model with that ending, if it was trained. */
+  trained(ending: string): Engine | undefined;
 }
 
-/** `recordings`: a folder of recordings; those that have a model of their name are played too. */
+/** Folders to look into beside what is shipped. */
+export interface AblationFolders {
+  /** Of recordings, each in a folder of its own; those that have a model of their name are played too. */
+  readonly recordings?: string;
+  /** Of models: NAME.safetensors for a recording, NAME-ENDING.safetensors for a technique that needs training. */
+  readonly models?: string;
+}
+
 export async function ablation(
   effort: Effort,
   kernels?: KernelName,
-  recordings?: string,
+  folders: AblationFolders = {},
 ): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
-  for (const subject of subjectsOf(effort, kernels, recordings)) {
+  for (const subject of subjectsOf(effort, kernels, folders)) {
     results.push(...(await ablate(subject, effort.quick ? QUICK_ROUNDS : ROUNDS)));
   }
   return results;
 }
 
-function* subjectsOf(effort: Effort, kernels?: KernelName, recordings?: string): Generator<AblationSubject> {
-  const options = { streams: 2, ...(kernels === undefined ? {} : { kernels }) };
+function* subjectsOf(
+  effort: Effort,
+  kernels: KernelName | undefined,
+  folders: AblationFolders,
+): Generator<AblationSubject> {
+  const engineOf = (model: Model) =>
+    new Engine(model, { streams: 2, ...(kernels === undefined ? {} : { kernels }) });
+  const subjectOf = (name: string, model: Model, protocol: Protocol): AblationSubject => ({
+    name,
+    engine: engineOf(model),
+    protocol,
+    trained(ending) {
+      const own = modelIn(folders.models, `${name}-${ending}`);
+      return own && engineOf(own);
+    },
+  });
   for (const name of workloadNames) {
     const model = workloadModel(name);
-    const protocol = workloadProtocol(workloads[name], model, effort.quick ? QUICK_ROWS : ROWS);
-    yield { name, engine: new Engine(model, options), protocol };
+    yield subjectOf(name, model, workloadProtocol(workloads[name], model, effort.quick ? QUICK_ROWS : ROWS));
   }
-  for (const folder of foldersIn(recordings)) {
+  for (const folder of foldersIn(folders.recordings)) {
     const recording = openRecording(folder);
-    const model = shippedModel(`${recording.name}.safetensors`);
+    const { name } = recording;
+    const model = modelIn(folders.models, name) ?? shippedModel(`${name}.safetensors`);
     if (model === undefined) continue;
-    const protocol = loadProtocol(matchRecording(model, recording));
-    yield { name: recording.name, engine: new Engine(model, options), protocol };
+    yield subjectOf(name, model, loadProtocol(matchRecording(model, recording)));
   }
+}
+
+function modelIn(folder: string | undefined, name: string): Model | undefined {
+  const path = folder === undefined ? undefined : join(folder, `${name}.safetensors`);
+  return path !== undefined && existsSync(path) ? loadModel(readFileSync(path)) : undefined;
 }
 
 function foldersIn(recordings: string | undefined): string[] {
@@ -74,16 +103,17 @@ export async function ablate(subject: AblationSubject, rounds: number): Promise<
   const spikes = tunedSpikes(engine.model);
   const lines: BenchResult[] = [];
   for (const variant of variants) {
-    const options = variant.options(engine);
-    if (options === null) continue;
-    const pipeline = new Pipeline(variant.engine?.(engine) ?? engine, 0, { spikes, ...options });
+    const own = variant.ending === undefined ? engine : subject.trained(variant.ending);
+    const options = own && variant.options(own);
+    if (!own || !options) continue;
+    const pipeline = new Pipeline(variant.engine?.(own) ?? own, 0, { spikes, ...options });
     const run = play(subject, pipeline);
-    const [own, always] = await timeInTurns(protocol, [pipeline, dense], rounds);
+    const [gated, always] = await timeInTurns(protocol, [pipeline, dense], rounds);
     const caseName = `${name}, ${variant.technique}: ${variant.name}`;
     lines.push(
-      result('ablation', caseName, engine.kernel, summarise(own!.everyUs), {
-        meanUs: rounded(own!.meanUs, 4),
-        timeReduction: rounded(always!.meanUs / own!.meanUs),
+      result('ablation', caseName, engine.kernel, summarise(gated!.everyUs), {
+        meanUs: rounded(gated!.meanUs, 4),
+        timeReduction: rounded(always!.meanUs / gated!.meanUs),
         computeReduction: rounded(base.macsPerTick / run.macsPerTick),
         skipRate: rounded(run.skipRate, 4),
         ...qualityOf(run.scored, base.scored),

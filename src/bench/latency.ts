@@ -13,7 +13,7 @@ import {
   PerformanceObserver,
   type RecordableHistogram,
 } from 'node:perf_hooks';
-import { type PresetName, presetConfig } from '../engine/config.ts';
+import { type PresetName, presetConfig, presetNames } from '../engine/config.ts';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
 import {
@@ -31,15 +31,15 @@ const FEATURES = 36;
 const TICKS = 64;
 const WARM_UP_ROUNDS = 10;
 const WARM_UP_STEPS = 5000;
-const STEPS: Readonly<Record<PresetName, number>> = { micro: 1_000_000, baseline: 100_000 };
+const STEPS = 1_000_000;
 const QUICK_SHARE = 0.1;
 const PROBE_TURNS = 10_000;
 const MIB = 2 ** 20;
 
 export async function latency(effort: Effort, kernels?: KernelName): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
-  for (const [preset, steps] of Object.entries(STEPS) as [PresetName, number][]) {
-    results.push(...(await measureSteps(preset, effort.quick ? steps * QUICK_SHARE : steps, kernels)));
+  for (const preset of presetNames) {
+    results.push(...(await measureSteps(preset, effort.quick ? STEPS * QUICK_SHARE : STEPS, kernels)));
   }
   return results;
 }

@@ -1,7 +1,7 @@
 /** The suites by name, in the order in which they run. */
 import type { Target } from '../energy/target.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
-import { ablation, ablationColumns, verdicts } from './ablation.ts';
+import { type AblationFolders, ablation, ablationColumns, verdicts } from './ablation.ts';
 import { coherence } from './coherence.ts';
 import { deltaLayer } from './delta-layer.ts';
 import { gateway } from './gateway.ts';
@@ -20,9 +20,14 @@ export interface Suite {
   readonly about: string;
   /**
    * `kernels`: default the fastest that runs here. `target`: whose watts modelled energy takes; none: no energy.
-   * `recordings`: a folder of recordings, for suites that can play them.
+   * `folders`: of recordings and models of the user's own, for suites that can play them.
    */
-  run(effort: Effort, kernels?: KernelName, target?: Target, recordings?: string): Promise<BenchResult[]>;
+  run(
+    effort: Effort,
+    kernels?: KernelName,
+    target?: Target,
+    folders?: AblationFolders,
+  ): Promise<BenchResult[]>;
   /** Which details the table shows, since lines are short; default all. JSON has all. */
   readonly columns?: readonly string[];
   /** What the table alone does not say, for the reader; not in JSON. */
@@ -54,7 +59,7 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
   delta: { about: 'would an exact integer delta layer pay', run: deltaLayer },
   ablation: {
     about: 'each technique on and off, on the plants and on recordings that have a model; minutes',
-    run: (effort, kernels, _target, recordings) => ablation(effort, kernels, recordings),
+    run: (effort, kernels, _target, folders) => ablation(effort, kernels, folders),
     columns: ablationColumns,
     notes: verdicts,
   },

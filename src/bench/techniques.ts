@@ -22,6 +22,8 @@ export interface Variant {
   options(engine: Engine): PipelineOptions | null;
   /** Default: the model's own. */
   engine?(engine: Engine): PipelineEngine;
+  /** Runs a model of its own, trained like the subject's but for the technique: NAME-ENDING.safetensors. */
+  readonly ending?: string;
 }
 
 function spikes(
@@ -81,6 +83,11 @@ function earlyExit(tier: 1 | 2): Variant {
   };
 }
 
+/** A technique that changes what is trained; its model has the subject's thresholds. */
+function trained(technique: string, name: string, ending: string, why: string): Variant {
+  return { technique, name, verdict: 'kept for study', why, options: () => ({}), ending };
+}
+
 /** The default pipeline comes first: everything else is read beside it. */
 export const variants: readonly Variant[] = [
   spikes('send-on-delta', 'default', 'the large gain: most ticks cost next to nothing', (own) => own),
@@ -128,4 +135,9 @@ export const variants: readonly Variant[] = [
   ...policyNames.filter((name) => name !== 'steady').map(policy),
   earlyExit(1),
   earlyExit(2),
+  trained('depth', 'one layer', 'one-layer', 'what the next two must beat'),
+  trained('depth', 'mixture-of-depths', 'routing', 'no better than leaving the routed layer out'),
+  trained('depth', 'routed at random', 'fixed-router', 'hardly worse than learning where to route'),
+  trained('attention', 'spikes', 'spike-attention', 'saves a hundredth of the products'),
+  trained('refinement', 'up to three rounds', 'refinement', 'surer answers, not righter ones'),
 ];

@@ -10,7 +10,7 @@ import { alignColumns } from './terminal/columns.ts';
 const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
 
 const usage = `Usage: dormouse bench [SUITE ...] [--quick] [--json] [--kernels NAME] [--target NAME]
-                      [--recordings DIRECTORY]
+                      [--recordings DIRECTORY] [--models DIRECTORY]
 
 Measures on this machine, seeded, every call timed, cases interleaved in one run.
 
@@ -22,8 +22,9 @@ Options:
   --json           one JSON object per line: suite, case, unit, median, p99, cpu, node, kernel, ...
   --kernels NAME   ${kernelNames.join(', ')}; default: the fastest that passes its self-test
   --target NAME    ${Object.keys(targets).join(', ')}: whose watts modelled energy takes; default x64 on x64, else none
-  --recordings DIRECTORY   recordings that ablation plays besides, each in a folder of its own, if a shipped model has
-                   their name
+  --recordings DIRECTORY   recordings that ablation plays besides, each in a folder of its own, if there is a
+                   model of its name
+  --models DIRECTORY   models for ablation beside the shipped ones: scripts/ablation-models.mjs makes them
   --help           this text
 `;
 
@@ -50,14 +51,19 @@ async function run(args: string[]): Promise<number> {
       kernels: { type: 'string' },
       target: { type: 'string' },
       recordings: { type: 'string' },
+      models: { type: 'string' },
     },
   });
   const kernels = oneOf('--kernels', values.kernels, kernelNames);
   const target = targetOf(values.target);
+  const folders = {
+    ...(values.recordings === undefined ? {} : { recordings: values.recordings }),
+    ...(values.models === undefined ? {} : { models: values.models }),
+  };
   const names = positionals.map((name) => oneOf('suite', name, Object.keys(suites))!);
   for (const name of names.length > 0 ? names : Object.keys(suites)) {
     const suite = suites[name]!;
-    const results = await suite.run(values.quick ? QUICK : FULL, kernels, target, values.recordings);
+    const results = await suite.run(values.quick ? QUICK : FULL, kernels, target, folders);
     process.stdout.write(values.json ? jsonLines(results) : text(name, suite, results));
   }
   return 0;

@@ -1,0 +1,21 @@
+/** What is given to `dormouse train`, for whatever trains more than one model. */
+
+/** These plants are the same next week: levels, flags and gaps can be believed. */
+export const workloadRecipe = [
+  ...['--level-jitter', '0', '--channel-dropout', '0', '--event-shuffle', '0.1'],
+  ...['--steps', '200', '--learning-rate', '0.002'],
+];
+
+/** As docs/training.md has them. */
+export const recordingRecipes = {
+  occupancy: ['--validation-share', '0', '--delta', '0.4', '--finest', '0.08333', '--widest', '0.75'],
+};
+
+/** What is added for a model NAME-ENDING that a technique of the ablation table is measured with. */
+export const techniqueRecipes = {
+  'one-layer': ['--layers', '1'],
+  routing: ['--routing', '0.25'],
+  'fixed-router': ['--routing', '0.25', '--router', 'fixed'],
+  'spike-attention': ['--attention', 'spike'],
+  refinement: ['--refinement', '3'],
+};
