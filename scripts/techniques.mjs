@@ -1,7 +1,9 @@
 /**
  * Models of one classified recording side by side: accuracy on validation rows (as the model file says) and on test
  * files, multiply-adds and time per tick; each on every tick and gated. A model with a refinement gets a line for every
- * number of rounds. The models take turns, so that the machine's moods hit all of them.
+ * number of rounds, one of two layers or more without a router a line for each other way to choose the quarter of the
+ * tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a coin. The models take
+ * turns, so that the machine's moods hit all of them.
  *
  * node scripts/techniques.mjs DIRECTORY MODEL...     after `npm run build`
  */
@@ -33,7 +35,61 @@ class Refining {
   }
 }
 
-function play(pipeline, series, channels) {
+/** All layers for the tokens that `isDeep` says, in the order in which they come, and all but the last for the rest. */
+class Choosing {
+  constructor(engine, isDeep) {
+    Object.assign(this, { engine, isDeep, model: engine.model, plans: engine.plans, stats: engine.stats });
+    this.exit = engine.exits[engine.model.config.layers - 2];
+    this.token = 0;
+  }
+  get logits() {
+    return this.engine.logits;
+  }
+  step(stream, features, plan) {
+    this.engine.step(stream, features, this.isDeep[this.token++] ? plan : this.exit[plan.kv]);
+  }
+  cost(plan) {
+    return this.engine.cost(plan);
+  }
+  reset(stream) {
+    this.engine.reset(stream);
+  }
+}
+
+/** What a token may be chosen by: the more, the deeper. */
+const signals = {
+  novelty: ({ noveltyQ15 }) => noveltyQ15,
+  lambda: ({ lambdaQ15 }) => -lambdaQ15,
+  chance: () => random(),
+};
+const DEEP_SHARE = 0.25;
+
+/** mulberry32, as good a coin as any. */
+let state = 1;
+function random() {
+  state = (state + 0x6d2b79f5) >>> 0;
+  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+}
+
+/** The signal of every token, in order. What comes out of the engine does not change which ticks become tokens. */
+function signalsOf(engine, series, channels, signal) {
+  const pipeline = new Pipeline(engine, 0, { exactLambda: true, anytime: false });
+  const found = [];
+  const see = (witness) => witness.tier !== 3 && found.push(signal(witness));
+  play(pipeline, series, channels, see);
+  return found;
+}
+
+/** Whether each token of the test rows is above the value that a quarter of the training rows' tokens is above. */
+function deepTokens(engine, training, test, channels, signal) {
+  const sorted = signalsOf(engine, training, channels, signal).sort((a, b) => b - a);
+  const bar = sorted[Math.floor(DEEP_SHARE * sorted.length)];
+  return signalsOf(engine, test, channels, signal).map((value) => value > bar);
+}
+
+function play(pipeline, series, channels, see = () => {}) {
   const counts = { right: 0, macs: 0, tokens: 0, labelled: 0, ticks: 0, ms: 0 };
   for (const { rows, values, labels, timeMs } of series) {
     pipeline.reset();
@@ -42,7 +98,9 @@ function play(pipeline, series, channels) {
     for (let row = 0; row < rows; row++) {
       frame.timeMs = timeMs[row];
       frame.values.set(values.subarray(row * channels, (row + 1) * channels));
-      const { macs, tier } = pipeline.tick(frame);
+      const witness = pipeline.tick(frame);
+      see(witness);
+      const { macs, tier } = witness;
       counts.macs += macs;
       if (tier !== 3) counts.tokens++;
       if (labels[row] < 0) continue;
@@ -61,8 +119,10 @@ if (paths.length === 0) {
   process.exit(2);
 }
 const recording = openRecording(directory);
-const files = [...new Set(recording.test.map((range) => range.file ?? range))];
-const series = files.map((file) => readSeries(recording, file));
+const seriesOf = (ranges) =>
+  [...new Set(ranges.map((range) => range.file ?? range))].map((file) => readSeries(recording, file));
+const series = seriesOf(recording.test);
+const training = seriesOf(recording.train);
 const channels = recording.channels.length;
 
 const subjects = paths.flatMap((path) => {
@@ -71,23 +131,31 @@ const subjects = paths.flatMap((path) => {
   const { validation } = model.meaning.provenance;
   const name = basename(path, '.safetensors');
   const validated = `${validation?.dense?.accuracy ?? '-'} / ${validation?.gated?.accuracy ?? '-'}`;
-  const rounds = Array.from({ length: (model.config.refinement?.rounds ?? 0) + 1 }, (_, round) => round);
-  return rounds.map((round) => {
-    const own = round === 0 ? engine : new Refining(engine, round);
-    return {
-      name: round === 0 ? name : `${name}, round ${round}`,
-      validated,
-      dense: new Pipeline(own, 0, { gating: false }),
-      gated: new Pipeline(own, 0, { anytime: false }),
-      denseUs: [],
-      gatedUs: [],
-    };
+  const line = (name, dense, gated) => ({ name, validated, dense, gated, denseUs: [], gatedUs: [] });
+  const chosen =
+    model.config.layers < 2 || model.config.routing || model.config.refinement ? [] : Object.entries(signals);
+  const choices = chosen.map(([by, signal]) => {
+    const own = new Choosing(engine, deepTokens(engine, training, series, channels, signal));
+    const gated = new Pipeline(own, 0, { anytime: false });
+    return { ...line(`${name}, deep by ${by}`, null, gated), restart: () => (own.token = 0) };
   });
+  const rounds = Array.from({ length: (model.config.refinement?.rounds ?? 0) + 1 }, (_, round) => round);
+  const own = rounds.map((round) => {
+    const refining = round === 0 ? engine : new Refining(engine, round);
+    return line(
+      round === 0 ? name : `${name}, round ${round}`,
+      new Pipeline(refining, 0, { gating: false }),
+      new Pipeline(refining, 0, { anytime: false }),
+    );
+  });
+  return [...own, ...choices];
 });
 
 for (let round = -1; round < ROUNDS; round++) {
   for (const subject of subjects) {
     for (const kind of ['dense', 'gated']) {
+      if (subject[kind] === null) continue;
+      subject.restart?.();
       const counts = play(subject[kind], series, channels);
       subject[`${kind}Counts`] = counts;
       if (round >= 0) subject[`${kind}Us`].push((1000 * counts.ms) / counts.ticks);
@@ -101,9 +169,9 @@ console.log(
 console.log('| model | validation | accuracy | MACs per tick | MACs per token, gated | us per tick |');
 console.log('| --- | --- | --- | --- | --- | --- |');
 for (const { name, validated, denseCounts, gatedCounts, denseUs, gatedUs } of subjects) {
-  const accuracy = ({ right, labelled }) => (right / labelled).toFixed(4);
-  const perTick = ({ macs, ticks }) => Math.round(macs / ticks);
-  const least = (times) => Math.min(...times).toFixed(1);
+  const accuracy = (counts) => (counts ? (counts.right / counts.labelled).toFixed(4) : '-');
+  const perTick = (counts) => (counts ? Math.round(counts.macs / counts.ticks) : '-');
+  const least = (times) => (times.length === 0 ? '-' : Math.min(...times).toFixed(1));
   const cells = [
     name,
     validated,
