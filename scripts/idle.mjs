@@ -5,8 +5,12 @@
  * `npm run build` first.
  *
  *   node scripts/idle.mjs [--seconds 60] [--warm-up 20] [--messages-per-second 10] [--program dist/dormouse.mjs] [--bare]
+ *                         [--node PATH] [--node-options TEXT]
  *
- * With --bare the gateway has no ledger and no witness log. Prints one JSON object; CPU time is a share of one core.
+ * `--program` is a bundle, run by `--node` (default this one), or an executable such as dist/x64/dormouse; the options
+ * for Node (default those of the service's unit) reach the gateway alone. With --bare the gateway has no ledger and no
+ * witness log. Prints one JSON object; CPU time is a share of one core, megabytes are 10^6 bytes: `rssMB` all that is
+ * resident, of it `rssAnonMB` what nobody else has and `rssFileMB` pages of files, which the kernel can take back.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,6 +29,8 @@ const { values } = parseArgs({
     'messages-per-second': { type: 'string', default: '10' },
     program: { type: 'string', default: join(import.meta.dirname, '../dist/dormouse.mjs') },
     bare: { type: 'boolean', default: false },
+    node: { type: 'string', default: process.execPath },
+    'node-options': { type: 'string', default: '--max-semi-space-size=1' },
     publish: { type: 'string' },
   },
 });
@@ -49,8 +55,8 @@ if (values.publish !== undefined) {
 async function main() {
   const directory = mkdtempSync(join(tmpdir(), 'dormouse-idle-'));
   const children = [];
-  const start = (program, args, stdio = 'ignore') => {
-    const child = spawn(program, args, { stdio });
+  const start = (program, args, stdio = 'ignore', env = {}) => {
+    const child = spawn(program, args, { stdio, env: { ...process.env, ...env } });
     children.push(child);
     return child;
   };
@@ -64,11 +70,12 @@ async function main() {
     await sleep(1000);
     const config = join(directory, 'idle.yaml');
     writeFileSync(config, JSON.stringify(settings(directory, url)));
-    const gateway = start(
-      process.execPath,
-      [values.program, 'run', config],
-      ['ignore', 'inherit', 'inherit'],
-    );
+    const [program, ...words] = /\.[cm]?js$/.test(values.program)
+      ? [values.node, values.program]
+      : [values.program];
+    const gateway = start(program, [...words, 'run', config], ['ignore', 'inherit', 'inherit'], {
+      NODE_OPTIONS: values['node-options'],
+    });
     start(process.execPath, [import.meta.filename, '--publish', url, '--messages-per-second', String(rate)]);
     const counters = await connectAsync(url);
     let last = {};
@@ -128,6 +135,7 @@ async function measure(pid, spanMs) {
     cpuPercent: 100 * cpuShare,
     rssMB: rssMax / 1000,
     rssAnonMB: status(pid, 'RssAnon') / 1000,
+    rssFileMB: status(pid, 'RssFile') / 1000,
   };
 }
 

@@ -1,4 +1,4 @@
-/** `dormouse calibrate-energy`: fit the watt model of this machine against its meter. */
+/** `dormouse calibrate energy`: fit the watt model of this machine against its meter. */
 import { mkdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ import { type Command, numberOption, parseOptions, UsageError } from './command.
 import { chooseMachineMeter } from './open-ledger.ts';
 import { alignColumns } from './terminal/columns.ts';
 
-const usage = `Usage: dormouse calibrate-energy CONFIG [options]
+const usage = `Usage: dormouse calibrate energy CONFIG [options]
 
 Measures with the meter that CONFIG's ledger would take (hwmon, pmic, rapl or plug) what this machine draws idle, with one
 core busy and with all, fits watts = idle + core x busy cores, and writes both, with their errors and what the line misses
@@ -40,7 +40,7 @@ Stop the gateway and whatever else is busy before; it takes three minutes by def
 `;
 
 export const command: Command = {
-  name: 'calibrate-energy',
+  name: 'calibrate energy',
   summary: 'fit the watt model of this machine against its meter',
   usage,
   async run(args) {

@@ -3,7 +3,7 @@ import { nearestName } from '../text/nearest.ts';
 import { version } from '../version.ts';
 import { type Command, UsageError } from './command.ts';
 
-/** Commands by name; each is loaded only when it is needed. */
+/** Commands by name, of one word or two (`calibrate energy`); each is loaded only when it is needed. */
 export type CommandTable = Readonly<Record<string, () => Promise<{ readonly command: Command }>>>;
 
 /** Where a command line's text goes. */
@@ -29,10 +29,11 @@ export async function dispatch(
   streams: Streams,
   options: DispatchOptions = {},
 ): Promise<number> {
-  const [name, ...rest] = args;
+  const { name, rest } = readName(args, [...Object.keys(table), ...(options.elsewhere ?? [])]);
   try {
     if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-      return await help(name === 'help' ? rest[0] : undefined, table, streams, name === undefined);
+      const topic = name === 'help' ? readName(rest, Object.keys(table)).name : undefined;
+      return await help(topic, table, streams, name === undefined);
     }
     if (name === '--version' || name === '-v') {
       streams.out(`${version}\n`);
@@ -41,13 +42,21 @@ export async function dispatch(
     if (options.elsewhere?.includes(name)) {
       throw new UsageError(`this is the build for devices, which has no '${name}'; use dist/dormouse.mjs`);
     }
-    const command = await findCommand(name, table);
-    if (!asksForHelp(rest)) return await command.run(rest);
-    streams.out(withNewline(command.usage));
-    return exitOk;
+    if (asksForHelp(rest)) return await help(name, table, streams, false);
+    return await (await findCommand(name, table)).run(rest);
   } catch (error) {
     return report(error, name, table, streams, options.debug === true);
   }
+}
+
+/** The command's name and what comes behind it; the name has two words where a command is called by both. */
+function readName(
+  args: readonly string[],
+  names: readonly string[],
+): { readonly name: string | undefined; readonly rest: string[] } {
+  const both = args.slice(0, 2).join(' ');
+  const words = args.length > 1 && names.includes(both) ? 2 : 1;
+  return { name: words === 2 ? both : args[0], rest: args.slice(words) };
 }
 
 async function help(
@@ -56,29 +65,52 @@ async function help(
   streams: Streams,
   forWantOfACommand: boolean,
 ): Promise<number> {
-  const text = name === undefined ? await overview(table) : (await findCommand(name, table)).usage;
+  const text = name === undefined ? await overview(table) : await usageOf(name, table);
   (forWantOfACommand ? streams.error : streams.out)(withNewline(text));
   return forWantOfACommand ? exitUsage : exitOk;
 }
 
 async function overview(table: CommandTable): Promise<string> {
-  const commands = await Promise.all(Object.values(table).map((load) => load()));
-  const width = Math.max(0, ...commands.map(({ command }) => command.name.length));
   return [
     `dormouse ${version}: a transformer for sensor gateways that sleeps until a sensor says something new`,
     '',
     'Usage: dormouse COMMAND [options]',
     '',
-    ...commands.map(({ command }) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    ...(await summaries(table)),
     '',
     "'dormouse COMMAND --help' explains a command; 'dormouse --version' prints the version.",
   ].join('\n');
+}
+
+/** One command's usage, or what there is under the first word of several. */
+async function usageOf(name: string, table: CommandTable): Promise<string> {
+  const below = Object.entries(table).filter(([key]) => key.startsWith(`${name} `));
+  if (below.length === 0) return (await findCommand(name, table)).usage;
+  return [
+    `Usage: dormouse ${name} ${secondWords(name, table).join('|')} ...`,
+    '',
+    ...(await summaries(Object.fromEntries(below))),
+  ].join('\n');
+}
+
+async function summaries(table: CommandTable): Promise<string[]> {
+  const commands = await Promise.all(Object.values(table).map((load) => load()));
+  const width = Math.max(0, ...commands.map(({ command }) => command.name.length));
+  return commands.map(({ command }) => `  ${command.name.padEnd(width)}  ${command.summary}`);
+}
+
+function secondWords(name: string, table: CommandTable): string[] {
+  return Object.keys(table).flatMap((key) =>
+    key.startsWith(`${name} `) ? [key.slice(name.length + 1)] : [],
+  );
 }
 
 async function findCommand(name: string, table: CommandTable): Promise<Command> {
   const load = Object.hasOwn(table, name) ? table[name] : undefined;
   if (load !== undefined) return (await load()).command;
   if (name.startsWith('-')) throw new UsageError(`unknown option '${name}'`);
+  const words = secondWords(name, table);
+  if (words.length > 0) throw new UsageError(`expected '${name} ${words.join(`' or '${name} `)}'`);
   const near = nearestName(name, Object.keys(table));
   throw new UsageError(`unknown command '${name}'${near === undefined ? '' : `; did you mean '${near}'?`}`);
 }
@@ -96,7 +128,7 @@ function report(
   debug: boolean,
 ): number {
   const usage = error instanceof UsageError;
-  const known = name !== undefined && Object.hasOwn(table, name);
+  const known = name !== undefined && (Object.hasOwn(table, name) || secondWords(name, table).length > 0);
   const who = known ? `dormouse ${name}` : 'dormouse';
   const where = usage ? ` (see '${who} --help')` : '';
   streams.error(`${who}: ${oneSentence(error)}${where}\n`);

@@ -10,6 +10,6 @@ export const gatewayCommands: CommandTable = {
   inspect: () => import('./inspect.ts'),
   explain: () => import('./explain.ts'),
   energy: () => import('./energy.ts'),
-  'calibrate-energy': () => import('./calibrate-energy.ts'),
+  'calibrate energy': () => import('./calibrate-energy.ts'),
   replay: () => import('./replay.ts'),
 };

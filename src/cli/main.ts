@@ -10,7 +10,7 @@ const workshopCommands: Record<(typeof workshopNames)[number], CommandTable[stri
   demo: () => import('./demo.ts'),
   train: () => import('./train.ts'),
   eval: () => import('./eval.ts'),
-  calibrate: () => import('./calibrate.ts'),
+  'calibrate gate': () => import('./calibrate-gate.ts'),
   lambda: () => import('./lambda.ts'),
   tune: () => import('./tune.ts'),
   bench: () => import('./bench.ts'),

@@ -3,7 +3,7 @@ export const workshopNames = [
   'demo',
   'train',
   'eval',
-  'calibrate',
+  'calibrate gate',
   'lambda',
   'tune',
   'bench',

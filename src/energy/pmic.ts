@@ -64,7 +64,7 @@ export function railWatts(rails: readonly Rail[]): number {
 
 /**
  * Watts at the USB-C plug, by a line that was fitted on one bare board with a meter before it (jfikar/RPi5-power).
- * Other boards, hats and power supplies differ: `dormouse calibrate-energy` against a better meter says by how much.
+ * Other boards, hats and power supplies differ: `dormouse calibrate energy` against a better meter says by how much.
  */
 export function correctedWatts(rawWatts: number): number {
   return 1.1451 * rawWatts + 0.5879;

@@ -143,7 +143,7 @@ export const eventsPolicy: Policy = Object.freeze({
 
 /**
  * Compute follows the calibrated probability that tier 1 would answer otherwise than tier 0, which the model must
- * bring along (`dormouse calibrate`). Trust as `steady`.
+ * bring along (`dormouse calibrate gate`). Trust as `steady`.
  */
 export const energyPolicy: Policy = Object.freeze({
   ...steadyPolicy,

@@ -373,6 +373,6 @@ function regretGateOf(policy: Policy, model: RegretModel | undefined): RegretGat
   if (policy.compute !== 'followsRegret') return undefined;
   if (model !== undefined) return new RegretGate(model);
   throw new RangeError(
-    `policy ${policy.name}: expected a model that predicts regret, which \`dormouse calibrate\` makes, got one without`,
+    `policy ${policy.name}: expected a model that predicts regret, which \`dormouse calibrate gate\` makes, got one without`,
   );
 }

@@ -116,7 +116,7 @@ describe('burn', () => {
   });
 });
 
-describe('dormouse calibrate-energy', () => {
+describe('dormouse calibrate energy', () => {
   it('says what is wrong', async () => {
     await expect(command.run([])).rejects.toThrow(UsageError);
     await expect(command.run(['x.yaml', '--seconds', '0'])).rejects.toThrow(

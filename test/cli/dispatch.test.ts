@@ -86,6 +86,52 @@ describe('dispatch', () => {
     expect(error).toContain("this is the build for devices, which has no 'train'; use dist/dormouse.mjs");
   });
 
+  describe('a name of two words', () => {
+    const commands = table(
+      command('calibrate energy', async (args) => args.length),
+      command('calibrate gate'),
+      command('run'),
+    );
+
+    it('is one command, which gets what comes behind', async () => {
+      expect((await call(['calibrate', 'energy', 'a', 'b', 'c'], commands)).code).toBe(3);
+    });
+
+    it.each([[['calibrate', 'energy', '--help']], [['help', 'calibrate', 'energy']]])(
+      'explains itself for %j',
+      async (args) => {
+        expect((await call(args, commands)).out).toBe('Usage: dormouse calibrate energy FILE\n');
+      },
+    );
+
+    it.each([[['calibrate', '--help']], [['help', 'calibrate']]])(
+      'is told with the others that share the first word for %j',
+      async (args) => {
+        const { code, out } = await call(args, commands);
+        expect([code, out]).toEqual([
+          0,
+          'Usage: dormouse calibrate energy|gate ...\n\n' +
+            '  calibrate energy  does calibrate energy\n  calibrate gate    does calibrate gate\n',
+        ]);
+      },
+    );
+
+    it.each([[['calibrate']], [['calibrate', 'gateway.yaml']]])('is asked for by %j', async (args) => {
+      const { code, error } = await call(args, commands);
+      expect([code, error]).toEqual([
+        2,
+        "dormouse calibrate: expected 'calibrate energy' or 'calibrate gate' (see 'dormouse calibrate --help')\n",
+      ]);
+    });
+
+    it('is known to be in another build, while its sibling runs here', async () => {
+      const here = table(command('calibrate energy'));
+      expect((await call(['calibrate', 'energy'], here, false, ['calibrate gate'])).code).toBe(0);
+      const { code, error } = await call(['calibrate', 'gate', 'm'], here, false, ['calibrate gate']);
+      expect([code, error]).toEqual([2, expect.stringContaining("which has no 'calibrate gate'")]);
+    });
+  });
+
   it('suggests the nearest command', async () => {
     const { code, error } = await call(['evla'], table(command('eval'), command('inspect')));
     expect(code).toBe(2);

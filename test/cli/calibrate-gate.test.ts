@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { command } from '../../src/cli/calibrate.ts';
+import { command } from '../../src/cli/calibrate-gate.ts';
 import { UsageError } from '../../src/cli/command.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
@@ -51,7 +51,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-describe('calibrate', () => {
+describe('calibrate gate', () => {
   it('writes the same model with a regret that the policy `energy` follows', async () => {
     writeRecording(1600);
     expect(

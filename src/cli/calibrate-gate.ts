@@ -1,4 +1,4 @@
-/** `dormouse calibrate`: teach a model's gate when its cheap tier will do. */
+/** `dormouse calibrate gate`: teach a model's gate when its cheap tier will do. */
 import { writeFileSync } from 'node:fs';
 import { LOGIT_ONE } from '../engine/limits.ts';
 import type { ExitRule, Json, Model } from '../engine/model.ts';
@@ -21,9 +21,9 @@ import { alignColumns } from './terminal/columns.ts';
 const defaultTolerance = 0.1;
 
 export const command: Command = {
-  name: 'calibrate',
+  name: 'calibrate gate',
   summary: 'fit when the cheap tier answers as the full one, for the policy `energy`',
-  usage: `Usage: dormouse calibrate MODEL RECORDING -o FILE [--tolerance X] [--json]
+  usage: `Usage: dormouse calibrate gate MODEL RECORDING -o FILE [--tolerance X] [--json]
 
 Runs every token of RECORDING's training rows at tier 1 and at tier 0 from the same past, fits a logistic regression that
 predicts from what the gate knows beforehand (${regretFeatureNames.join(', ')})
