@@ -1,7 +1,20 @@
 /** Seeded random models for benchmarks and tests: valid, but trained on nothing. */
-import { headSize, isRouted, type TransformerConfig, validateConfig } from '../engine/config.ts';
+import {
+  type HistoryConfig,
+  headSize,
+  isRouted,
+  type TransformerConfig,
+  validateConfig,
+} from '../engine/config.ts';
 import { makeExponentTable } from '../engine/integer.ts';
-import type { FeedForwardWeights, LayerWeights, Linear, Model, ModelMeaning } from '../engine/model.ts';
+import type {
+  FeedForwardWeights,
+  HistoryWeights,
+  LayerWeights,
+  Linear,
+  Model,
+  ModelMeaning,
+} from '../engine/model.ts';
 
 /** mulberry32: a seeded generator of numbers from 0 to 1. */
 export function randomNumbers(seed: number): () => number {
@@ -85,6 +98,10 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     ...(config.attention === 'spike' ? spikes() : softmax()),
     ...block(),
   });
+  const history = ({ rows, channels: count, ranks: [rank] }: HistoryConfig): HistoryWeights => ({
+    basis: linear(rank, rows, 8000, 1024),
+    readout: linear(outputs / count, rank, 65536, 8000),
+  });
   const meaning: ModelMeaning = {
     channels: channels.map((name) => ({ name, unit: '', center: 20, scale: 2 })),
     intervalMs: 1000,
@@ -105,7 +122,9 @@ export function randomModel(options: RandomModelOptions = {}): Model {
       ...(config.refinement === undefined ? {} : { refinement: block() }),
       headGain: 16,
       head: linear(outputs, hidden, 65536),
-      linear: { ...linear(outputs, features, 65536, 1024), bias: new Int32Array(outputs) },
+      ...(config.history === undefined
+        ? { linear: { ...linear(outputs, features, 65536, 1024), bias: new Int32Array(outputs) } }
+        : { history: history(config.history) }),
       exponentTable: makeExponentTable(),
     },
     meaning,

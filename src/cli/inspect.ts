@@ -98,8 +98,16 @@ function section(title: string, rows: readonly (readonly string[])[]): string[] 
 
 function configRows({ config, kernel, parameters }: Inspection): string[][] {
   const { tiers: _, ...sizes } = config;
-  const rows = Object.entries(sizes).map(([name, size]) => [name, String(size)]);
+  const rows = Object.entries(sizes).map(([name, size]) => [name, describeSize(size)]);
   return [...rows, ['parameters', grouped(parameters)], ['kernel here', kernel]];
+}
+
+/** A number, a word, or the fields of a part. */
+function describeSize(size: unknown): string {
+  if (typeof size !== 'object' || size === null) return String(size);
+  return Object.entries(size)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(', ');
 }
 
 function taskRows({ task, intervalMs }: ModelMeaning): string[][] {

@@ -5,6 +5,8 @@ import {
   FEED_FORWARD_MAX,
   HEADS_MAX,
   HIDDEN_MAX,
+  HISTORY_RANK_MAX,
+  HISTORY_ROWS_MAX,
   LAYERS_MAX,
   OUTPUTS_MAX,
   REFINEMENT_ROUNDS_MAX,
@@ -14,7 +16,7 @@ import {
 
 /** What one tier of compute may use. Tier 3 (skip) uses nothing and has no limits. */
 export interface TierLimits {
-  /** The first so many layers run (LayerSkip: the first, never the last). */
+  /** The first so many layers run (LayerSkip: the first, never the last). 0, with a history: the linear path alone. */
   readonly layers: number;
   /** So many of the newest positions may be looked at. */
   readonly sequence: number;
@@ -37,6 +39,21 @@ export interface Routing {
 export interface Refinement {
   /** At most so many times a tick. */
   readonly rounds: number;
+}
+
+/**
+ * A linear path over each channel's past beside the transformer (NLinear, Zeng et al. 2023, at reduced rank): the same
+ * map for every channel, of its last ticks less the present value, to `outputs / channels` outputs above that value.
+ */
+export interface HistoryConfig {
+  /** Ticks looked back on, the present one included. */
+  readonly rows: number;
+  /** Outputs are channel-major: so many for the first channel, as many for the next. */
+  readonly channels: number;
+  /** Channel c's value is feature c x stride. */
+  readonly stride: number;
+  /** How many components tiers 0, 1 and 2 use, the first ones; none more than the tier before. */
+  readonly ranks: readonly [number, number, number];
 }
 
 /** Sizes of a causal pre-norm transformer over sensor ticks. All are whole numbers >= 1. */
@@ -63,6 +80,8 @@ export interface TransformerConfig {
   readonly routing?: Routing;
   /** Absent: there is nothing to refine with. */
   readonly refinement?: Refinement;
+  /** Absent: the linear path beside the transformer sees the present tick alone. */
+  readonly history?: HistoryConfig;
 }
 
 /** 0 full, 1 reduced, 2 safe, 3 skip. */
@@ -142,6 +161,7 @@ export function validateConfig(input: unknown): TransformerConfig {
     'attention',
     'routing',
     'refinement',
+    'history',
   ]);
   const sizes = {} as Record<keyof typeof sizeLimits, number>;
   for (const [name, max] of Object.entries(sizeLimits)) {
@@ -157,14 +177,15 @@ export function validateConfig(input: unknown): TransformerConfig {
       `config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`,
     );
   }
-  const tiers = requireTiers(fields.tiers, sizes);
-  const { attention, routing, refinement } = fields;
+  const { attention, routing, refinement, history } = fields;
+  const tiers = requireTiers(fields.tiers, sizes, history === undefined ? 1 : 0);
   return Object.freeze({
     ...sizes,
     tiers,
     ...(attention === undefined ? {} : { attention: requireAttention(attention) }),
     ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement) }),
+    ...(history === undefined ? {} : { history: requireHistory(history, sizes) }),
   });
 }
 
@@ -196,9 +217,33 @@ function requireRouting(input: unknown, count: number): Routing {
   return Object.freeze({ layers: Object.freeze([...layers]), capacity });
 }
 
+function requireHistory(
+  input: unknown,
+  { features, outputs }: Record<keyof typeof sizeLimits, number>,
+): HistoryConfig {
+  const path = 'config.history';
+  const fields = requireObject(input, path, ['rows', 'channels', 'stride', 'ranks']);
+  const rows = requireSize(fields.rows, `${path}.rows`, HISTORY_ROWS_MAX);
+  const channels = requireSize(fields.channels, `${path}.channels`, features);
+  const strideMax = channels === 1 ? features : Math.floor((features - 1) / (channels - 1));
+  const stride = requireSize(fields.stride, `${path}.stride`, strideMax);
+  if (outputs % channels !== 0) {
+    throw new ConfigError(`${path}.channels: expected a divisor of outputs (${outputs}), got ${channels}`);
+  }
+  if (!Array.isArray(fields.ranks) || fields.ranks.length !== 3) {
+    throw new ConfigError(`${path}.ranks: expected 3 ranks, got ${describe(fields.ranks)}`);
+  }
+  const ranks: number[] = [];
+  for (const [tier, rank] of fields.ranks.entries()) {
+    ranks.push(requireSize(rank, `${path}.ranks[${tier}]`, ranks[tier - 1] ?? HISTORY_RANK_MAX));
+  }
+  return Object.freeze({ rows, channels, stride, ranks: Object.freeze(ranks) as HistoryConfig['ranks'] });
+}
+
 function requireTiers(
   input: unknown,
   sizes: Record<keyof typeof sizeLimits, number>,
+  leastLayers: number,
 ): TransformerConfig['tiers'] {
   if (!Array.isArray(input) || input.length !== 3) {
     throw new ConfigError(`config.tiers: expected 3 tiers, got ${describe(input)}`);
@@ -208,7 +253,7 @@ function requireTiers(
     const fields = requireObject(tier, path, ['layers', 'sequence', 'window']);
     const sequence = requireSize(fields.sequence, `${path}.sequence`, sizes.sequence);
     return Object.freeze({
-      layers: requireSize(fields.layers, `${path}.layers`, sizes.layers),
+      layers: requireSize(fields.layers, `${path}.layers`, sizes.layers, leastLayers),
       sequence,
       window: requireSize(fields.window, `${path}.window`, Math.min(sizes.window, sequence)),
     });
@@ -227,9 +272,9 @@ function requireObject(input: unknown, path: string, keys: readonly string[]): R
   return input as Record<string, unknown>;
 }
 
-function requireSize(input: unknown, path: string, max: number): number {
-  if (typeof input !== 'number' || !Number.isInteger(input) || input < 1 || input > max) {
-    throw new ConfigError(`${path}: expected a whole number from 1 to ${max}, got ${describe(input)}`);
+function requireSize(input: unknown, path: string, max: number, min = 1): number {
+  if (typeof input !== 'number' || !Number.isInteger(input) || input < min || input > max) {
+    throw new ConfigError(`${path}: expected a whole number from ${min} to ${max}, got ${describe(input)}`);
   }
   return input;
 }

@@ -1,5 +1,5 @@
 /** What a plan costs, counted from the configuration. */
-import type { TransformerConfig } from './config.ts';
+import type { Tier, TransformerConfig } from './config.ts';
 import type { Plan } from './plan.ts';
 
 export interface Cost {
@@ -38,9 +38,34 @@ export function routerMacs({ hidden, routing }: TransformerConfig, layers: numbe
   return hidden * (routing?.layers.filter((index) => index < layers).length ?? 0);
 }
 
-/** Of the head and the linear path beside the transformer. */
-export function headMacs({ features, hidden, outputs }: TransformerConfig): number {
-  return outputs * (hidden + features);
+/** Of the head and, without a history, the linear path of the present tick. */
+export function headMacs({ features, hidden, outputs, history }: TransformerConfig): number {
+  return outputs * (hidden + (history === undefined ? features : 0));
+}
+
+/** Outputs that the linear path over the past makes for each channel; 0 without one. */
+export function historyHorizon({ outputs, history }: TransformerConfig): number {
+  return history === undefined ? 0 : outputs / history.channels;
+}
+
+/** Of the linear path over the past, if there is one: into the components, with the present value taken off, and out. */
+export function historyMacs(config: TransformerConfig, tier: Tier): number {
+  const { history } = config;
+  if (history === undefined || tier === 3) return 0;
+  return history.channels * history.ranks[tier] * (history.rows + 1 + historyHorizon(config));
+}
+
+/** Of its weights; the past itself is read besides. */
+export function historyWeightBytes(config: TransformerConfig, tier: Tier): number {
+  const { history } = config;
+  if (history === undefined || tier === 3) return 0;
+  const [rank, horizon] = [history.ranks[tier], historyHorizon(config)];
+  return rank * (history.rows + horizon) + (rank + horizon) * BYTES_PER_OUTPUT;
+}
+
+/** int16 values of the past that one tick reads, and writes. */
+function historyBytes({ history }: TransformerConfig): number {
+  return history === undefined ? 0 : 2 * history.channels * (history.rows + 2);
 }
 
 /** Beside its int8 weights each output of a matrix has a bias and a multiplier of four bytes. */
@@ -64,9 +89,10 @@ export function embeddingWeightBytes(config: TransformerConfig): number {
   return embeddingMacs(config) + config.hidden * BYTES_PER_OUTPUT;
 }
 
-/** Of the head and the linear path. */
+/** Of the head and the linear path of the present tick. */
 export function headWeightBytes(config: TransformerConfig): number {
-  return headMacs(config) + 2 * config.outputs * BYTES_PER_OUTPUT;
+  const matrices = config.history === undefined ? 2 : 1;
+  return headMacs(config) + matrices * config.outputs * BYTES_PER_OUTPUT;
 }
 
 /** Of one router. */
@@ -84,11 +110,19 @@ export function refinementCost(config: TransformerConfig): Cost {
 
 /** The most that one token of this plan can take. */
 export function planCost(config: TransformerConfig, plan: Plan): Cost {
+  const transformer = plan.layers === 0 ? { macs: 0, bytes: 0 } : transformerCost(config, plan);
+  return Object.freeze({
+    macs: transformer.macs + historyMacs(config, plan.tier),
+    bytes: transformer.bytes + historyWeightBytes(config, plan.tier) + historyBytes(config),
+  });
+}
+
+function transformerCost(config: TransformerConfig, plan: Plan): Cost {
   const { hidden } = config;
   const positions = plan.layers * plan.window;
   const written = plan.kv === 'freeze' ? 0 : plan.layers * 2 * hidden;
   const routing = routerMacs(config, plan.layers);
-  return Object.freeze({
+  return {
     macs:
       plan.layers * layerMacs(config) +
       embeddingMacs(config) +
@@ -102,5 +136,5 @@ export function planCost(config: TransformerConfig, plan: Plan): Cost {
       (routing / hidden) * routerWeightBytes(config) +
       (positions - plan.layers) * 2 * hidden +
       written,
-  });
+  };
 }

@@ -3,7 +3,7 @@
  *
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
-import { isRouted, type TransformerConfig } from './config.ts';
+import { isRouted, type Tier, type TransformerConfig } from './config.ts';
 import {
   attentionMacs,
   type Cost,
@@ -13,6 +13,8 @@ import {
   feedForwardWeightBytes,
   headMacs,
   headWeightBytes,
+  historyMacs,
+  historyWeightBytes,
   keyValueMacs,
   keyValueWeightBytes,
   layerMacs,
@@ -20,6 +22,7 @@ import {
   planCost,
   routerWeightBytes,
 } from './cost.ts';
+import { Histories } from './history.ts';
 import { sigmoidQ15 } from './integer.ts';
 import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
@@ -92,6 +95,8 @@ export class Engine {
   readonly #layout: MemoryLayout;
   readonly #kernels: Kernels;
   readonly #rings: KvRings;
+  /** Only if the configuration has a history. */
+  readonly #histories: Histories | undefined;
   readonly #features: Int16Array;
   readonly #rowLogits: readonly Int32Array[];
   readonly #costs: ReadonlyMap<Plan, Cost>;
@@ -115,6 +120,9 @@ export class Engine {
     this.#layout = this.memoryPlan.layout;
     this.#kernels = chooseKernels(this.memory, this.#layout.widened, options.kernels);
     this.#rings = new KvRings(this.config, this.streams, this.rows, this.memory, this.#layout);
+    if (this.config.history !== undefined) {
+      this.#histories = new Histories(model, this.streams, this.rows, this.memory, this.#layout);
+    }
     writeWeights(this.memory, this.#layout, this.#kernels, model);
     this.plans = planTable(this.config);
     this.exits = exitTable(this.plans);
@@ -148,6 +156,7 @@ export class Engine {
   step(stream: number, features: Int16Array, plan: Plan, row = 0): void {
     assert(row >= 0 && row < this.rows, 'a row of this engine');
     this.#take(features, row, 1);
+    this.#open(stream, plan);
     this.#enter(row, stream, plan);
     this.#begin(1, plan.layers);
     this.#forward(row, row + 1, plan, 'all', this.#layout.logits - row * this.#layout.logitBytes);
@@ -162,6 +171,7 @@ export class Engine {
   prefill(stream: number, features: Int16Array, count: number, plan: Plan, wanted: Wanted = 'all'): void {
     this.#requireCount(count);
     this.#take(features, 0, count);
+    this.#open(stream, plan);
     for (let row = 0; row < count; row++) this.#enter(row, stream, plan);
     this.#begin(count, plan.layers);
     // A budget of routed layers depends on every row.
@@ -178,6 +188,7 @@ export class Engine {
   stepBatch(streams: Int32Array, features: Int16Array, count: number, plan: Plan): void {
     this.#requireCount(count);
     this.#take(features, 0, count);
+    for (let row = 0; row < count; row++) this.#open(streams[row]!, plan);
     for (let row = 0; row < count; row++) this.#enter(row, streams[row]!, plan);
     this.#begin(count, plan.layers);
     this.#forward(0, count, plan, 'all', this.#layout.rowLogits);
@@ -233,11 +244,22 @@ export class Engine {
 
   /**
    * Takes the newest `count` ticks of a stream back, as if they had not been appended. Exact as long as what they
-   * displaced was out of every window: window + count <= sequence. What a flush dropped stays lost.
+   * displaced was out of every window: window + count <= sequence. What a flush dropped stays lost. With a history
+   * only ticks since the last `hold` can be taken back, `rows` at most.
    */
   rollback(stream: number, count: number): void {
     this.#requireStream(stream);
     this.#rings.rollback(stream, count);
+    this.#histories?.rollback(stream, count, this.#rings.isBegin(stream));
+  }
+
+  /**
+   * `ticks` passed since the last one that was appended: in the history of each channel its last value stands for
+   * them. Nothing is computed; without a history nothing happens.
+   */
+  hold(stream: number, ticks: number): void {
+    this.#requireStream(stream);
+    this.#histories?.hold(stream, ticks);
   }
 
   /** [outputs] Q16: row `row` of the last prefill or batch. */
@@ -255,18 +277,20 @@ export class Engine {
   reset(stream: number): void {
     this.#requireStream(stream);
     this.#rings.reset(stream);
+    this.#histories?.empty(stream);
   }
 
   /** The transformer: rows `from` to `to` -> logits. What the `wanted` outputs do not need is left out. */
   #forward(from: number, to: number, plan: Plan, wanted: Wanted, logits: number): void {
     const memory = this.config.window - 1;
-    this.#embed(firstRow(wanted, from, to, this.#coneRows(plan, 0) + memory), to);
+    if (plan.layers > 0) this.#embed(firstRow(wanted, from, to, this.#coneRows(plan, 0) + memory), to);
     for (let index = 0; index < plan.layers; index++) {
       const computed = firstRow(wanted, from, to, this.#coneRows(plan, index));
       const written = firstRow(wanted, from, to, this.#coneRows(plan, index) + memory);
       this.#layer(index, written, computed, to, plan);
     }
     this.#depths.fill(plan.layers, from, to);
+    this.#extrapolate(firstRow(wanted, from, to, 1), to, plan.tier);
     this.#predict(firstRow(wanted, from, to, 1), to, logits);
   }
 
@@ -343,18 +367,29 @@ export class Engine {
     this.#kernels.addProjection(activated, down, residual + from * residualBytes, to - from);
   }
 
+  /** Where the past of each channel leads by itself. */
+  #extrapolate(from: number, to: number, tier: Tier): void {
+    if (this.#histories === undefined) return;
+    this.#histories.forecast(this.#kernels, from, to, tier);
+    this.#charge((to - from) * historyMacs(this.config, tier), historyWeightBytes(this.config, tier));
+  }
+
   /** Head and linear path. */
   #predict(from: number, to: number, logits: number): void {
-    const { normed, normedBytes, head, features, featureBytes, linear, logitBytes } = this.#layout;
+    const { features, featureBytes, linear, logitBytes } = this.#layout;
+    const out = logits + from * logitBytes;
+    if (this.#depths[from]! > 0) this.#head(from, to, out);
+    else this.#bytes.fill(0, out, logits + to * logitBytes);
+    if (linear !== undefined) {
+      this.#kernels.addFeatures(features + from * featureBytes, linear, out, to - from);
+    }
+    this.#histories?.addTo(logits, from, to);
+  }
+
+  #head(from: number, to: number, logits: number): void {
+    const { normed, normedBytes, head } = this.#layout;
     this.#normalise(this.model.weights.headGain, from, to);
-    this.#kernels.logits(
-      normed + from * normedBytes,
-      head,
-      features + from * featureBytes,
-      linear,
-      logits + from * logitBytes,
-      to - from,
-    );
+    this.#kernels.score(normed + from * normedBytes, head, logits, to - from);
     this.#charge((to - from) * headMacs(this.config), headWeightBytes(this.config));
   }
 
@@ -423,11 +458,18 @@ export class Engine {
     }
   }
 
+  /** Before the ticks of a call enter. */
+  #open(stream: number, plan: Plan): void {
+    this.#requireStream(stream);
+    if (plan.kv !== 'flush') return;
+    this.#rings.empty(stream);
+    this.#histories?.empty(stream);
+  }
+
   /** Gives a row the next position of its stream. */
   #enter(row: number, stream: number, plan: Plan): void {
-    this.#requireStream(stream);
-    if (plan.kv === 'flush') this.#rings.empty(stream);
     this.#rings.enter(row, stream);
+    this.#histories?.enter(row, stream, plan);
   }
 
   #requireStream(stream: number): void {

@@ -76,6 +76,11 @@ export class KvRings {
     this.#streamPositions[stream]!++;
   }
 
+  /** Whether a stream has seen nothing yet. */
+  isBegin(stream: number): boolean {
+    return this.#streamPositions[stream] === 0;
+  }
+
   /** Makes every slot of a stream invalid; time goes on. */
   empty(stream: number): void {
     const ring = stream * this.#layers;

@@ -14,10 +14,12 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
   if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
     throw new ModelError('meaning', 'meaning.channels: expected different names');
   }
+  const task = requireTask(fields.task, channels.length, config.outputs);
+  requireHistoryFits(config, task, channels.length);
   return Object.freeze({
     channels: Object.freeze(channels),
     intervalMs: requireNumber(fields.intervalMs, 'meaning.intervalMs', Number.MIN_VALUE),
-    task: requireTask(fields.task, channels.length, config.outputs),
+    task,
     spikes: requireSpikes(fields.spikes, channels.length),
     ...(exit === undefined ? {} : { exit: requireExit(exit, config) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement, config, exit) }),
@@ -79,6 +81,13 @@ function requireTask(input: unknown, channels: number, outputs: number): Task {
     );
   }
   return Object.freeze(task);
+}
+
+/** A linear path over each channel's past makes what is to come of that channel. */
+function requireHistoryFits({ history }: TransformerConfig, { kind }: Task, channels: number): void {
+  if (history === undefined || (kind === 'forecast' && history.channels === channels)) return;
+  const expected = `expected a forecast of ${history.channels} channels, as config.history has`;
+  throw new ModelError('meaning', `meaning.task: ${expected}, got ${kind} of ${channels}`);
 }
 
 function classifyTask(input: unknown): Task {

@@ -3,7 +3,8 @@
  *
  * Sizes are padded to whole vectors (16 bytes); padding holds zeros and never changes a result.
  */
-import { headSize, isRouted, type TransformerConfig } from './config.ts';
+import { type HistoryConfig, headSize, isRouted, type TransformerConfig } from './config.ts';
+import { historyHorizon } from './cost.ts';
 import {
   assert,
   MEMORY_BYTES_MAX,
@@ -57,6 +58,28 @@ export interface FeedForwardLayout {
   readonly down: Matrix;
 }
 
+/** The linear path over the past in memory. */
+export interface HistoryLayout {
+  /** [tiers][channels]: a tier's components; a channel's matrix differs in its bias alone. */
+  readonly bases: readonly (readonly Matrix[])[];
+  /** [tiers]: from a tier's components to a channel's outputs. */
+  readonly readouts: readonly Matrix[];
+  /** [streams, channels, ringLength] int16: each ring twice. */
+  readonly values: number;
+  readonly ringLength: number;
+  /** Ticks in a ring. */
+  readonly slots: number;
+  /** [streams] int32 each: see Histories. */
+  readonly newest: number;
+  readonly known: number;
+  readonly recent: number;
+  /** [channels, components] int16, and [rows, channels, outputs of a channel] int32. */
+  readonly latent: number;
+  readonly forecast: number;
+  /** Bytes from one row to the next. */
+  readonly forecastBytes: number;
+}
+
 export interface LayerLayout extends FeedForwardLayout {
   /** Only in routed layers. */
   readonly router?: Matrix;
@@ -74,7 +97,10 @@ export interface MemoryLayout {
   /** Only with a refinement. */
   readonly refinement?: FeedForwardLayout;
   readonly head: Matrix;
-  readonly linear: Matrix;
+  /** Without a history. */
+  readonly linear?: Matrix;
+  /** Only with one. */
+  readonly history?: HistoryLayout;
   readonly exponentTable: number;
   /** [streams x layers, slots + 1, width] int8 each. */
   readonly keys: number;
@@ -211,7 +237,9 @@ function planLayout(
       ? {}
       : { refinement: planFeedForward(planner, 'refinement', config) }),
     head: planner.matrix('head', outputs, hidden),
-    linear: planner.matrix('linear', outputs, features),
+    ...(config.history === undefined
+      ? { linear: planner.matrix('linear', outputs, features) }
+      : { history: planHistory(planner, config, config.history, streams, rows) }),
     keys: planner.take('kv', 'keys', rings * slots * width),
     values: planner.take('kv', 'values', rings * slots * width),
     slotPositions: planner.take('kv', 'slot positions', rings * slots * 8),
@@ -286,4 +314,41 @@ function planFeedForward(planner: Planner, name: string, config: TransformerConf
     gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),
     down: planner.matrix(`${name}.down`, hidden, feedForward),
   };
+}
+
+function planHistory(
+  planner: Planner,
+  config: TransformerConfig,
+  { rows: ticks, channels, ranks }: HistoryConfig,
+  streams: number,
+  rows: number,
+): HistoryLayout {
+  const horizon = padded(historyHorizon(config));
+  const basis = planner.matrix('history.basis', padded(ranks[0]), padded(ticks));
+  const biases = Array.from({ length: channels }, (_, channel) =>
+    channel === 0 ? basis.bias : planner.take('scratch', `history.bias ${channel}`, basis.outputs * 4),
+  );
+  const bases = ranks.map((rank) =>
+    Object.freeze(biases.map((bias) => Object.freeze({ ...rowsOf(basis, 0, padded(rank)), bias }))),
+  );
+  const readouts = ranks.map((rank, tier) =>
+    planner.matrix(`history.readout ${tier}`, horizon, padded(rank)),
+  );
+  // A whole batch may be appended, or taken back, with all that each of its ticks sees still there.
+  const slots = ticks + rows;
+  // What is beside the values that a tick sees meets weights of zero.
+  const ringLength = 2 * slots + VECTOR_BYTES;
+  return Object.freeze({
+    bases: Object.freeze(bases),
+    readouts: Object.freeze(readouts),
+    values: planner.take('kv', 'history', streams * channels * ringLength * 2),
+    ringLength,
+    slots,
+    newest: planner.take('kv', 'history newest', streams * 4),
+    known: planner.take('kv', 'history known', streams * 4),
+    recent: planner.take('kv', 'history recent', streams * 4),
+    latent: planner.take('scratch', 'history latent', channels * basis.outputs * 2),
+    forecast: planner.take('scratch', 'history forecast', rows * channels * horizon * 4),
+    forecastBytes: channels * horizon * 4,
+  });
 }

@@ -3,7 +3,14 @@
  *
  * Everything that the engine relies on is checked here, once: after `loadModel` nothing can overflow.
  */
-import { ConfigError, isRouted, type TransformerConfig, validateConfig } from './config.ts';
+import {
+  ConfigError,
+  type HistoryConfig,
+  isRouted,
+  type TransformerConfig,
+  validateConfig,
+} from './config.ts';
+import { historyHorizon } from './cost.ts';
 import { crc32 } from './crc32.ts';
 import {
   ACCUMULATOR_MAX,
@@ -12,12 +19,20 @@ import {
   FEATURE_MAX,
   PROBABILITY_ONE,
   REQUANTISED_MAX,
+  RESIDUAL_MAX,
   TABLE_SIZE,
   WEIGHT_MAX,
   WINDOW_MAX,
 } from './limits.ts';
 import { validateMeaning } from './meaning.ts';
-import type { FeedForwardWeights, LayerWeights, Linear, Model, ModelWeights } from './model.ts';
+import type {
+  FeedForwardWeights,
+  HistoryWeights,
+  LayerWeights,
+  Linear,
+  Model,
+  ModelWeights,
+} from './model.ts';
 import {
   type Dtype,
   ModelError,
@@ -153,8 +168,21 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
     ...(config.refinement === undefined ? {} : { refinement: readFeedForward(reader, 'refinement', config) }),
     headGain: reader.take<Float32Array>('norm.gain', 'F32', [1])[0]!,
     head: reader.linear('head', outputs, hidden),
-    linear: reader.linear('linear', outputs, features),
+    ...(config.history === undefined
+      ? { linear: reader.linear('linear', outputs, features) }
+      : { history: readHistory(reader, config.history, historyHorizon(config)) }),
     exponentTable: reader.take<Int32Array>('exponent_table', 'I32', [TABLE_SIZE]),
+  };
+}
+
+function readHistory(
+  reader: TensorReader,
+  { rows, ranks: [rank] }: HistoryConfig,
+  horizon: number,
+): HistoryWeights {
+  return {
+    basis: reader.linear('history.basis', rank, rows),
+    readout: reader.linear('history.readout', horizon, rank),
   };
 }
 
@@ -254,7 +282,12 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
   if (weights.refinement !== undefined) putFeedForward('refinement', weights.refinement);
   putGain('norm', weights.headGain);
   putLinear('head', weights.head, outputs, hidden);
-  putLinear('linear', weights.linear, outputs, features);
+  if (weights.linear !== undefined) putLinear('linear', weights.linear, outputs, features);
+  if (config.history !== undefined && weights.history !== undefined) {
+    const { rows, ranks } = config.history;
+    putLinear('history.basis', weights.history.basis, ranks[0], rows);
+    putLinear('history.readout', weights.history.readout, historyHorizon(config), ranks[0]);
+  }
   put('exponent_table', 'I32', [TABLE_SIZE], weights.exponentTable);
   return tensors;
 }
@@ -274,11 +307,22 @@ function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
   if (weights.refinement !== undefined) checkFeedForward('refinement', weights.refinement);
   checkScale('norm.gain', weights.headGain, 1024);
   checkLinear('head', weights.head, 0, ACTIVATION_MAX);
-  checkLinear('linear', weights.linear, -FEATURE_MAX, FEATURE_MAX);
-  if (weights.linear.bias.some((bias) => bias !== 0)) {
+  if (weights.linear !== undefined) checkPath(weights.linear);
+  if (weights.history !== undefined) checkHistory(weights.history);
+  checkExponentTable(weights.exponentTable);
+}
+
+function checkPath(linear: Linear): void {
+  checkLinear('linear', linear, -FEATURE_MAX, FEATURE_MAX);
+  if (linear.bias.some((bias) => bias !== 0)) {
     throw new ModelError('range', 'linear.bias: expected zeros (the bias of the outputs is head.bias)');
   }
-  checkExponentTable(weights.exponentTable);
+}
+
+/** What a value is above the present one can be twice as large as a value. A forecast leaves room for the head's logit. */
+function checkHistory({ basis, readout }: HistoryWeights): void {
+  checkLinear('history.basis', basis, -2 * FEATURE_MAX, 2 * FEATURE_MAX);
+  checkLinear('history.readout', readout, -RESIDUAL_MAX, RESIDUAL_MAX, REQUANTISED_MAX / 2);
 }
 
 function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {
@@ -341,7 +385,13 @@ function checkScale(name: string, scale: number, max: number): void {
 }
 
 /** No accumulator reaches ACCUMULATOR_MAX and no requantised value REQUANTISED_MAX, for every input from `low` to `high`. */
-function checkLinear(name: string, linear: Linear, low: number, high: number): void {
+function checkLinear(
+  name: string,
+  linear: Linear,
+  low: number,
+  high: number,
+  requantisedMax = REQUANTISED_MAX,
+): void {
   const { weight, bias, multiplier } = linear;
   const inputs = weight.length / bias.length;
   const forbidden = weight.indexOf(-WEIGHT_MAX - 1);
@@ -351,8 +401,8 @@ function checkLinear(name: string, linear: Linear, low: number, high: number): v
   }
   // Nearly always settled without a look at single weights, which takes milliseconds in a cold process.
   const bound = largestSize(bias) + inputs * WEIGHT_MAX * Math.max(-low, high);
-  if (bound < ACCUMULATOR_MAX && areWithin(multiplier, REQUANTISED_MAX / Math.max(1, bound))) return;
-  for (let row = 0; row < bias.length; row++) checkRow(name, linear, row, low, high);
+  if (bound < ACCUMULATOR_MAX && areWithin(multiplier, requantisedMax / Math.max(1, bound))) return;
+  for (let row = 0; row < bias.length; row++) checkRow(name, linear, row, low, high, requantisedMax);
 }
 
 // Plain loops over whole numbers: in a cold process an iterator or a float makes an object each time.
@@ -375,7 +425,14 @@ function areWithin(scales: Float32Array, max: number): boolean {
 }
 
 /** With the exact bound that this row's weights give. */
-function checkRow(name: string, linear: Linear, row: number, low: number, high: number): void {
+function checkRow(
+  name: string,
+  linear: Linear,
+  row: number,
+  low: number,
+  high: number,
+  requantisedMax: number,
+): void {
   const bound = accumulatorBound(linear, row, low, high);
   if (bound >= ACCUMULATOR_MAX) {
     throw new ModelError(
@@ -383,7 +440,7 @@ function checkRow(name: string, linear: Linear, row: number, low: number, high: 
       `${name}: row ${row} can reach ${bound}, expected less than ${ACCUMULATOR_MAX}`,
     );
   }
-  checkScale(`${name}.multiplier[${row}]`, linear.multiplier[row]!, REQUANTISED_MAX / Math.max(1, bound));
+  checkScale(`${name}.multiplier[${row}]`, linear.multiplier[row]!, requantisedMax / Math.max(1, bound));
 }
 
 /** The largest size that one row's accumulator can have. */

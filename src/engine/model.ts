@@ -44,6 +44,14 @@ export interface LayerWeights extends FeedForwardWeights {
   readonly contextScale: Float32Array;
 }
 
+/** The linear path over each channel's past, of rank r; see docs/integer-rules.md. */
+export interface HistoryWeights {
+  /** [r, rows], oldest tick first: to int16 latents. */
+  readonly basis: Linear;
+  /** [outputs per channel, r], to Q16 above the present value. A tier uses the first columns of its rank. */
+  readonly readout: Linear;
+}
+
 export interface ModelWeights {
   /** [hidden, features]. */
   readonly embedding: Linear;
@@ -53,8 +61,10 @@ export interface ModelWeights {
   readonly headGain: number;
   /** [outputs, hidden], to Q16 logits. */
   readonly head: Linear;
-  /** [outputs, features], the linear path beside the transformer, to Q16 logits; bias all zero. */
-  readonly linear: Linear;
+  /** [outputs, features], the linear path beside the transformer, to Q16 logits; bias all zero. Not with a history. */
+  readonly linear?: Linear;
+  /** Only if the configuration has a history: the linear path is there. */
+  readonly history?: HistoryWeights;
   /** [256], 2^(-i/256) in Q16. */
   readonly exponentTable: Int32Array;
 }

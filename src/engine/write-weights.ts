@@ -1,8 +1,8 @@
 /** Lays a model's weights and tables out in the engine's memory, padded with zeros to whole vectors. */
-import { headSize, type TransformerConfig } from './config.ts';
+import { type HistoryConfig, headSize, type TransformerConfig } from './config.ts';
 import type { Kernels, MatrixInput } from './kernels/contract.ts';
-import type { FeedForwardLayout, LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
-import type { FeedForwardWeights, LayerWeights, Linear, Model } from './model.ts';
+import type { FeedForwardLayout, HistoryLayout, LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
+import type { FeedForwardWeights, HistoryWeights, LayerWeights, Linear, Model } from './model.ts';
 
 /** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */
 interface Run {
@@ -27,7 +27,12 @@ export function writeWeights(
   const writer = new Writer(memory, kernels);
   writer.single(layout.embedding, weights.embedding, config.features, 'features');
   writer.single(layout.head, weights.head, config.hidden);
-  writer.single(layout.linear, weights.linear, config.features, 'features');
+  if (layout.linear !== undefined && weights.linear !== undefined) {
+    writer.single(layout.linear, weights.linear, config.features, 'features');
+  }
+  if (layout.history !== undefined && weights.history !== undefined) {
+    writeHistory(writer, layout.history, weights.history, config.history!);
+  }
   writer.ints(layout.exponentTable, weights.exponentTable);
   if (layout.refinement !== undefined && weights.refinement !== undefined) {
     writeFeedForward(writer, layout.refinement, weights.refinement, config);
@@ -70,6 +75,28 @@ function writeFeedForward(
   writer.single(at.up, up, hidden);
   writer.bytes(at.gelu, gelu);
   writer.single(at.down, down, feedForward);
+}
+
+function writeHistory(
+  writer: Writer,
+  { bases, readouts }: HistoryLayout,
+  { basis, readout }: HistoryWeights,
+  { rows, ranks }: HistoryConfig,
+): void {
+  // Its bias is made for every tick.
+  writer.single(bases[0]![0]!, basis, rows, 'features');
+  for (const [tier, at] of readouts.entries()) {
+    const first = firstColumns(readout, ranks[0], ranks[tier]!);
+    writer.single(at, first, ranks[tier]!, 'features');
+  }
+}
+
+function firstColumns({ weight, ...rest }: Linear, columns: number, kept: number): Linear {
+  const own = new Int8Array(rest.bias.length * kept);
+  for (let row = 0; row < rest.bias.length; row++) {
+    own.set(weight.subarray(row * columns, row * columns + kept), row * kept);
+  }
+  return { weight: own, ...rest };
 }
 
 class Writer {

@@ -58,6 +58,8 @@ export class FloatTwin implements PipelineEngine {
     if (this.#answers === null) this.#seen.push([]);
   }
 
+  hold(): void {}
+
   step(_: number, features: Int16Array): void {
     if (this.#answers === null) this.#seen[this.#stream]!.push(features.slice());
     else this.#answer(this.#answers[this.#stream]!);

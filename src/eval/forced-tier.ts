@@ -16,6 +16,7 @@ export function forceTier(engine: Engine, tier: Exclude<Tier, 3>): PipelineEngin
       return engine.logits;
     },
     step: (stream, features, plan) => engine.step(stream, features, plan),
+    hold: (stream, ticks) => engine.hold(stream, ticks),
     cost: (plan) => engine.cost(plan),
     reset: (stream) => engine.reset(stream),
   };

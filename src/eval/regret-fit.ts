@@ -117,6 +117,10 @@ class ProbingEngine implements PipelineEngine {
     this.#engine.reset(stream);
   }
 
+  hold(stream: number, ticks: number): void {
+    this.#engine.hold(stream, ticks);
+  }
+
   step(stream: number, features: Int16Array, plan: Plan): void {
     const engine = this.#engine;
     engine.step(stream, features, engine.plans[1]!.freeze);

@@ -6,8 +6,15 @@
  * own steps; a normed activation has `gain` steps per root mean square; and GELU's table tells its own scales.
  */
 import { headSize, type TransformerConfig } from '../engine/config.ts';
-import { ACTIVATION_ZERO, FEATURE_ONE, LOGIT_ONE, PROBABILITY_ONE, TABLE_SIZE } from '../engine/limits.ts';
-import type { LayerWeights, Linear, Model } from '../engine/model.ts';
+import {
+  ACTIVATION_ZERO,
+  assert,
+  FEATURE_ONE,
+  LOGIT_ONE,
+  PROBABILITY_ONE,
+  TABLE_SIZE,
+} from '../engine/limits.ts';
+import type { LayerWeights, Linear, Model, ModelWeights } from '../engine/model.ts';
 import { fitGelu, type GeluScales } from './gelu-fit.ts';
 
 /** y[o] = scale[o] sum_j weight[o, j] x[j] + bias[o]. */
@@ -55,8 +62,13 @@ export function dequantise({ config, weights }: Model): RealTransformer {
     layers: weights.layers.map((layer) => realLayer(layer, config)),
     headGain: weights.headGain,
     head: real(weights.head, { zero: ACTIVATION_ZERO, step: () => 1 / LOGIT_ONE }),
-    linear: real(weights.linear, { perUnit: FEATURE_ONE, step: () => 1 / LOGIT_ONE }),
+    linear: real(requireLinear(weights), { perUnit: FEATURE_ONE, step: () => 1 / LOGIT_ONE }),
   };
+}
+
+function requireLinear({ linear }: ModelWeights): Linear {
+  assert(linear !== undefined, 'a model without a history');
+  return linear;
 }
 
 interface Sides {

@@ -31,7 +31,8 @@ const EPSILON = 1;
 
 /**
  * The bytes of an .onnx file. Throws RangeError if `rows` is out of range, for a step of a model without a past, or for
- * a model with routed layers: a graph without branches would compute what they save.
+ * a model with routed layers (a graph without branches would compute what they save), rounds of refinement, spike
+ * attention or a history.
  */
 export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array {
   const { form = 'window', precision = 'float32', saturate = true } = options;
@@ -42,6 +43,9 @@ export function exportOnnx(model: Model, options: OnnxOptions = {}): Uint8Array 
   }
   if (model.config.refinement !== undefined) {
     throw new RangeError('model: expected an answer after the last layer, got rounds of refinement');
+  }
+  if (model.config.history !== undefined) {
+    throw new RangeError('model: expected a linear path of the present tick, got one over a history');
   }
   if (model.config.attention === 'spike') {
     throw new RangeError('model: expected softmax attention, got spike attention');

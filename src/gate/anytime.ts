@@ -56,6 +56,10 @@ export class Anytime {
     return this.#costs.get(plan) ?? this.#engine.cost(plan);
   }
 
+  hold(stream: number, ticks: number): void {
+    this.#engine.hold(stream, ticks);
+  }
+
   reset(stream: number): void {
     this.#engine.reset(stream);
   }

@@ -18,7 +18,10 @@ import { doubtOf } from './doubt.ts';
 import { Output } from './output.ts';
 
 /** What a pipeline asks of an engine. */
-export type PipelineEngine = Pick<Engine, 'model' | 'plans' | 'logits' | 'stats' | 'step' | 'cost' | 'reset'>;
+export type PipelineEngine = Pick<
+  Engine,
+  'model' | 'plans' | 'logits' | 'stats' | 'step' | 'hold' | 'cost' | 'reset'
+>;
 
 export interface PipelineOptions {
   /** Whether tier-0 tokens leave early, or are refined, where the model says when. Default true. */
@@ -295,6 +298,8 @@ export class Pipeline {
     const engine = this.#engine;
     const plan = engine.plans[this.#decision.tier]![kvOfTrust[this.#decision.trust]];
     this.#featureEncoder.encode(frame, this.#spike, this.#sinceToken, this.#features);
+    const passed = Math.round(this.#sinceToken) - 1;
+    if (passed > 0) engine.hold(this.#stream, passed);
     engine.step(this.#stream, this.#features, plan);
     this.output.update(engine.logits, frame.values);
     this.counters.tokens++;

@@ -27,17 +27,20 @@ export function loadQuantised(
   integers(workspace, workspace.exponentTable, TABLE_SIZE).set(weights.exponentTable);
   putLinear(workspace, layout.embedding, [weights.embedding], 128);
   putLinear(workspace, layout.head, [weights.head], ACTIVATION_MAX);
-  floats(workspace, workspace.integers + 4 * layout.linear.offset, weights.linear.weight.length).set(
-    weights.linear.weight,
-  );
-  requireExact('linear', weights.linear, 128);
-  floats(workspace, workspace.linearMultiplier, workspace.config.outputs).set(weights.linear.multiplier);
+  if (weights.linear !== undefined) putPath(workspace, weights.linear);
   for (const [index, layer] of weights.layers.entries()) {
     putLayer(workspace, index, layer, scales.layers[index]!);
   }
   if (layout.refinement) {
     putFeedForward(workspace, layout.refinement, workspace.rounds[0]!, weights.refinement!);
   }
+}
+
+function putPath(workspace: Workspace, linear: Linear): void {
+  const { layout, config } = workspace;
+  floats(workspace, workspace.integers + 4 * layout.linear.offset, linear.weight.length).set(linear.weight);
+  requireExact('linear', linear, 128);
+  floats(workspace, workspace.linearMultiplier, config.outputs).set(linear.multiplier);
 }
 
 function putLayer(workspace: Workspace, index: number, layer: LayerWeights, scales: LayerScales): void {

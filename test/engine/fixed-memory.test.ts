@@ -41,6 +41,24 @@ test.skipIf(collect === undefined)(
   60_000,
 );
 
+test.skipIf(collect === undefined)('steps of a model with a history allocate nothing either', () => {
+  const history = { rows: 40, channels: 2, stride: 4, ranks: [5, 3, 2] } as const;
+  const engine = new Engine(tinyModel({ config: { history } }), { streams: 2 });
+  const rows = Array.from({ length: 64 }, (_, row) => new Int16Array(24).fill(row * 9));
+  const plans = engine.plans.flatMap((modes) => [modes.write, modes.freeze, modes.write, modes.flush]);
+  let consumed = 0;
+  const run = (steps: number) => {
+    for (let i = 0; i < steps; i++) {
+      if (i % 5 === 0) engine.hold(i & 1, 3);
+      engine.step(i & 1, rows[i & 63]!, plans[i % plans.length]!);
+      consumed ^= engine.logits[0]!;
+    }
+  };
+  run(30_000);
+  expect(allocatedPerStep(() => run(50_000), 50_000)).toBeLessThan(1);
+  expect(consumed).not.toBe(0);
+});
+
 /** Bytes of garbage and growth per step: the least of several runs, since a collection or a compiler may come between. */
 function allocatedPerStep(run: () => void, steps: number): number {
   let least = Number.POSITIVE_INFINITY;

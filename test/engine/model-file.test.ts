@@ -312,7 +312,7 @@ describe('a model that could overflow or lie is not saved', () => {
     [
       'a bias on the linear path',
       ({ weights }) => {
-        weights.linear.bias[0] = 1;
+        weights.linear!.bias[0] = 1;
       },
       'linear.bias: expected zeros',
     ],

@@ -112,6 +112,25 @@ export interface PaperDepth {
   readonly propagated: boolean;
 }
 
+/** [outputs]: where the past of each channel leads by itself. `past`: [ticks][channels], the present tick last. */
+export function paperForecast(model: Model, past: readonly (readonly number[])[], tier: 0 | 1 | 2): number[] {
+  const { rows, channels, ranks } = model.config.history!;
+  const { basis, readout } = model.weights.history!;
+  const first = {
+    ...readout,
+    weight: readout.weight.filter((_, i) => i % ranks[0] < ranks[tier]),
+  };
+  return Array.from({ length: channels }, (_, channel) => {
+    const last = past.at(-1)![channel]!;
+    const window = Array.from({ length: rows }, (_, i) => {
+      const tick = Math.max(0, past.length - rows + i);
+      return past[tick]![channel]! - last;
+    });
+    const latent = linear(basis, window).slice(0, ranks[tier]).map(int16);
+    return linear(first, latent).map((change) => change + 64 * last);
+  }).flat();
+}
+
 /** [ticks][outputs]: the logits at every tick of a history, each of int features [features]. */
 export function paperLogits(
   model: Model,
@@ -120,6 +139,7 @@ export function paperLogits(
   window: number,
   depths: readonly PaperDepth[] = ticks.map(() => ({ layers, propagated: false })),
   rounds = 0,
+  tier: 0 | 1 | 2 = 0,
 ): number[][] {
   const { weights } = model;
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
@@ -146,8 +166,16 @@ export function paperLogits(
   }
   for (let round = 0; round < rounds; round++)
     stream = stream.map((x) => feedForward(weights.refinement!, x));
+  const values = (features: readonly number[]) => {
+    const { channels, stride } = model.config.history!;
+    return Array.from({ length: channels }, (_, channel) => features[channel * stride]!);
+  };
   return stream.map((x, at) => {
-    const path = linear(weights.linear, ticks[at]!);
+    const path =
+      weights.linear === undefined
+        ? paperForecast(model, ticks.slice(0, at + 1).map(values), tier)
+        : linear(weights.linear, ticks[at]!);
+    if (layers === 0) return path;
     return linear(weights.head, norm(x, weights.headGain)).map((logit, i) => logit + path[i]!);
   });
 }

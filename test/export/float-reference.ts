@@ -21,7 +21,7 @@ export function floatLogits({ config, weights }: Model, features: Int16Array, ro
     x = x.map((row) => add(row, layer.down, activate(layer, normalise(row, layer.feedForwardGain))));
   }
   return x.map((row, i) => {
-    const beside = linear(weights.linear, input[i]!);
+    const beside = linear(weights.linear!, input[i]!);
     return linear(weights.head, normalise(row, weights.headGain)).map((v, o) => (v + beside[o]!) / LOGIT_ONE);
   });
 }

@@ -13,7 +13,8 @@ const ROWS = 8;
 /** Without the linear path, which would hide a wrong transformer. */
 function subject(seed: number, table?: Uint8Array): Model {
   const model = randomModel({ seed, config: { layers: 2 } });
-  const { linear, layers } = model.weights;
+  const { layers } = model.weights;
+  const linear = model.weights.linear!;
   return {
     ...model,
     weights: {
@@ -129,6 +130,13 @@ test('a step without a past is refused', () => {
     'form step: expected a window of at least 2, got 1',
   );
   expect(() => exportOnnx(model)).not.toThrow();
+});
+
+test('a model with a history is refused', () => {
+  const history = { rows: 3, channels: 1, stride: 1, ranks: [1, 1, 1] as const };
+  expect(() => exportOnnx(randomModel({ config: { history } }))).toThrow(
+    'model: expected a linear path of the present tick, got one over a history',
+  );
 });
 
 test('a model with routed layers is refused', () => {

@@ -23,6 +23,7 @@ function engineOf(channels = 2) {
     plans: engine.plans,
     logits: engine.logits,
     stats: engine.stats,
+    hold: (stream, ticks) => engine.hold(stream, ticks),
     cost: (plan) => engine.cost(plan),
     reset: (stream) => engine.reset(stream),
     step(stream, features, plan) {

@@ -52,21 +52,14 @@ export interface Kernels {
   /** activations -> GELU -> activations, through a 256-entry table. */
   activate(activations: number, matrix: Matrix, gelu: number, activated: number, rows: number): void;
 
-  /** activations -> int32: logits of a router. */
+  /** activations -> int32: logits of the head or of a router. */
   score(activations: number, matrix: Matrix, scores: number, rows: number): void;
 
   /** residual = before + (residual - before) gateQ15, of `count` int16; gateQ15 is 0 to 32768. */
   blend(residual: number, before: number, gateQ15: number, count: number): void;
 
-  /** activations through `head` plus features through `linear` -> logits. */
-  logits(
-    activations: number,
-    head: Matrix,
-    features: number,
-    linear: Matrix,
-    logits: number,
-    rows: number,
-  ): void;
+  /** features (or other int16 inputs) -> added to int32. */
+  addFeatures(features: number, matrix: Matrix, sums: number, rows: number): void;
 }
 
 /** truth: plain TypeScript. exact: WebAssembly SIMD. relaxed: WebAssembly relaxed SIMD. */

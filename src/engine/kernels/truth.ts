@@ -205,19 +205,11 @@ export class TruthKernels implements Kernels {
     }
   }
 
-  logits(
-    activations: number,
-    head: Matrix,
-    features: number,
-    linear: Matrix,
-    logits: number,
-    rows: number,
-  ): void {
+  addFeatures(features: number, matrix: Matrix, sums: number, rows: number): void {
     for (let row = 0; row < rows; row++) {
-      for (let c = 0; c < head.outputs; c++) {
-        this.#int32[logits / 4 + row * head.outputs + c] =
-          this.#linear(head, this.#uint8, activations + row * head.inputs, c) +
-          this.#linear(linear, this.#int16, features / 2 + row * linear.inputs, c);
+      for (let c = 0; c < matrix.outputs; c++) {
+        const value = this.#linear(matrix, this.#int16, features / 2 + row * matrix.inputs, c);
+        this.#int32[sums / 4 + row * matrix.outputs + c]! += value;
       }
     }
   }

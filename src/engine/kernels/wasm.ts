@@ -205,24 +205,8 @@ export class WasmKernels implements Kernels {
     this.#exports.blend(residual, before, gateQ15, count);
   }
 
-  logits(
-    activations: number,
-    head: Matrix,
-    features: number,
-    linear: Matrix,
-    logits: number,
-    rows: number,
-  ): void {
-    this.score(activations, head, logits, rows);
-    this.#exports.addLinearLogits(
-      features,
-      linear.weight,
-      linear.bias,
-      linear.multiplier,
-      logits,
-      linear.inputs,
-      linear.outputs,
-      rows,
-    );
+  addFeatures(features: number, at: Matrix, sums: number, rows: number): void {
+    const { weight, bias, multiplier, inputs, outputs } = at;
+    this.#exports.addLinearLogits(features, weight, bias, multiplier, sums, inputs, outputs, rows);
   }
 }

@@ -24,6 +24,7 @@ export function subjectModel(preset: PresetName): Model {
   const { weights } = model;
   const layers = weights.layers.map((layer) => ({ ...layer, gelu: table }));
   // Small, so that the check of a peer's outputs is a check of its transformer.
-  const linear = { ...weights.linear, multiplier: weights.linear.multiplier.map((value) => value / 16) };
+  const path = weights.linear!;
+  const linear = { ...path, multiplier: path.multiplier.map((value) => value / 16) };
   return { ...model, weights: { ...weights, layers, linear } };
 }

@@ -162,7 +162,7 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
     );
   });
 
-  test('logits', () => {
+  test('score and addFeatures', () => {
     property((one) =>
       sameInBothWorlds(one, 'activations', ({ memory, kernels }, matrix) => {
         const random = randomNumbers(one.seed + 1);
@@ -175,7 +175,8 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
         new Float32Array(memory.buffer, linear.multiplier, one.outputs).fill(Math.min(one.multiplier, 4));
         const features = new Int16Array(memory.buffer, LINEAR + 49152, 32 * one.rows);
         for (let i = 0; i < features.length; i++) features[i] = value(one.activations, -8191, 8191, random());
-        kernels.logits(INPUT, matrix, LINEAR + 49152, linear, OUTPUT, one.rows);
+        kernels.score(INPUT, matrix, OUTPUT, one.rows);
+        kernels.addFeatures(LINEAR + 49152, linear, OUTPUT, one.rows);
       }),
     );
   });
