@@ -7,6 +7,7 @@ import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
+import { ModelsPart } from '../gateway/models/models-part.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
 import { Storage } from '../gateway/storage.ts';
@@ -14,13 +15,17 @@ import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
 
-export type HostOptions = Pick<GatewayOptions, 'log' | 'onFatal'>;
+export interface HostOptions extends Pick<GatewayOptions, 'log' | 'onFatal'> {
+  /** Bytes that the process may still take; default: nobody set a bound. */
+  readonly memoryLeft?: () => number;
+}
 
 /** A gateway that may not be started yet, since its files are not open. */
 interface Prepared {
   readonly loaded: LoadedConfig;
   readonly gateway: Gateway;
   readonly choice: MeterChoice | undefined;
+  readonly models: ModelsPart | undefined;
 }
 
 export class GatewayHost {
@@ -86,15 +91,28 @@ async function prepare(loaded: LoadedConfig, options: HostOptions): Promise<Prep
   const decoder = () => gateway.intake.decoder;
   const parts = makeOutputParts(loaded, decoder, options.log);
   if (choice !== undefined) parts.push(...meterParts(choice));
+  const models = makeModels(loaded, options, () => gateway);
+  if (models !== undefined) parts.push(models);
   const { commands } = loaded.config;
   if (commands !== undefined)
-    parts.push(new Commands(commands, loaded.config, () => gateway.pipeline, options.log));
+    parts.push(new Commands(commands, loaded.config, () => gateway.pipeline, options.log, { models }));
   const gateway: Gateway = makeGateway(loaded, { ...options, parts });
-  return { loaded, gateway, choice };
+  return { loaded, gateway, choice, models };
+}
+
+function makeModels(
+  loaded: LoadedConfig,
+  { log, memoryLeft }: HostOptions,
+  gateway: () => Gateway,
+): ModelsPart | undefined {
+  if (loaded.config.models === undefined) return undefined;
+  return new ModelsPart({ loaded, gateway, log, memoryLeft });
 }
 
 /** Opens the files that the config asks for; they are closed when the gateway stops. */
-async function openFiles({ gateway, choice }: Prepared, log: Log): Promise<void> {
+async function openFiles({ gateway, choice, models }: Prepared, log: Log): Promise<void> {
+  // First of all, since it may change the engine.
+  await models?.open();
   const { storage, witnessLog } = gateway.config;
   if (storage !== undefined) await openStorage(storage, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));

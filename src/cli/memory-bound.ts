@@ -29,6 +29,11 @@ export function privateBytes(): number {
   }
 }
 
+/** How many bytes may still be taken before anyone is warned. */
+export function memoryLeftOf(maxBytes: number): () => number {
+  return () => Math.floor(warnShare * maxBytes) - privateBytes();
+}
+
 /** Of the text of /proc/PID/status. Throws Error when it does not tell. */
 export function privateBytesOf(status: string): number {
   const kibibytes = ['RssAnon', 'RssShmem'].map(

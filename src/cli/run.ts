@@ -10,7 +10,7 @@ import { ClockWatch } from './clock-sync.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { targetMismatch } from './device.ts';
 import { GatewayHost } from './gateway-host.ts';
-import { MemoryBound, parseBytes } from './memory-bound.ts';
+import { MemoryBound, memoryLeftOf, parseBytes } from './memory-bound.ts';
 import { ServiceManager } from './systemd.ts';
 import { ProgressCheck } from './watchdog.ts';
 
@@ -111,7 +111,11 @@ class GatewayRun {
     if (mismatch !== undefined) this.#log.warning(mismatch);
     // Where the messages tell their own time, nothing waits for ours.
     if (loaded.config.frame.timestamp === undefined) await this.#clockWatch.wait(this.#ending.whenCome);
-    const host = await GatewayHost.start(loaded, { log: this.#log, onFatal: () => this.#ending.come(1) });
+    const host = await GatewayHost.start(loaded, {
+      log: this.#log,
+      onFatal: () => this.#ending.come(1),
+      ...(this.#maxBytes === undefined ? {} : { memoryLeft: memoryLeftOf(this.#maxBytes) }),
+    });
     this.#log.info(introduction(host.gateway));
     process.on('SIGHUP', () => this.#reload(host));
     this.#watch(host);

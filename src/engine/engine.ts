@@ -70,6 +70,15 @@ export interface StepStats {
 
 const PREFILL_ROWS = 64;
 
+/** Bytes that an engine of one stream takes for this configuration. Throws RangeError if it can't be had. */
+export function engineBytes(config: TransformerConfig): number {
+  return planMemory(config, 1, defaultRows(config)).totalBytes;
+}
+
+function defaultRows({ sequence }: TransformerConfig): number {
+  return Math.min(PREFILL_ROWS, sequence);
+}
+
 export class Engine {
   readonly model: Model;
   readonly config: TransformerConfig;
@@ -113,7 +122,7 @@ export class Engine {
     this.model = model;
     this.config = model.config;
     this.streams = options.streams ?? 1;
-    this.rows = options.rows ?? Math.min(PREFILL_ROWS, this.config.sequence);
+    this.rows = options.rows ?? defaultRows(this.config);
     this.memoryPlan = planMemory(this.config, this.streams, this.rows);
     requireBudget(this.memoryPlan.totalBytes, options.maxBytes);
     this.memory = fixedMemory(this.memoryPlan.totalBytes);

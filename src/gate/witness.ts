@@ -50,7 +50,7 @@ const FELL = 128;
  *   7 u8  partition count     50 u8  reason             112 u16 agreement
  *   8 u64 sequence            51 u8  kv                 114 u16 drift up
  *  16 f64 time, ms            52 u8  layers             116 u16 drift down
- *  24 u8[8] fired mask,       53 u8  0, u16 0           118 u16 0
+ *  24 u8[8] fired mask,       53 u24 model              118 u16 0
  *     bit c % 8 of byte       56 u64 macs               120 u8[6] trust before
  *     c / 8 is channel c      64 u64 macsDense          126 u8[6] compute before
  *  32 u16 rate                72 u32 kvReads            132 u32 hash of the policy
@@ -58,12 +58,14 @@ const FELL = 128;
  *  36 u16 lambda              80 f64 elapsed intervals
  *  38 u16 previous lambda     88 u32 hash of the logits
  *
- * A state before: u8 rule, u8 doublings + 128 if it fell, u16 good samples, u16 ticks.
+ * A state before: u8 rule, u8 doublings + 128 if it fell, u16 good samples, u16 ticks. Model: the first 24
+ * bits of its file's SHA-256; 0, which older records have too: not told.
  */
 export const WITNESS_BYTES = 140;
 const CRC_AT = WITNESS_BYTES - 4;
 const q15Offsets = [32, 34, 36, 38, 40, 44, 46, 104, 106, 108, 110, 112];
 const wholeOffsets = [8, 56, 64];
+const LAYERS_AT = 52;
 const TRUST_AT = 120;
 const COMPUTE_AT = 126;
 
@@ -106,7 +108,9 @@ export class Witness {
   /** How unsure the output before this token was. */
   doubtQ15 = 0;
 
-  // By whom: `policyHash` of the policy, 0 without one; and what the controller remembered before it decided.
+  // By whom: `modelTag` of the model, 0 where it is not told; `policyHash` of the policy, 0 without one; and what the
+  // controller remembered before it decided.
+  model = 0;
   policyHash = 0;
   readonly trustBefore: LevelSnapshot = makeLevelSnapshot(NO_TRUST_RULE);
   readonly computeBefore: LevelSnapshot = makeLevelSnapshot();
@@ -170,7 +174,8 @@ export class Witness {
     setByte(view, 49, trusts.indexOf(this.trust));
     setByte(view, 50, reasons.indexOf(this.reason));
     setByte(view, 51, kvModes.indexOf(this.kv));
-    setByte(view, 52, this.layers);
+    setByte(view, LAYERS_AT, this.layers);
+    setModel(view, this.model);
     setWhole(view, 56, this.macs);
     setWhole(view, 64, this.macsDense);
     view.setUint32(72, this.kvReads, true);
@@ -245,7 +250,8 @@ export class Witness {
     this.trust = trusts[view.getUint8(49)]!;
     this.reason = reasons[view.getUint8(50)]!;
     this.kv = kvModes[view.getUint8(51)]!;
-    this.layers = view.getUint8(52);
+    this.layers = view.getUint8(LAYERS_AT);
+    this.model = view.getUint32(LAYERS_AT, true) >>> 8;
     this.macs = getWhole(view, 56);
     this.macsDense = getWhole(view, 64);
     this.kvReads = view.getUint32(72, true);
@@ -300,6 +306,7 @@ export class Witness {
         regret: fromQ15(this.regretQ15),
         doubt: fromQ15(this.doubtQ15),
       },
+      ...(this.model === 0 ? {} : { model: modelText(this.model) }),
       decided: { tier: this.tier, trust: this.trust, reason: this.reason, kv: this.kv },
       done: {
         layers: this.layers,
@@ -341,6 +348,16 @@ export function hashLogits(logits: Int32Array): number {
   return hash;
 }
 
+/** What a witness says of the model whose file has this SHA-256 (hexadecimal): its first 24 bits. */
+export function modelTag(sha256: string): number {
+  return Number.parseInt(sha256.slice(0, 6), 16);
+}
+
+/** A tag as the SHA-256 begins. */
+export function modelText(tag: number): string {
+  return tag.toString(16).padStart(6, '0');
+}
+
 function fromQ15(value: number): number {
   return Math.round((value / Q15_ONE) * 1e4) / 1e4;
 }
@@ -348,6 +365,12 @@ function fromQ15(value: number): number {
 function setByte(view: DataView, at: number, value: number): void {
   assert(value >= 0 && value <= 255, 'a witness byte');
   view.setUint8(at, value);
+}
+
+/** Beside the byte of the layers, which stays. */
+function setModel(view: DataView, tag: number): void {
+  assert(tag >= 0 && tag < 2 ** 24, 'the tag of a model');
+  view.setUint32(LAYERS_AT, ((tag << 8) | view.getUint8(LAYERS_AT)) >>> 0, true);
 }
 
 function setQ15(view: DataView, at: number, value: number): void {

@@ -19,7 +19,12 @@ interface Request {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-type Action = (pipeline: CommandedPipeline, request: Request) => void;
+/** What can go back to the model before. Throws RangeError where there is nothing to go back to. */
+export interface RevocableModels {
+  rollback(): void;
+}
+
+type Action = (pipeline: CommandedPipeline, request: Request, models?: RevocableModels) => void;
 
 const actions: Readonly<Record<string, Action>> = {
   safe: (pipeline) => {
@@ -33,11 +38,22 @@ const actions: Readonly<Record<string, Action>> = {
   },
   reset: (pipeline) => pipeline.forget(),
   policy: (pipeline, { fields }) => usePolicy(pipeline, fields.policy),
+  rollback: (_pipeline, _request, models) => {
+    if (models === undefined) throw new CommandError('expected models in the config, got none');
+    models.rollback();
+  },
 };
 
 const payloadBytesMax = 1024;
 const idPattern = /^[A-Za-z0-9._:-]{1,64}$/;
 const minuteMs = 60_000;
+
+export interface CommandsOptions {
+  /** Monotonic. */
+  readonly nowMs?: () => number;
+  /** Absent: there is no model to go back to. */
+  readonly models?: RevocableModels | undefined;
+}
 
 export class Commands implements GatewayPart {
   readonly filters: readonly string[];
@@ -47,6 +63,7 @@ export class Commands implements GatewayPart {
   readonly #pipeline: () => CommandedPipeline;
   readonly #log: Log;
   readonly #nowMs: () => number;
+  readonly #models: RevocableModels | undefined;
   readonly #counts = { done: 0, refused: 0, ignored: 0 };
   #publish: (message: OutgoingMessage) => void = () => {};
   /** Commands of the minute that began then. */
@@ -59,7 +76,7 @@ export class Commands implements GatewayPart {
     config: Pick<GatewayConfig, 'topicPrefix' | 'output'>,
     pipeline: () => CommandedPipeline,
     log: Log,
-    nowMs: () => number = () => performance.now(),
+    { nowMs = () => performance.now(), models }: CommandsOptions = {},
   ) {
     this.#prefix = `${config.topicPrefix}/command/`;
     this.filters = [`${this.#prefix}+`];
@@ -68,6 +85,7 @@ export class Commands implements GatewayPart {
     this.#pipeline = pipeline;
     this.#log = log;
     this.#nowMs = nowMs;
+    this.#models = models;
   }
 
   onReady(publish: (message: OutgoingMessage) => void): void {
@@ -107,7 +125,7 @@ export class Commands implements GatewayPart {
     try {
       const request = readRequest(payload);
       id = request.id;
-      actionOf(name)(this.#pipeline(), request);
+      actionOf(name)(this.#pipeline(), request, this.#models);
       this.#counts.done++;
       this.#log.info(`command ${name}${id === null ? '' : ` (id ${id})`}: done`);
       this.#reply(id, name, undefined);

@@ -37,6 +37,7 @@ export const rootKeys = [
   'page',
   'commands',
   'record',
+  'models',
 ];
 
 const dayS = 86_400;

@@ -2,6 +2,8 @@
 import type { MeterSettings } from '../energy/meter-settings.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import type { JsonPath } from './json-path.ts';
+import type { Thresholds } from './models/comparison.ts';
+import type { SelfTestConfig } from './models/self-test.ts';
 import type { Route } from './payloads/rule.ts';
 
 export type MqttVersion = 'auto' | '3.1.1' | '5';
@@ -136,6 +138,33 @@ export interface CommandsConfig {
   readonly perMinute: number;
 }
 
+/** How long a model is watched: until all three have passed. */
+export interface TrialConfig {
+  readonly ticks: number;
+  /** Ticks that it has computed. */
+  readonly tokens: number;
+  readonly durationMs: number;
+}
+
+/** Models are exchanged while the gateway runs. */
+export interface ModelsConfig {
+  /** Where the models that work, worked and are on trial are kept. */
+  readonly directory: string;
+  readonly publicKeyFile?: string;
+  readonly requireSignature: boolean;
+  /** Of a model file. */
+  readonly bytesMax: number;
+  /** The model's file is looked at so often; 0: at the start alone. */
+  readonly pollMs: number;
+  /** Models come over MQTT too. */
+  readonly upload?: { readonly idleMs: number };
+  readonly selfTest?: SelfTestConfig;
+  /** Beside the model at work, before it takes over; and with that model beside it, after. */
+  readonly canary: TrialConfig;
+  readonly watch: TrialConfig;
+  readonly thresholds: Thresholds;
+}
+
 /** Everything, checked; paths are absolute. */
 export interface GatewayConfig {
   /** Names this gateway in topics and in its client id. */
@@ -163,6 +192,7 @@ export interface GatewayConfig {
   readonly sparkplug?: SparkplugConfig;
   readonly page?: PageConfig;
   readonly commands?: CommandsConfig;
+  readonly models?: ModelsConfig;
 }
 
 /** Topics that the gateway publishes to. */
@@ -176,6 +206,8 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
   readonly schema: string;
   /** Answers to commands. */
   readonly reply: string;
+  /** Which model works, and what became of others. */
+  readonly models: string;
 } {
   const { topicPrefix } = config;
   return {
@@ -185,5 +217,6 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
     energy: `${topicPrefix}/energy`,
     schema: `${topicPrefix}/schema`,
     reply: `${topicPrefix}/reply`,
+    models: `${topicPrefix}/models`,
   };
 }

@@ -9,11 +9,13 @@ import { type ConfigProblem, describe, formatProblem, type KeyPath, Problems, Se
 import { type GatewayConfig, ownTopics } from './config.ts';
 import { readRoutes, readSpikes } from './config-channels.ts';
 import { readLedger } from './config-ledger.ts';
+import { readModels } from './config-models.ts';
 import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import { readCommands, readPage } from './config-page.ts';
 import { meaningToRecord, type RecordConfig, readRecord } from './config-record.ts';
 import * as sections from './config-sections.ts';
 import { readStorage } from './config-storage.ts';
+import { sha256Of } from './models/signature.ts';
 import { fillTopic, topicMatches } from './topics.ts';
 
 const configBytesMax = 1 << 20;
@@ -35,11 +37,20 @@ export interface LoadOptions {
   readonly policies?: readonly string[];
   /** Names that `target` and `ledger.target` may have; empty: not checked. */
   readonly targets?: readonly string[];
+  /** Of a model instead of the one that the config names. */
+  readonly modelBytes?: Uint8Array;
 }
 
 export interface LoadedConfig {
   readonly config: GatewayConfig;
   readonly model: Model;
+  /** Of the model's file, hexadecimal. */
+  readonly modelSha256: string;
+  /**
+   * The same text with another model instead of the one that it names. Throws ModelError, and GatewayConfigError where
+   * the model is none for this config.
+   */
+  withModel(bytes: Uint8Array): LoadedConfig;
 }
 
 /** Reads the file and the model that it names. Throws GatewayConfigError with every problem found. */
@@ -53,12 +64,18 @@ export function parseGatewayConfig(text: string, path: string, options: LoadOpti
   if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
   const root = new Section(problems, [], value, sections.rootKeys);
   const directory = dirname(resolve(path));
-  const model = readModel(root, directory);
+  const bytes = options.modelBytes ?? readModelFile(root, directory);
+  const model = bytes === undefined ? undefined : parseModel(root, bytes, options.modelBytes !== undefined);
   // Without a model its channels are unknown; the rest is checked all the same.
   const config = readConfig(root, directory, model?.meaning, options);
   readRecord(root);
   if (model === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
-  return { config, model };
+  return {
+    config,
+    model,
+    modelSha256: sha256Of(bytes!),
+    withModel: (modelBytes) => parseGatewayConfig(text, path, { ...options, modelBytes }),
+  };
 }
 
 /** What a recorder takes from a config: where the channels come from, without a model that knows them. */
@@ -87,7 +104,8 @@ export function loadRecorderConfig(path: string, options: LoadOptions = {}): Rec
 function modelIfThere(root: Section, directory: string): Model | undefined {
   if (!root.has('model')) return undefined;
   const isThere = existsSync(resolve(directory, root.text('model')));
-  return isThere ? readModel(root, directory) : undefined;
+  const bytes = isThere ? readModelFile(root, directory) : undefined;
+  return bytes === undefined ? undefined : parseModel(root, bytes, false);
 }
 
 function readConfigText(path: string): string {
@@ -124,15 +142,30 @@ function parseYaml(text: string): { value: unknown; problems: Problems } {
   }
 }
 
-function readModel(root: Section, directory: string): Model | undefined {
+function readModelFile(root: Section, directory: string): Uint8Array | undefined {
   const name = root.text('model', undefined, 'the path of a model file');
   if (name === '') return undefined;
   try {
-    return loadModel(readFileSync(resolve(directory, name)));
+    return readFileSync(resolve(directory, name));
   } catch (error) {
-    root.add('model', 'a model file', `${describe(name)}: ${fileProblem(error)}`);
+    noteModel(root, error);
     return undefined;
   }
+}
+
+/** `isGiven`: it is not the config's, so its problems are not either. */
+function parseModel(root: Section, bytes: Uint8Array, isGiven: boolean): Model | undefined {
+  try {
+    return loadModel(bytes);
+  } catch (error) {
+    if (isGiven) throw error;
+    noteModel(root, error);
+    return undefined;
+  }
+}
+
+function noteModel(root: Section, error: unknown): void {
+  root.add('model', 'a model file', `${describe(root.value('model'))}: ${fileProblem(error)}`);
 }
 
 function readConfig(
@@ -153,6 +186,7 @@ function readConfig(
   const sparkplug = readSparkplug(root, gateway);
   const page = readPage(root, directory);
   const commands = readCommands(root);
+  const models = readModels(root, directory, meaning);
   const ledger = readLedger(root, directory, options.targets ?? [], target);
   const frame = sections.readFrame(root.section('frame', sections.frameKeys));
   const config: GatewayConfig = {
@@ -188,6 +222,7 @@ function readConfig(
     ...(sparkplug === undefined ? {} : { sparkplug }),
     ...(page === undefined ? {} : { page }),
     ...(commands === undefined ? {} : { commands }),
+    ...(models === undefined ? {} : { models }),
   };
   noteLoops(root, config);
   notePlainTimestamps(root, config);

@@ -6,7 +6,8 @@ import type { GatewayPart } from './part.ts';
 
 /** Publishes the schema, retained, whenever there is a connection. */
 export function schemaPart(config: GatewayConfig, meaning: ModelMeaning): GatewayPart {
-  const payload = JSON.stringify(resultSchema(meaning, `gateway ${config.gateway}`));
+  const schema = resultSchema(meaning, `gateway ${config.gateway}`, config.models !== undefined);
+  const payload = JSON.stringify(schema);
   const topic = ownTopics(config).schema;
   return { onReady: (publish) => publish({ topic, payload, qos: 1, retain: true }) };
 }
@@ -18,8 +19,11 @@ const wholeNumber: Schema = { type: 'integer', minimum: 0 };
 const share: Schema = { type: 'number', minimum: 0, maximum: 1 };
 const flag: Schema = { type: 'boolean' };
 
-/** A schema (JSON Schema 2020-12) that every result of a model with this meaning fulfils; `id` names the model. */
-export function resultSchema(meaning: ModelMeaning, id: string): Schema {
+/**
+ * A schema (JSON Schema 2020-12) that every result of a model with this meaning fulfils; `id` names the model. With
+ * `tellsModel` results say which model answered.
+ */
+export function resultSchema(meaning: ModelMeaning, id: string, tellsModel = false): Schema {
   const names = meaning.channels.map(({ name }) => name);
   const properties: Schema = {
     time: { ...number, description: 'of the tick, milliseconds since 1970' },
@@ -38,6 +42,7 @@ export function resultSchema(meaning: ModelMeaning, id: string): Schema {
     macs: wholeNumber,
     macsDense: wholeNumber,
     logitsHash: { type: 'string', pattern: '^[0-9a-f]{8}$' },
+    ...(tellsModel ? { model } : {}),
   };
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -49,6 +54,11 @@ export function resultSchema(meaning: ModelMeaning, id: string): Schema {
   };
 }
 
+const model: Schema = {
+  type: 'string',
+  pattern: '^[0-9a-f]{6}$',
+  description: "how the SHA-256 of the model's file begins",
+};
 const late: Schema = { const: true, description: 'it waited on disk while there was no broker' };
 
 function outputProperties({ task, channels }: ModelMeaning, names: readonly string[]): Schema {

@@ -1,4 +1,5 @@
 /** Something that lives beside the tick: hears its own topics, sees every tick, publishes, and is told of the end. */
+import type { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
@@ -19,6 +20,10 @@ export interface GatewayPart {
   onReady?(publish: (message: OutgoingMessage) => void): void;
   /** A tick is over; what it is given is reused. */
   onTick?(witness: Witness, output: Output, frame: Frame): void;
+  /** From the next tick on another engine, of a model of the same shape, answers. */
+  onModel?(engine: Engine): void;
+  /** Time begins anew: the next tick may be earlier than the last. */
+  onRestart?(): void;
   /** Merged into the gateway's counters, so names must be its own. */
   counters?(): { readonly [name: string]: Json };
   /** The gateway stops: flush and close. Never rejects. */
@@ -64,6 +69,14 @@ export class Parts implements GatewayPart {
 
   onTick(witness: Witness, output: Output, frame: Frame): void {
     for (const part of this.#parts) part.onTick?.(witness, output, frame);
+  }
+
+  onModel(engine: Engine): void {
+    for (const part of this.#parts) part.onModel?.(engine);
+  }
+
+  onRestart(): void {
+    for (const part of this.#parts) part.onRestart?.();
   }
 
   counters(): { readonly [name: string]: Json } {

@@ -40,6 +40,8 @@ export interface PipelineOptions {
   readonly exactLambda?: boolean;
   /** What predicts that tier 1 would answer otherwise. Default: what the model carries. */
   readonly regret?: RegretModel;
+  /** What witnesses say of the model: its `modelTag`. Default: not told. */
+  readonly modelTag?: number;
 }
 
 /** Sums since the start or the last reset. */
@@ -60,6 +62,30 @@ export interface PipelineCounters {
   missing: number;
 }
 
+export function makePipelineCounters(): PipelineCounters {
+  return {
+    frames: 0,
+    tokens: 0,
+    skips: 0,
+    perTier: new Float64Array(4),
+    macs: 0,
+    macsDense: 0,
+    stale: 0,
+    missing: 0,
+  };
+}
+
+export function copyCounters(from: PipelineCounters, to: PipelineCounters): void {
+  to.frames = from.frames;
+  to.tokens = from.tokens;
+  to.skips = from.skips;
+  to.perTier.set(from.perTier);
+  to.macs = from.macs;
+  to.macsDense = from.macsDense;
+  to.stale = from.stale;
+  to.missing = from.missing;
+}
+
 /** Fires whenever a value is known: delta 0 is reached by any value. */
 function alwaysFire(channels: number): SpikeSettings {
   const zeros: number[] = Array(channels).fill(0);
@@ -74,16 +100,7 @@ export class Pipeline {
   readonly output: Output;
   /** Stays until it is set to `none`; `forcedByFlag` is then the reason of each tick that it changes. */
   override: Override = 'none';
-  readonly counters: PipelineCounters = {
-    frames: 0,
-    tokens: 0,
-    skips: 0,
-    perTier: new Float64Array(4),
-    macs: 0,
-    macsDense: 0,
-    stale: 0,
-    missing: 0,
-  };
+  readonly counters = makePipelineCounters();
   readonly #engine: PipelineEngine;
   readonly #stream: number;
   readonly #gating: boolean;
@@ -136,6 +153,7 @@ export class Pipeline {
     this.#features = new Int16Array(featureCount(count));
     this.#spike = makeSpikePacket(count);
     this.#witness.channels = count;
+    this.#witness.model = options.modelTag ?? 0;
     this.#witness.policyHash = this.#gating ? policyHash(policy) : 0;
     assert(
       engine.model.config.features === this.#features.length,
@@ -171,13 +189,28 @@ export class Pipeline {
     return { ...watch, exact: watch.exact || this.#exactLambda };
   }
 
+  /**
+   * From the next tick on this pipeline goes on where `before` stood: its counters, what is forced, and the policy, if
+   * the model fits it. What it remembers of the past stays its own.
+   */
+  succeed(before: Pipeline): void {
+    copyCounters(before.counters, this.counters);
+    this.follow(before);
+  }
+
+  /** Takes over what is forced, and the policy, if the model fits it. */
+  follow(leader: Pipeline): void {
+    this.override = leader.override;
+    if (this.#policy === leader.policy) return;
+    // Without what predicts regret it stays with its own.
+    if (leader.policy.compute === 'followsRegret' && this.#regretModel === undefined) return;
+    this.usePolicy(leader.policy);
+  }
+
   /** As `forget`, and the counters begin anew. */
   reset(): void {
     this.forget();
-    const { counters } = this;
-    counters.frames = counters.tokens = counters.skips = counters.macs = counters.macsDense = 0;
-    counters.stale = counters.missing = 0;
-    counters.perTier.fill(0);
+    copyCounters(makePipelineCounters(), this.counters);
   }
 
   /** Forgets the past: the next frame is the first. Empties the engine's stream; what was counted stays. */

@@ -3,6 +3,7 @@ import { Engine, type EngineOptions } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
+import { modelTag, modelText, type Witness } from '../gate/witness.ts';
 import { type Clock, startClock } from './clock.ts';
 import { type GatewayConfig, ownTopics, type StorageConfig } from './config.ts';
 import { Intake } from './intake.ts';
@@ -11,6 +12,7 @@ import type { Log } from './log.ts';
 import { type ConnectionOptions, MqttConnection } from './mqtt.ts';
 import { Outbox } from './outbox.ts';
 import { OutboxStore } from './outbox-store.ts';
+import type { Output } from './output.ts';
 import { type GatewayPart, Parts } from './part.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';
@@ -29,6 +31,21 @@ export interface GatewayOptions {
   readonly engine?: Pick<EngineOptions, 'maxBytes' | 'kernels'>;
   /** The gateway can't go on, and trying again would not help. */
   readonly onFatal?: (error: Error) => void;
+}
+
+/** A model at work: its engine, and the way of its ticks. */
+export interface Served {
+  readonly loaded: LoadedConfig;
+  readonly engine: Engine;
+  readonly pipeline: Pipeline;
+}
+
+/** What lets a second model see the ticks that the first answers. */
+export interface Trial {
+  /** Answers a tick by `gateway.pipeline`; should that throw, by whichever it has put in its place, if it has one. */
+  answer(frame: Frame): Witness;
+  /** The tick is published. Never throws. */
+  after(frame: Frame): void;
 }
 
 /** Signs of life. */
@@ -51,8 +68,8 @@ const relentMs = 1000;
 
 /** Publishes a result for each tick that its config selects. Everything is allocated here; `start` connects. */
 export class Gateway {
-  readonly engine: Engine;
-  readonly pipeline: Pipeline;
+  /** Compares another model with the one at work. */
+  trial: Trial | undefined;
   readonly intake: Intake;
   readonly outbox: Outbox;
   readonly connection: MqttConnection;
@@ -62,6 +79,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #clock: Clock;
   readonly #rule: PublishRule;
+  #served: Served;
   readonly #startedMs: number;
   /** Turns of the grid's timer. */
   #gridTurns = 0;
@@ -74,23 +92,57 @@ export class Gateway {
   #stopped: Promise<void> | undefined;
 
   /** Throws what the engine throws for a model that does not fit. */
-  constructor({ config, model }: LoadedConfig, options: GatewayOptions) {
+  constructor(loaded: LoadedConfig, options: GatewayOptions) {
+    const { config, model } = loaded;
     this.config = config;
     this.#options = options;
     this.#timers = options.timers ?? realTimers;
     this.#clock = options.clock ?? startClock();
     this.#startedMs = this.#clock.nowMs();
-    this.engine = new Engine(model, { streams: 1, ...options.engine });
-    this.pipeline = new Pipeline(this.engine, 0, {
-      spikes: config.spikes,
-      ...(config.policy === undefined ? {} : { policy: config.policy as PolicyName }),
-    });
+    this.#served = this.make(loaded);
     this.parts = new Parts(options.parts ?? []);
     this.#rule = new PublishRule(config.output.publish);
     this.outbox = new Outbox(config.limits.outboxMessages, config.limits.inFlight, this.#timers);
     this.intake = this.#makeIntake(model.meaning.channels.length);
     this.outbox.onSettled = () => this.intake.inbox.settle(this.outbox.settledThrough);
     this.connection = this.#makeConnection();
+  }
+
+  get engine(): Engine {
+    return this.#served.engine;
+  }
+
+  get pipeline(): Pipeline {
+    return this.#served.pipeline;
+  }
+
+  /** The model at work. */
+  get served(): Served {
+    return this.#served;
+  }
+
+  /**
+   * Another model, ready to work, with `takenBytes` of the engine's budget already taken. Throws what the engine throws
+   * for a model that does not fit.
+   */
+  make(loaded: LoadedConfig, takenBytes = 0): Served {
+    const { config, model, modelSha256 } = loaded;
+    const { maxBytes, ...options } = this.#options.engine ?? {};
+    const budget = maxBytes === undefined ? {} : { maxBytes: maxBytes - takenBytes };
+    const engine = new Engine(model, { streams: 1, ...options, ...budget });
+    const pipeline = new Pipeline(engine, 0, {
+      spikes: config.spikes,
+      modelTag: modelTag(modelSha256),
+      ...(config.policy === undefined ? {} : { policy: config.policy as PolicyName }),
+    });
+    return { loaded, engine, pipeline };
+  }
+
+  /** From the next tick on this model answers; everything that waits, and all counters, go on. */
+  serve(next: Served): void {
+    next.pipeline.succeed(this.pipeline);
+    this.#served = next;
+    this.parts.onModel(next.engine);
   }
 
   /** Before the start: what an earlier run left is worked on and sent first. */
@@ -216,7 +268,10 @@ export class Gateway {
       clock: this.#clock,
       timers: this.#timers,
       onFrame: (frame) => this.#tick(frame),
-      onRestart: () => this.pipeline.restartTime(),
+      onRestart: () => {
+        this.pipeline.restartTime();
+        this.parts.onRestart();
+      },
       outputs: () => this.outbox.pushed,
       onProblem: (text) => log.warning(text),
       onUnrouted: (topic) => {
@@ -285,12 +340,21 @@ export class Gateway {
   }
 
   #tick(frame: Frame): void {
-    const witness = this.pipeline.tick(frame);
+    const { trial } = this;
+    const witness = trial === undefined ? this.pipeline.tick(frame) : trial.answer(frame);
     const { output } = this.pipeline;
     this.parts.onTick(witness, output, frame);
-    if (!this.#rule.wants(witness, output)) return;
+    if (this.#rule.wants(witness, output)) this.#publish(witness, output);
+    // By now it may be another that answers the next tick.
+    this.trial?.after(frame);
+  }
+
+  #publish(witness: Witness, output: Output): void {
     const { topic, qos, retain } = this.config.output;
-    const payload = JSON.stringify(resultOf(witness, output, this.engine.model.meaning));
+    const result = resultOf(witness, output, this.engine.model.meaning);
+    const payload = JSON.stringify(
+      this.config.models === undefined ? result : { ...result, model: modelText(witness.model) },
+    );
     this.connection.publish({ topic, payload, qos, retain, keep: qos > 0 });
   }
 

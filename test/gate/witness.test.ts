@@ -44,6 +44,7 @@ const fields = fc.record({
   rateTypicalQ15: q15,
   regretQ15: q15,
   doubtQ15: q15,
+  model: fc.integer({ min: 0, max: 2 ** 24 - 1 }),
   policyHash: uint32,
   trustBefore: snapshot(8),
   computeBefore: snapshot(6),

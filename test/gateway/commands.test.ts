@@ -12,13 +12,7 @@ function make(perMinute = 30) {
   const clock = { nowMs: 0 };
   const replies: (Record<string, unknown> & { topic: string })[] = [];
   const config = { topicPrefix: 'dormouse/test', output: { topic: 'x' } } as never;
-  const part = new Commands(
-    { perMinute },
-    config,
-    () => pipeline,
-    log,
-    () => clock.nowMs,
-  );
+  const part = new Commands({ perMinute }, config, () => pipeline, log, { nowMs: () => clock.nowMs });
   part.onReady(({ topic, payload }: OutgoingMessage) =>
     replies.push({ topic, ...JSON.parse(payload as string) }),
   );
@@ -68,7 +62,7 @@ describe('Commands', () => {
       'an unknown one',
       'saef',
       '',
-      'expected one of the commands safe, skip, resume, reset, policy, got saef',
+      'expected one of the commands safe, skip, resume, reset, policy, rollback, got saef',
     ],
     ['a key of every object', 'constructor', '', 'expected one of the commands'],
     ['one of a prototype', '__proto__', '', 'expected one of the commands'],

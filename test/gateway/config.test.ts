@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parseDocument, stringify } from 'yaml';
 import { formatProblem } from '../../src/gateway/checker.ts';
 import { GatewayConfigError, loadGatewayConfig, parseGatewayConfig } from '../../src/gateway/load-config.ts';
+import { makeKeyPair } from '../../src/gateway/models/signature.ts';
 import { Fixture } from './fixture.ts';
 
 const fixture = new Fixture();
@@ -396,6 +397,7 @@ describe('targets/example.yaml', () => {
 
   test('stays valid with everything in it that is commented out, and names every default rightly', () => {
     // A comment is a setting if what follows `# ` is a key or goes on from one.
+    writeFileSync(fixture.path('model-key.pub.pem'), makeKeyPair().publicKey);
     const lines = text.split('\n').filter((line) => !/^# [A-Z.]/.test(line));
     const settings = lines.map((line) => line.replace(/^(\s*)# ?(?=\s*[a-zA-Z0-9]+:)/, '$1')).join('\n');
     expect(parseDocument(settings).errors).toEqual([]);
