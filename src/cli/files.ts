@@ -1,5 +1,6 @@
 /** Files that a person names on the command line. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
 import { fileProblem } from '../text/file-problem.ts';
@@ -27,10 +28,25 @@ export function readFloatModel(path: string, model: Model): FloatModel {
   }
 }
 
-function readNamed(path: string, expected: string): Uint8Array {
+/** The bytes of a file that should hold what is `expected`. Throws an Error whose message names the file. */
+export function readNamed(path: string, expected: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
     throw new Error(`${path}: expected ${expected}, got ${fileProblem(error)}`, { cause: error });
+  }
+}
+
+/** Known before the work, not after it. Throws an Error that names the option. */
+export function requireWritable(path: string): void {
+  const refuse = (got: string) =>
+    new Error(`--output ${path}: expected a file that can be written, got ${got}`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw refuse('a directory');
+  try {
+    accessSync(found === undefined ? dirname(path) : path, constants.W_OK);
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw refuse(missing ? `no directory ${dirname(path)}` : fileProblem(error));
   }
 }

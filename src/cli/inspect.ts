@@ -5,7 +5,14 @@ import type { Region } from '../engine/memory-plan.ts';
 import type { Model, ModelMeaning, Task } from '../engine/model.ts';
 import { tensorList } from '../engine/model-file.ts';
 import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
-import { readModel } from './files.ts';
+import { readModel, readNamed } from './files.ts';
+import {
+  type FloatInspection,
+  inspectFloat,
+  isFloatFile,
+  problemCount,
+  readConfigFile,
+} from './inspect-float.ts';
 import { alignColumns } from './terminal/columns.ts';
 import { grouped } from './terminal/text.ts';
 
@@ -13,27 +20,54 @@ export const command: Command = {
   name: 'inspect',
   summary: 'show what a model file holds, what memory and compute it takes',
   usage: `Usage: dormouse inspect MODEL [--json] [--streams N]
+       dormouse inspect FLOAT [--json] [--config FILE]
 
 Prints the configuration, channels with their normalisers, task, spike settings, provenance, the memory plan
-region by region, the most that one tick of each tier can cost, and the tensors.
+region by region, the most that one tick of each tier can cost, and the tensors. Of FLOAT, float tensors that are still
+to be quantised, it prints the configuration, the tensors, and everything that is wrong with them.
 
-  --streams N   plan memory for N streams over the one set of weights (default 1)
-  --json        one JSON object instead of text`,
+  --streams N    plan memory for N streams over the one set of weights (default 1)
+  --config FILE  the configuration of float tensors, as JSON; default: the one in their metadata
+  --json         one JSON object instead of text`,
   async run(args) {
     const { values, positionals } = parseOptions({
       args,
-      options: { json: { type: 'boolean' }, streams: { type: 'string' } },
+      options: { json: { type: 'boolean' }, streams: { type: 'string' }, config: { type: 'string' } },
       allowPositionals: true,
     });
     const [path, ...surplus] = positionals;
     if (path === undefined) throw new UsageError('expected a model file');
     if (surplus.length > 0) throw new UsageError(`expected one model file, got also '${surplus[0]}'`);
     const streams = wholeNumberOption('streams', values.streams, 1, 1, STREAMS_MAX);
+    const bytes = readNamed(path, 'a model file');
+    if (isFloatFile(bytes)) return inspectFloatFile(path, bytes, values);
+    if (values.config !== undefined)
+      throw new UsageError('--config: expected float tensors, got an int8 model');
     const report = inspect(readModel(path), streams);
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
     return 0;
   },
 };
+
+interface FloatOptions {
+  readonly json?: boolean | undefined;
+  readonly config?: string | undefined;
+}
+
+function inspectFloatFile(path: string, bytes: Uint8Array, { json, config }: FloatOptions): number {
+  const report = floatInspection(path, bytes, readConfigFile(config));
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${describeFloat(report).join('\n')}\n`);
+  if (report.problems.length > 0) throw problemCount(path, report.problems);
+  return 0;
+}
+
+function floatInspection(path: string, bytes: Uint8Array, config: unknown): FloatInspection {
+  try {
+    return inspectFloat(bytes, config);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 export interface Inspection {
   readonly config: Model['config'];
@@ -92,14 +126,34 @@ export function describe(report: Inspection): string[] {
   ].slice(0, -1);
 }
 
+/** Float tensors as lines of text. */
+export function describeFloat(report: FloatInspection): string[] {
+  const { config, meaning, parameters, absent, problems } = report;
+  return [
+    ...section('Float tensors, for dormouse quantize', [['parameters', grouped(parameters)]]),
+    ...section('Configuration', sizeRows(config)),
+    ...(meaning ? [...section('Task', taskRows(meaning)), ...section('Channels', channelRows(meaning))] : []),
+    ...section('Tensors', tensorRows(report)),
+    ...(absent.length > 0
+      ? section(
+          'Absent: biases and the linear path are zeros, gains ones',
+          absent.map((name) => [name]),
+        )
+      : []),
+    ...section('Problems', problems.length > 0 ? problems.map((problem) => [problem]) : [['none']]),
+  ].slice(0, -1);
+}
+
 function section(title: string, rows: readonly (readonly string[])[]): string[] {
   return [title, ...alignColumns(rows).map((line) => `  ${line}`), ''];
 }
 
 function configRows({ config, kernel, parameters }: Inspection): string[][] {
-  const { tiers: _, ...sizes } = config;
-  const rows = Object.entries(sizes).map(([name, size]) => [name, describeSize(size)]);
-  return [...rows, ['parameters', grouped(parameters)], ['kernel here', kernel]];
+  return [...sizeRows(config), ['parameters', grouped(parameters)], ['kernel here', kernel]];
+}
+
+function sizeRows({ tiers: _, ...sizes }: Model['config']): string[][] {
+  return Object.entries(sizes).map(([name, size]) => [name, describeSize(size)]);
 }
 
 /** A number, a word, or the fields of a part. */
@@ -158,7 +212,7 @@ function tierRows({ tiers }: Inspection): string[][] {
   return [['tier', 'layers', 'sequence', 'window', 'MACs', 'bytes'], ...rows, ['3 skip', ...'00000']];
 }
 
-function tensorRows({ tensors }: Inspection): string[][] {
+function tensorRows({ tensors }: Pick<Inspection, 'tensors'>): string[][] {
   return tensors.map(({ name, dtype, shape }) => [name, dtype, `[${shape.join(', ')}]`]);
 }
 

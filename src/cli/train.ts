@@ -1,11 +1,9 @@
 /** `dormouse train`: from a recording to an int8 model. */
-import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
 import {
   type AttentionKind,
   type PresetName,
-  presetConfig,
   presetNames,
   type TransformerConfig,
   validateConfig,
@@ -14,13 +12,13 @@ import { HIDDEN_MAX, LAYERS_MAX, REFINEMENT_ROUNDS_MAX, WINDOW_MAX } from '../en
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
-import { fileProblem } from '../text/file-problem.ts';
 import { CheckpointFile, fingerprint } from '../train/checkpoint.ts';
 import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
 import { saveFloatModel } from '../train/float-model.ts';
 import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
+import { resizedPreset, type Sizes } from '../train/sizes.ts';
 import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
 import {
   type Command,
@@ -30,6 +28,7 @@ import {
   UsageError,
   wholeNumberOption,
 } from './command.ts';
+import { requireWritable } from './files.ts';
 
 /** What a kill may cost. */
 const checkpointSeconds = 10;
@@ -97,7 +96,14 @@ again, and ends with the same file.
     const bytes = saveModel({ ...result.model, meaning: { ...result.model.meaning, provenance } });
     writeFileSync(options.output, bytes);
     if (options.floatOutput !== undefined) {
-      writeFileSync(options.floatOutput, saveFloatModel({ config, parameters: result.parameters }));
+      writeFileSync(
+        options.floatOutput,
+        saveFloatModel({
+          config,
+          parameters: result.parameters,
+          meaning: { ...result.model.meaning, provenance },
+        }),
+      );
     }
     checkpoints.remove();
     process.stdout.write(options.json ? jsonOf(options, result, bytes) : textOf(options, result, bytes));
@@ -122,20 +128,6 @@ interface Arguments {
   readonly quiet: boolean;
   readonly json: boolean;
   readonly settings: TrainingSettings;
-}
-
-/** Known before the training, not after it. Throws Error. */
-function requireWritable(path: string): void {
-  const refuse = (got: string) =>
-    new Error(`--output ${path}: expected a file that can be written, got ${got}`);
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory()) throw refuse('a directory');
-  try {
-    accessSync(found === undefined ? dirname(path) : path, constants.W_OK);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw refuse(missing ? `no directory ${dirname(path)}` : fileProblem(error));
-  }
 }
 
 function batchTokens({ shards, shardSequences, sequence }: TrainingSettings): number {
@@ -305,39 +297,18 @@ function requireRouter(name = 'learned'): 'learned' | 'fixed' {
   throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
 }
 
-/** Instead of the preset's; undefined: the preset's. */
-interface Sizes {
-  readonly hidden: number | undefined;
-  readonly layers: number | undefined;
-  readonly window: number | undefined;
-}
-
 function sizeOption(name: string, text: string | undefined, max: number): number | undefined {
   return text === undefined ? undefined : wholeNumberOption(name, text, 0, 1, max);
 }
 
-/** The preset in other sizes: rings long enough for the window, the lower tiers as much shorter and shallower as they were. */
 function configOf(recording: Recording, options: Arguments): TransformerConfig {
   const { preset, sizes, routing, refinement, attention } = options;
   const channels = recording.channels.length;
-  const config = presetConfig(preset, featureCount(channels), outputCount(taskOf(recording), channels));
-  const { hidden = config.hidden, layers = config.layers, window = config.window } = sizes;
-  const sequence = Math.max(config.sequence, window);
-  const tiers = config.tiers.map((tier) => {
-    const own = Math.ceil((window * tier.window) / config.window);
-    const scaled = Math.ceil((sequence * tier.sequence) / config.sequence);
-    return { layers: Math.min(tier.layers, layers), window: own, sequence: Math.max(own, scaled) };
-  });
-  tiers[0] = { layers, window, sequence };
+  const outputs = outputCount(taskOf(recording), channels);
+  const config = resizedPreset(preset, featureCount(channels), outputs, sizes);
   return validateConfig({
     ...config,
-    hidden,
-    layers,
-    window,
-    sequence,
-    feedForward: 4 * hidden,
-    tiers,
-    ...(routing !== undefined && { routing: { layers: everySecond(layers), capacity: routing } }),
+    ...(routing !== undefined && { routing: { layers: everySecond(config.layers), capacity: routing } }),
     ...(attention !== 'softmax' && { attention }),
     ...(refinement !== undefined && { refinement: { rounds: refinement } }),
   });

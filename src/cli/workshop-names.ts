@@ -2,6 +2,7 @@
 export const workshopNames = [
   'demo',
   'train',
+  'quantize',
   'eval',
   'calibrate gate',
   'lambda',

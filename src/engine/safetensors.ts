@@ -7,8 +7,19 @@
  */
 import { MODEL_FILE_BYTES_MAX, MODEL_HEADER_BYTES_MAX } from './limits.ts';
 
-export type Dtype = 'I8' | 'U8' | 'I32' | 'F32';
-export type TensorData = Int8Array | Uint8Array | Int32Array | Float32Array;
+export type Dtype = keyof typeof arrays;
+/** F16, BF16 and 8-bit floats as their bits. */
+export type TensorData =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
 
 export interface Tensor {
   readonly dtype: Dtype;
@@ -48,7 +59,24 @@ export class ModelError extends Error {
   }
 }
 
-const arrays = { I8: Int8Array, U8: Uint8Array, I32: Int32Array, F32: Float32Array } as const;
+/** Every type of the format, so that what is no model's is refused with its name. */
+const arrays = {
+  I8: Int8Array,
+  U8: Uint8Array,
+  I32: Int32Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  F64: Float64Array,
+  BOOL: Uint8Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  U32: Uint32Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
+} as const;
 const LENGTH_BYTES = 8;
 
 interface Entry {

@@ -128,8 +128,8 @@ function rivalsProtocol(protocol: Protocol, recording: Recording): Protocol {
 }
 
 /** The recording with the model's channels in the model's order. Throws EvaluationError where they do not fit. */
-export function matchRecording(model: Model, recording: Recording): Recording {
-  const { task, channels, intervalMs } = model.meaning;
+export function matchRecording({ meaning }: Pick<Model, 'meaning'>, recording: Recording): Recording {
+  const { task, channels, intervalMs } = meaning;
   const same = (what: string, expected: unknown, got: unknown) => {
     if (expected === got) return;
     throw new EvaluationError(

@@ -28,6 +28,9 @@ export interface Validation {
   readonly gated: StreamScore;
 }
 
+/** An anomaly's threshold: this quantile of the scores on normal rows. */
+const THRESHOLD_QUANTILE = 0.995;
+
 /** The validation series, encoded both ways. */
 export class Validator {
   readonly #pool: TokenPool;
@@ -62,6 +65,12 @@ export class Validator {
       }
     }
     return Float64Array.from(losses);
+  }
+
+  /** From which score on a tick is an anomaly: a high quantile of the scores on these rows, which are taken for normal. */
+  anomalyThreshold(predict: Predictor): number {
+    const scores = this.denseLosses(predict).sort();
+    return scores[Math.floor(THRESHOLD_QUANTILE * (scores.length - 1))] ?? 0;
   }
 
   #score(variant: number, predict: Predictor): StreamScore {

@@ -1,43 +1,197 @@
-/** The float32 parameters behind a model, as a safetensors file: to compare with, not to run on a gateway. */
-import { type TransformerConfig, validateConfig } from '../engine/config.ts';
-import { readTensors, type Tensor, writeTensors } from '../engine/safetensors.ts';
-import { parameterLayout } from './layout.ts';
+/**
+ * A model in float32, as a safetensors file with the names of a PyTorch state_dict: to compare with, to train elsewhere,
+ * to quantise; not to run on a gateway. The format: docs/bring-your-own-model.md.
+ */
+import { ConfigError, type TransformerConfig, validateConfig } from '../engine/config.ts';
+import { SEQUENCE_MAX } from '../engine/limits.ts';
+import { validateMeaning } from '../engine/meaning.ts';
+import type { ModelMeaning } from '../engine/model.ts';
+import { readTensors, type Tensor, type TensorFile, writeTensors } from '../engine/safetensors.ts';
+import { checkFloatTensors, toFloats } from './float-check.ts';
+import { type FloatTensors, floatTensors, type GainTensor } from './float-tensors.ts';
+import { type ParameterLayout, parameterLayout, type Slice } from './layout.ts';
+import { resizedPreset, type Sizes } from './sizes.ts';
 
 export interface FloatModel {
   readonly config: TransformerConfig;
-  /** [layout.count], see layout.ts. */
+  /** [layout.count], see layout.ts; gains of norms are part of the weights that follow them. */
   readonly parameters: Float32Array;
+  /** If the file tells it: what it was trained for. */
+  readonly meaning?: ModelMeaning;
 }
 
-const FORMAT = 'dormouse-float-1';
+/** A file that was read but not yet believed. */
+export interface FloatFile {
+  readonly config: TransformerConfig;
+  readonly meaning: ModelMeaning | null;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** One sentence per tensor that is not as the configuration has it. */
+  readonly problems: readonly string[];
+  /** Tensors that may be absent and are: biases and the linear path (zeros), gains of norms (ones). */
+  readonly absent: readonly string[];
+}
 
-/** One F32 tensor per slice of the layout, under its name, [rows, columns]. */
-export function saveFloatModel({ config, parameters }: FloatModel): Uint8Array {
-  const tensors = new Map(
-    parameterLayout(config).slices.map(({ name, offset, rows, columns }): [string, Tensor] => [
+/** Tensors that are not as the configuration has them: `problems` names each, with what was expected and got. */
+export class FloatModelError extends Error {
+  override readonly name = 'FloatModelError';
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** The format of int8 models: the one kind of file that is certainly none of these. */
+const INTEGER_FORMAT = /^dormouse-model-/;
+const FORMAT = 'dormouse-float-2';
+/** What torch.compile and DataParallel put before every name. */
+const WRAPPERS = ['_orig_mod.', 'module.'];
+
+/** The file's bytes: every tensor as F32, gains of norms as ones. */
+export function saveFloatModel({ config, parameters, meaning }: FloatModel): Uint8Array {
+  const expected = floatTensors(config, parameterLayout(config));
+  const tensors = new Map<string, Tensor>();
+  const put = (name: string, shape: readonly number[], data: Float32Array) =>
+    tensors.set(name, { dtype: 'F32', shape, data });
+  for (const { name, shape, slice, unit = 1 } of expected.parameters) {
+    put(
       name,
-      { dtype: 'F32', shape: [rows, columns], data: parameters.slice(offset, offset + rows * columns) },
-    ]),
-  );
-  const metadata = new Map(Object.entries({ format: FORMAT, config: JSON.stringify(config) }));
+      shape,
+      partOf(parameters, slice).map((value) => unit * value),
+    );
+  }
+  for (const { name, shape } of expected.gains) put(name, shape, new Float32Array(shape[0]!).fill(1));
+  const metadata = new Map([
+    ['format', FORMAT],
+    ['config', JSON.stringify(config)],
+  ]);
+  if (meaning) metadata.set('meaning', JSON.stringify(meaning));
   return writeTensors({ tensors, metadata });
 }
 
-/** Throws an Error naming the tensor that is missing or has another shape, what was expected and what was got. */
-export function loadFloatModel(bytes: Uint8Array): FloatModel {
-  const { tensors, metadata } = readTensors(bytes);
+/**
+ * Reads a file and checks it. `config`: in place of the one in its metadata. Throws ModelError for what is no safetensors
+ * file, ConfigError for a configuration that is none, FloatModelError for all that is wrong with its tensors.
+ */
+export function loadFloatModel(bytes: Uint8Array, config?: unknown): FloatModel {
+  const file = readFloatFile(bytes, config);
+  if (file.problems.length > 0) throw new FloatModelError(file.problems);
+  const parameters = parametersOf(file);
+  return { config: file.config, parameters, ...(file.meaning && { meaning: file.meaning }) };
+}
+
+/** The same, but problems with tensors are listed and not thrown. */
+export function readFloatFile(bytes: Uint8Array, given?: unknown): FloatFile {
+  const { tensors: raw, metadata } = readTensors(bytes);
   const format = metadata.get('format') ?? 'none';
-  if (format !== FORMAT) throw new Error(`__metadata__.format: expected ${FORMAT}, got ${format}`);
-  const config = validateConfig(JSON.parse(metadata.get('config') ?? 'null'));
-  const layout = parameterLayout(config);
-  const parameters = new Float32Array(layout.count);
-  for (const { name, offset, rows, columns } of layout.slices) {
-    const tensor = tensors.get(name);
-    const got = tensor === undefined ? 'none' : `${tensor.dtype} [${tensor.shape}]`;
-    if (tensor?.dtype !== 'F32' || tensor.shape.join() !== [rows, columns].join()) {
-      throw new Error(`${name}: expected F32 [${rows},${columns}], got ${got}`);
-    }
-    parameters.set(tensor.data as Float32Array, offset);
+  if (INTEGER_FORMAT.test(format)) {
+    throw new Error(`__metadata__.format: expected float tensors, got ${format}, an int8 model`);
   }
-  return { config, parameters };
+  const tensors = unwrapped(raw);
+  const config = configOf(tensors, given ?? parsed(metadata, 'config'));
+  const layout = parameterLayout(config);
+  const expected = floatTensors(config, layout);
+  const meaning = parsed(metadata, 'meaning');
+  return {
+    config,
+    meaning: meaning === undefined ? null : validateMeaning(meaning, config),
+    tensors,
+    problems: checkFloatTensors(expected, tensors),
+    absent: absentOf(expected, tensors),
+  };
+}
+
+function absentOf({ parameters, gains }: FloatTensors, tensors: FloatFile['tensors']): string[] {
+  return [...parameters, ...gains]
+    .filter(({ name, absent }) => absent !== undefined && !tensors.has(name))
+    .map(({ name }) => name);
+}
+
+function unwrapped(tensors: TensorFile['tensors']): TensorFile['tensors'] {
+  const names = [...tensors.keys()];
+  const wrapper = WRAPPERS.find(
+    (prefix) => names.length > 0 && names.every((name) => name.startsWith(prefix)),
+  );
+  if (wrapper === undefined) return tensors;
+  return unwrapped(new Map([...tensors].map(([name, tensor]) => [name.slice(wrapper.length), tensor])));
+}
+
+function parsed(metadata: ReadonlyMap<string, string>, key: string): unknown {
+  const text = metadata.get(key);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`__metadata__.${key}: expected JSON, got ${(error as Error).message}`);
+  }
+}
+
+/** What is left out is completed: from the tensors what they show, the rest as the preset micro has it. */
+function configOf(tensors: FloatFile['tensors'], given: unknown): TransformerConfig {
+  if (given === undefined) {
+    const hint = JSON.stringify(sizesOf(tensors));
+    throw new ConfigError(
+      `config: expected one in the file's __metadata__.config or in a file of its own (--config), got none; ` +
+        `from the tensors it might be ${hint}`,
+    );
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new ConfigError(`config: expected an object, got ${JSON.stringify(given)}`);
+  }
+  const fields = given as Record<string, number>;
+  const {
+    features = tensors.get('embedding.weight')?.shape[1],
+    outputs = tensors.get('head.weight')?.shape[0],
+  } = fields;
+  for (const name of ['hidden', 'heads', 'layers', 'window']) {
+    if (fields[name] === undefined)
+      throw new ConfigError(`config.${name}: expected a whole number, got none`);
+  }
+  const whole = { features, outputs, ...fields };
+  // Checked before anything is computed of it; what is left out stands here for what is always valid.
+  const least = { layers: 1, sequence: 1, window: 1 };
+  validateConfig({ sequence: SEQUENCE_MAX, tiers: [least, least, least], feedForward: 1, ...whole });
+  const { sequence, tiers, feedForward: wide } = resizedPreset('micro', features!, outputs!, fields as Sizes);
+  return validateConfig({ sequence, tiers, feedForward: wide, ...whole });
+}
+
+/** What the tensors show of a configuration. */
+function sizesOf(tensors: FloatFile['tensors']): Record<string, number | undefined> {
+  const names = [...tensors.keys()].flatMap((name) => /^layers\.(\d+)\./.exec(name)?.[1] ?? []);
+  const [heads, window] = tensors.get('layers.0.attention.age_bias')?.shape ?? [];
+  return {
+    hidden: tensors.get('embedding.weight')?.shape[0],
+    heads,
+    layers: names.length === 0 ? undefined : Math.max(...names.map(Number)) + 1,
+    window,
+    feedForward: tensors.get('layers.0.feed_forward.up.weight')?.shape[0],
+  };
+}
+
+function parametersOf({ config, tensors }: FloatFile): Float32Array {
+  const layout: ParameterLayout = parameterLayout(config);
+  const { parameters: expected, gains } = floatTensors(config, layout);
+  const parameters = new Float32Array(layout.count);
+  for (const { name, slice, absent, unit = 1 } of expected) {
+    const tensor = tensors.get(name);
+    const to = partOf(parameters, slice);
+    if (tensor === undefined) to.fill(absent!);
+    else to.set(toFloats(tensor.dtype, tensor.data).map((value) => value / unit));
+  }
+  for (const gain of gains) foldGain(gain, tensors.get(gain.name), parameters);
+  return parameters;
+}
+
+/** W diag(g): the weights take what the norm before them would have multiplied. */
+function foldGain({ into }: GainTensor, tensor: Tensor | undefined, parameters: Float32Array): void {
+  if (tensor === undefined) return;
+  const gains = toFloats(tensor.dtype, tensor.data);
+  for (const slice of into) {
+    const weight = partOf(parameters, slice);
+    for (let i = 0; i < weight.length; i++) weight[i]! *= gains[i % gains.length]!;
+  }
+}
+
+function partOf(parameters: Float32Array, { offset, rows, columns }: Slice): Float32Array {
+  return parameters.subarray(offset, offset + rows * columns);
 }

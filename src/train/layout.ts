@@ -92,6 +92,12 @@ export function parameterLayout(config: TransformerConfig): ParameterLayout {
   return { embedding, layers, ...(refinement && { refinement }), head, linear: path, slices, count };
 }
 
+/** `count` rows (of a bias: entries) of a slice, from row `first` on. */
+export function rowsOf(slice: Slice, first: number, count: number): Slice {
+  if (slice.rows === 1) return { ...slice, offset: slice.offset + first, columns: count };
+  return { ...slice, offset: slice.offset + first * slice.columns, rows: count };
+}
+
 /**
  * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth;
  * of values and their changes `inputGain` times larger), the head and the

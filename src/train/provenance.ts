@@ -6,6 +6,8 @@ import type { Json } from '../engine/model.ts';
 import type { Recording, RowRange } from '../recording/recording.ts';
 import { version } from '../version.ts';
 import type { StreamScore } from './evaluate.ts';
+import type { FloatModel } from './float-model.ts';
+import type { PostTraining } from './post-training.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { TrainingResult } from './trainer.ts';
 
@@ -17,11 +19,9 @@ export function provenanceOf(
   args: readonly string[],
 ): Record<string, Json> {
   return {
-    recording: recording.name,
-    source: recording.source,
-    trainingFiles: hashes(recording, [...recording.train, ...recording.validation]),
+    ...sourceOf(recording),
     seed: settings.seed,
-    command: ['dormouse train', ...whatMatters(args).map(withoutFolder)].join(' '),
+    command: commandOf('train', args),
     dormouse: version,
     validation:
       result.validation === null
@@ -36,6 +36,42 @@ export function provenanceOf(
             gated: figures(result.validation.gated),
           },
   };
+}
+
+/** The same of a float model that was quantised: `float` is the file's bytes. */
+export function quantisedProvenance(
+  recording: Recording,
+  float: Uint8Array,
+  { meaning }: FloatModel,
+  { comparison, float: floatScore, engine }: PostTraining,
+  args: readonly string[],
+): Record<string, Json> {
+  const scores = floatScore && engine && { float: figures(floatScore.dense), dense: figures(engine.dense) };
+  return {
+    ...sourceOf(recording),
+    command: commandOf('quantize', args),
+    dormouse: version,
+    float: { sha256: sha256(float), ...(meaning && { trained: meaning.provenance }) },
+    relativeError: rounded(comparison.relativeError),
+    agreement: rounded(comparison.agreement),
+    ...(scores && { validation: { ...scores, gated: figures(engine.gated) } }),
+  };
+}
+
+function sourceOf(recording: Recording): Record<string, Json> {
+  return {
+    recording: recording.name,
+    source: recording.source,
+    trainingFiles: hashes(recording, [...recording.train, ...recording.validation]),
+  };
+}
+
+function commandOf(name: string, args: readonly string[]): string {
+  return [`dormouse ${name}`, ...whatMatters(args).map(withoutFolder)].join(' ');
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** How many threads, what was shown and how often it was saved meanwhile, does not change the model. */
@@ -59,16 +95,19 @@ function hashes(recording: Recording, ranges: readonly RowRange[]): Record<strin
   return Object.fromEntries(
     files.map((file) => {
       const bytes = readFileSync(join(recording.directory, file));
-      return [file, createHash('sha256').update(bytes).digest('hex')];
+      return [file, sha256(bytes)];
     }),
   );
 }
 
 function figures({ accuracy, loss, tokenShare }: StreamScore): Json {
-  const rounded = (value: number) => Number(value.toFixed(4));
   return {
     ...(accuracy === null ? {} : { accuracy: rounded(accuracy) }),
     loss: rounded(loss),
     tokenShare: rounded(tokenShare),
   };
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(4));
 }

@@ -11,7 +11,13 @@ import {
   WEIGHT_MAX,
 } from '../engine/limits.ts';
 import type { FeedForwardWeights, LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
-import type { FeedForwardSlices, LinearSlices, ParameterLayout, Slice } from './layout.ts';
+import {
+  type FeedForwardSlices,
+  type LinearSlices,
+  type ParameterLayout,
+  rowsOf,
+  type Slice,
+} from './layout.ts';
 import { gelu } from './reference.ts';
 import { spikeThresholds } from './spike-attention.ts';
 
@@ -157,12 +163,6 @@ function quantiseFeedForward(
     gelu: geluTable(scales),
     down: matrix.quantise(down.weight, down.bias, activatedInput, () => residualStep),
   };
-}
-
-/** `count` rows (of a bias: entries) of a slice, from row `first` on. */
-function rowsOf(slice: Slice, first: number, count: number): Slice {
-  if (slice.rows === 1) return { ...slice, offset: slice.offset + first, columns: count };
-  return { ...slice, offset: slice.offset + first * slice.columns, rows: count };
 }
 
 /** [256]: index u + 128 to the activation of GELU(center + u step). */

@@ -50,8 +50,6 @@ export interface TrainingResult {
 /** Keeps channels that copy each other from making the discriminant singular. */
 const LEAST_WANDER = 1e-6;
 const CALIBRATION_BATCHES = 8;
-/** An anomaly's threshold: this quantile of the scores on validation rows. */
-const THRESHOLD_QUANTILE = 0.995;
 
 /**
  * Trains from a cold start, or from where `checkpoints` left off. The result depends on dataset, configuration and
@@ -305,8 +303,8 @@ class Run {
     const { workspace } = this.#team.runner;
     // Training rows are a poor second: they are less surprising than any others.
     const validator = this.#validator ?? new Validator(this.#dataset, this.#dataset.train, workspace);
-    const scores = validator.denseLosses(enginePredictor(this.#model(parameters, {}, task))).sort();
-    return { kind: 'anomaly', threshold: scores[Math.floor(THRESHOLD_QUANTILE * (scores.length - 1))] ?? 0 };
+    const threshold = validator.anomalyThreshold(enginePredictor(this.#model(parameters, {}, task)));
+    return { kind: 'anomaly', threshold };
   }
 
   #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {

@@ -1,6 +1,6 @@
 /** `dormouse train` as a program: the file it makes, and its refusals. */
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,36 +9,12 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadModel } from '../../src/engine/model-file.ts';
 import { loadFloatModel } from '../../src/train/float-model.ts';
-import { smallSeries } from '../train/small-dataset.ts';
+import { writeSmallRecording } from './small-recording.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'dormouse-train-'));
 const program = join(directory, 'dormouse.mjs');
 const recording = join(directory, 'recording');
-
-const description = {
-  name: 'small',
-  task: 'classify',
-  classes: ['below', 'above'],
-  time: 'time',
-  label: 'label',
-  channels: { level: '', wave: '' },
-  train: ['train.csv'],
-  test: ['absent.csv'],
-  intervalS: 1,
-  source: 'made up',
-};
-
-function writeRecording(): void {
-  mkdirSync(recording);
-  const { rows, timeMs, values, labels } = smallSeries(300, 1);
-  const lines = Array.from(
-    { length: rows },
-    (_, row) => `${timeMs[row]! / 1000},${values[2 * row]},${values[2 * row + 1]},${labels![row]}`,
-  );
-  writeFileSync(join(recording, 'recording.json'), JSON.stringify(description));
-  writeFileSync(join(recording, 'train.csv'), `time,level,wave,label\n${lines.join('\n')}\n`);
-}
 
 beforeAll(async () => {
   // The whole program, as shipped: a training thread starts from the program's own file.
@@ -51,7 +27,7 @@ beforeAll(async () => {
     format: 'esm',
     banner: { js: "import { createRequire as r_ } from 'node:module'; const require = r_(import.meta.url);" },
   });
-  writeRecording();
+  writeSmallRecording(recording);
 });
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -147,12 +123,10 @@ it('trains all techniques at once, with two threads as with one', async () => {
 
 it('refuses a channel that counts rows, unless forced', async () => {
   const clocked = join(directory, 'clocked');
-  mkdirSync(clocked);
+  writeSmallRecording(clocked, 300, { channels: { level: '', wave: '', row: '' } });
   const [header, ...lines] = readFileSync(join(recording, 'train.csv'), 'utf8').trim().split('\n');
   const counted = lines.map((line, row) => `${line},${row}`);
   writeFileSync(join(clocked, 'train.csv'), `${[`${header},row`, ...counted].join('\n')}\n`);
-  const channels = { ...description.channels, row: '' };
-  writeFileSync(join(clocked, 'recording.json'), JSON.stringify({ ...description, channels }));
   const common = [clocked, '-o', 'clocked.safetensors', '--steps', '2', '--quiet'];
   await expect(dormouse(...common)).rejects.toMatchObject({
     code: 1,

@@ -153,10 +153,18 @@ describe('is refused', () => {
     [
       'a type is unknown',
       (h) => {
-        h['head.weight']!.dtype = 'F16';
+        h['head.weight']!.dtype = 'F4';
       },
       'dtype',
-      'head.weight: expected dtype I8, U8, I32, F32, got F16',
+      'head.weight: expected dtype I8, U8, I32, F32, F16, BF16, F64, BOOL, I16, U16, U32, I64, U64, F8_E4M3, F8_E5M2, got F4',
+    ],
+    [
+      'a type is none of a model',
+      (h) => {
+        h['head.weight']!.dtype = 'F8_E4M3';
+      },
+      'dtype',
+      'head.weight: expected I8, got F8_E4M3',
     ],
     [
       'a type is another',

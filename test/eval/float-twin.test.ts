@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateProtocol } from '../../src/eval/evaluate.ts';
 import { floatPredictor } from '../../src/train/evaluate.ts';
-import { loadFloatModel, saveFloatModel } from '../../src/train/float-model.ts';
 import { encodeSeries } from '../../src/train/tokens.ts';
 import { train } from '../../src/train/trainer.ts';
 import { floats, makeWorkspace } from '../../src/train/workspace.ts';
@@ -45,23 +44,5 @@ describe('the float network', () => {
     expect(float!.metric.accuracy).toBeCloseTo(right / 1200, 12);
     expect(Math.abs(float!.metric.accuracy! - dense.metric.accuracy!)).toBeLessThan(0.01);
     expect(Object.keys(float!.interval)).toHaveLength(3);
-  });
-});
-
-describe('a file of float parameters', () => {
-  it('gives back what it was given', () => {
-    const loaded = loadFloatModel(saveFloatModel({ config, parameters }));
-    expect(loaded).toEqual({ config, parameters });
-  });
-
-  it('is refused when it is something else', () => {
-    const text = Buffer.from(saveFloatModel({ config, parameters })).toString('latin1');
-    const changed = (from: string, to: string) => Buffer.from(text.replaceAll(from, to), 'latin1');
-    expect(() => loadFloatModel(changed('dormouse-float-1', 'dormouse-float-9'))).toThrow(
-      'expected dormouse-float-1, got dormouse-float-9',
-    );
-    expect(() => loadFloatModel(changed('layer0.up.weight', 'layer0.xp.weight'))).toThrow(
-      'layer0.up.weight: expected F32 [32,16], got none',
-    );
   });
 });

@@ -1,0 +1,197 @@
+/** `dormouse quantize`: from float32 weights, trained here or elsewhere, to an int8 model. */
+import { writeFileSync } from 'node:fs';
+import { saveModel } from '../engine/model-file.ts';
+import { matchRecording } from '../eval/evaluate.ts';
+import { featureCount } from '../gate/features.ts';
+import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
+import type { Comparison } from '../train/compare.ts';
+import { type Dataset, loadDataset, outputCount } from '../train/dataset.ts';
+import { type FloatModel, FloatModelError, loadFloatModel } from '../train/float-model.ts';
+import { type PostTraining, quantiseFloatModel, settingsFor } from '../train/post-training.ts';
+import { describeValidation } from '../train/progress.ts';
+import { quantisedProvenance } from '../train/provenance.ts';
+import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
+import {
+  type Command,
+  namesOption,
+  numberOption,
+  parseOptions,
+  UsageError,
+  wholeNumberOption,
+} from './command.ts';
+import { readNamed, requireWritable } from './files.ts';
+import { problemCount, readConfigFile } from './inspect-float.ts';
+import { alignColumns } from './terminal/columns.ts';
+
+const { dataset: defaults } = defaultSettings;
+
+export const command: Command = {
+  name: 'quantize',
+  summary: 'make an int8 model of float32 weights, of PyTorch for instance',
+  usage: `Usage: dormouse quantize FLOAT RECORDING -o MODEL [options]
+
+Quantises FLOAT, a safetensors file of float tensors under the names of docs/bring-your-own-model.md (F32, F16 or
+BF16; 'train --float' writes one), to int8: one scale per output channel of each weight, activations calibrated on the
+training rows of RECORDING. What FLOAT was trained for (channels, normalisers, thresholds) comes from its metadata, or
+from RECORDING as 'train' would have it. Prints how far the int8 engine is from the float network, on the recording's
+validation rows or the last quarter of its training rows, which nothing is calibrated on. All that is wrong with
+FLOAT's tensors is listed at once.
+
+  -o, --output FILE     where the model goes (required)
+  --config FILE         the configuration, as JSON; default: FLOAT's __metadata__.config
+  --without NAMES       leave these channels out (names with commas between)
+  --validation-share X  share of the training rows set aside if the recording names none
+                        (default ${defaults.validationShare})
+  --delta X             if FLOAT does not say: a channel fires when it moved X interquartile ranges (default ${defaults.deltaShare})
+  --heartbeat N         ... or was silent for N intervals (default ${defaults.heartbeatIntervals})
+  --force               calibrate even on a channel that only counts rows
+  --json                print the result as one JSON object`,
+  async run(args) {
+    const options = readArguments(args);
+    requireWritable(options.output);
+    const bytes = readNamed(options.floatPath, 'float tensors');
+    const float = checkedModel(options, bytes);
+    const { recording, dataset } = dataOf(float, options);
+    const settings = settingsFor(float.config, defaultSettings);
+    const result = quantiseFloatModel(dataset, float, settings);
+    const provenance = quantisedProvenance(recording, bytes, float, result, args);
+    const { model } = result;
+    const written = saveModel({ ...model, meaning: { ...model.meaning, provenance } });
+    writeFileSync(options.output, written);
+    process.stdout.write(options.json ? jsonOf(options, result, written) : textOf(options, result, written));
+    return 0;
+  },
+};
+
+interface Arguments {
+  readonly floatPath: string;
+  readonly recordingPath: string;
+  readonly output: string;
+  readonly configPath: string | undefined;
+  readonly without: readonly string[];
+  readonly json: boolean;
+  readonly dataset: TrainingSettings['dataset'];
+}
+
+function readArguments(args: string[]): Arguments {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseOptions({
+    args,
+    options: {
+      output: { type: 'string', short: 'o' },
+      config: text,
+      without: text,
+      'validation-share': text,
+      delta: text,
+      heartbeat: text,
+      force: { type: 'boolean' },
+      json: { type: 'boolean' },
+    },
+    allowPositionals: true,
+  });
+  const [floatPath, recordingPath, ...surplus] = positionals;
+  if (floatPath === undefined) throw new UsageError('expected a file of float tensors and a recording');
+  if (recordingPath === undefined) throw new UsageError('expected a recording after the float tensors');
+  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
+  if (values.output === undefined) throw new UsageError('expected --output FILE');
+  return {
+    floatPath,
+    recordingPath,
+    output: values.output,
+    configPath: values.config,
+    without: namesOption(values.without),
+    json: values.json ?? false,
+    dataset: {
+      ...defaults,
+      allowClocks: values.force ?? false,
+      validationShare: numberOption(
+        'validation-share',
+        values['validation-share'],
+        defaults.validationShare,
+        0,
+        0.9,
+      ),
+      deltaShare: numberOption('delta', values.delta, defaults.deltaShare, 0, 100),
+      heartbeatIntervals: wholeNumberOption(
+        'heartbeat',
+        values.heartbeat,
+        defaults.heartbeatIntervals,
+        1,
+        1e9,
+      ),
+    },
+  };
+}
+
+/** Lists every tensor that is not as expected on stderr before it throws. */
+function checkedModel({ floatPath, configPath }: Arguments, bytes: Uint8Array): FloatModel {
+  const config = readConfigFile(configPath);
+  try {
+    return loadFloatModel(bytes, config);
+  } catch (error) {
+    if (!(error instanceof FloatModelError)) {
+      throw new Error(`${floatPath}: ${(error as Error).message}`, { cause: error });
+    }
+    for (const problem of error.problems) process.stderr.write(`${problem}\n`);
+    throw problemCount(floatPath, error.problems);
+  }
+}
+
+/** The recording's training rows, seen as the float model was shown its own. */
+function dataOf(
+  { config, meaning }: FloatModel,
+  options: Arguments,
+): { recording: Recording; dataset: Dataset } {
+  const opened = withoutChannels(openRecording(options.recordingPath), options.without);
+  const recording = meaning ? matchRecording({ meaning }, opened) : opened;
+  const loaded = loadDataset(recording, options.dataset);
+  const dataset = meaning ? { ...loaded, channels: meaning.channels, spikes: meaning.spikes } : loaded;
+  const count = dataset.channels.length;
+  const fits = (name: 'features' | 'outputs', expected: number) => {
+    if (config[name] === expected) return;
+    const why = `as ${count} channels and the task of ${recording.name} have it`;
+    throw new Error(
+      `${options.floatPath}: config.${name}: expected ${expected}, ${why}, got ${config[name]}`,
+    );
+  };
+  fits('features', featureCount(count));
+  fits('outputs', outputCount(dataset.task, count));
+  return { recording, dataset };
+}
+
+function textOf({ output, floatPath }: Arguments, result: PostTraining, bytes: Uint8Array): string {
+  const { comparison, float, engine } = result;
+  const lines = [
+    `${output}: ${bytes.length} bytes, int8, from ${floatPath}`,
+    ...describeComparison(comparison),
+    ...(float && engine ? [describeValidation(float, 'float: '), describeValidation(engine, 'int8: ')] : []),
+  ];
+  return `${lines.join('\n  ')}\n`;
+}
+
+/** For people: one line, and a table of the outputs. */
+function describeComparison({ rows, relativeError, agreement, outputs }: Comparison): string[] {
+  const percent = (share: number) => (Number.isNaN(share) ? '-' : `${(100 * share).toFixed(2)} %`);
+  const short = (value: number) => String(Number(value.toPrecision(3)));
+  const table = outputs.map((one) => [
+    one.name,
+    short(one.deviation),
+    short(one.error),
+    short(one.worst),
+    percent(one.agreement),
+  ]);
+  return [
+    `int8 against float on ${rows} rows: error ${percent(relativeError)} of the outputs' deviation, ${percent(agreement)} agree`,
+    ...alignColumns([['output', 'deviation', 'error', 'worst', 'agreement'], ...table]).map(
+      (line) => `  ${line}`,
+    ),
+  ];
+}
+
+function jsonOf(
+  { output }: Arguments,
+  { comparison, float, engine }: PostTraining,
+  bytes: Uint8Array,
+): string {
+  return `${JSON.stringify({ output, bytes: bytes.length, comparison, float, engine })}\n`;
+}
