@@ -152,10 +152,6 @@ describe('quantize', () => {
     [['a', 'b'], 'expected --output FILE'],
     [['a', 'b', 'c', '-o', 'd'], "expected one recording, got also 'c'"],
     [['a', 'b', '-o', 'd', '--delta=-1'], '--delta: expected a number from 0 to 100'],
-    [
-      ['nowhere.safetensors', 'b', '-o', '/tmp/d'],
-      'nowhere.safetensors: expected float tensors, got no such file',
-    ],
     [['a', 'b', '-o', '/nowhere/d'], 'expected a file that can be written, got no directory /nowhere'],
   ])('refuses %j', async (args, message) => {
     await expect(command.run(args)).rejects.toThrow(message);
