@@ -143,6 +143,9 @@ function configOf(tensors: FloatFile['tensors'], given: unknown): TransformerCon
     features = tensors.get('embedding.weight')?.shape[1],
     outputs = tensors.get('head.weight')?.shape[0],
   } = fields;
+  if (fields.history !== undefined) {
+    throw new ConfigError('config.history: expected none, since float tensors have no path over the past');
+  }
   for (const name of ['hidden', 'heads', 'layers', 'window']) {
     if (fields[name] === undefined)
       throw new ConfigError(`config.${name}: expected a whole number, got none`);

@@ -1,5 +1,6 @@
 /** The tensors of a float model under the names that a PyTorch state_dict gives them; docs/bring-your-own-model.md. */
 import type { TransformerConfig } from '../engine/config.ts';
+import { assert } from '../engine/limits.ts';
 import {
   type FeedForwardSlices,
   type LayerSlices,
@@ -45,8 +46,15 @@ export function floatTensors(config: TransformerConfig, layout: ParameterLayout)
     { parameters: linear('head', layout.head), gains: [gain('norm', hidden, [layout.head.weight])] },
     { parameters: [matrix('linear.weight', layout.linear, [outputs, features], 0)], gains: [] },
   ];
+  const parameters = parts.flatMap((part) => part.parameters);
+  const size = (slices: readonly Slice[]) =>
+    slices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+  assert(
+    size(parameters.map(({ slice }) => slice)) === size(layout.slices),
+    'every parameter is in a tensor of the file',
+  );
   return {
-    parameters: parts.flatMap(({ parameters }) => parameters),
+    parameters,
     gains: parts.flatMap(({ gains }) => gains),
   };
 }
