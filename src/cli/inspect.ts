@@ -164,8 +164,8 @@ function describeSize(size: unknown): string {
     .join(', ');
 }
 
-function taskRows({ task, intervalMs }: ModelMeaning): string[][] {
-  return [...describeTask(task), ['interval', `${intervalMs / 1000} s`]];
+function taskRows({ task, intervalMs, features = 'changes' }: ModelMeaning): string[][] {
+  return [...describeTask(task), ['interval', `${intervalMs / 1000} s`], ['features', features]];
 }
 
 function describeTask(task: Task): string[][] {

@@ -9,6 +9,7 @@ import {
   validateConfig,
 } from '../engine/config.ts';
 import { HIDDEN_MAX, LAYERS_MAX, REFINEMENT_ROUNDS_MAX, WINDOW_MAX } from '../engine/limits.ts';
+import { type FeatureSet, featureSets } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
@@ -51,6 +52,7 @@ again, and ends with the same file.
                             width, depth and ticks that one attends to, instead of the preset's
   --routing X               tokens may go around every second layer; a share of X goes through (mixture-of-depths)
   --router KIND             learned, or fixed: as it began, to compare with (default learned)
+  --features NAME           changes, or trends: also how each channel moved over minutes to hours (default changes)
   --refinement N            a block after the last layer that runs up to N times a tick
   --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
   --float FILE              write the float32 parameters behind the model, too
@@ -175,6 +177,7 @@ function readArguments(args: string[]): Arguments {
       'leave-out': text,
       router: text,
       attention: text,
+      features: text,
       float: text,
       force: { type: 'boolean' },
       quiet: { type: 'boolean' },
@@ -211,7 +214,11 @@ function readArguments(args: string[]): Arguments {
     json: values.json ?? false,
     settings: withSequenceFor(
       {
-        ...settingsOf(values, values.force ?? false, rangesOption(values['leave-out'])),
+        ...settingsOf(values, {
+          features: requireFeatures(values.features),
+          allowClocks: values.force ?? false,
+          leaveOut: rangesOption(values['leave-out']),
+        }),
         routersLearn: requireRouter(values.router) === 'learned',
       },
       values.window,
@@ -221,8 +228,7 @@ function readArguments(args: string[]): Arguments {
 
 function settingsOf(
   values: Partial<Record<(typeof numbers)[number] | (typeof wholeNumbers)[number], string>>,
-  allowClocks: boolean,
-  leaveOut: TrainingSettings['dataset']['leaveOut'],
+  dataset: Pick<TrainingSettings['dataset'], 'features' | 'allowClocks' | 'leaveOut'>,
 ): TrainingSettings {
   const defaults = defaultSettings;
   const number = (name: (typeof numbers)[number], fallback: number, min: number, max: number) =>
@@ -254,8 +260,7 @@ function settingsOf(
     },
     dataset: {
       ...defaults.dataset,
-      allowClocks,
-      leaveOut,
+      ...dataset,
       validationShare: number('validation-share', defaults.dataset.validationShare, 0, 0.9),
       deltaShare: number('delta', defaults.dataset.deltaShare, 0, 100),
       heartbeatIntervals: whole('heartbeat', defaults.dataset.heartbeatIntervals, 1, 1e9),
@@ -292,6 +297,13 @@ function requireAttention(name = 'softmax'): AttentionKind {
   throw new UsageError(`--attention: expected softmax or spike, got '${name}'`);
 }
 
+function requireFeatures(name = 'changes'): FeatureSet {
+  const features = featureSets.find((known) => known === name);
+  if (features === undefined)
+    throw new UsageError(`--features: expected ${featureSets.join(' or ')}, got '${name}'`);
+  return features;
+}
+
 function requireRouter(name = 'learned'): 'learned' | 'fixed' {
   if (name === 'learned' || name === 'fixed') return name;
   throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
@@ -302,10 +314,10 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 }
 
 function configOf(recording: Recording, options: Arguments): TransformerConfig {
-  const { preset, sizes, routing, refinement, attention } = options;
+  const { preset, sizes, routing, refinement, attention, settings } = options;
   const channels = recording.channels.length;
   const outputs = outputCount(taskOf(recording), channels);
-  const config = resizedPreset(preset, featureCount(channels), outputs, sizes);
+  const config = resizedPreset(preset, featureCount(channels, settings.dataset.features), outputs, sizes);
   return validateConfig({
     ...config,
     ...(routing !== undefined && { routing: { layers: everySecond(config.layers), capacity: routing } }),

@@ -1,14 +1,14 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
 import type { Channel, ExitRule, ModelMeaning, RefinementRule, SpikeSettings, Task } from './model.ts';
-import { spikeRules } from './model.ts';
+import { featureSets, spikeRules } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
 type Fields = Record<string, unknown>;
 
 /** A frozen copy of `input` if it is a valid meaning for `config`. Throws ModelError with the path. */
 export function validateMeaning(input: unknown, config: TransformerConfig): ModelMeaning {
-  const { exit, refinement, ...rest } = requireObject(input, 'meaning');
+  const { exit, refinement, features, ...rest } = requireObject(input, 'meaning');
   const fields = requireFields(rest, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
   const channels = requireList(fields.channels, 'meaning.channels').map(requireChannel);
   if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
@@ -21,6 +21,7 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
     intervalMs: requireNumber(fields.intervalMs, 'meaning.intervalMs', Number.MIN_VALUE),
     task,
     spikes: requireSpikes(fields.spikes, channels.length),
+    ...(features === undefined ? {} : { features: requireOneOf(featureSets, features, 'meaning.features') }),
     ...(exit === undefined ? {} : { exit: requireExit(exit, config) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement, config, exit) }),
     provenance: Object.freeze({
@@ -137,15 +138,15 @@ function requireSpikes(input: unknown, channels: number): SpikeSettings {
     heartbeat: list('heartbeat'),
     refractory: list('refractory'),
     ...(fields.firstHeartbeat !== undefined && { firstHeartbeat: list('firstHeartbeat', 1) }),
-    ...(fields.rule !== undefined && { rule: requireRule(fields.rule) }),
+    ...(fields.rule !== undefined && { rule: requireOneOf(spikeRules, fields.rule, 'meaning.spikes.rule') }),
   });
 }
 
-function requireRule(input: unknown): (typeof spikeRules)[number] {
-  const rule = spikeRules.find((name) => name === input);
-  if (rule !== undefined) return rule;
-  const expected = `expected one of ${spikeRules.join(', ')}`;
-  throw new ModelError('meaning', `meaning.spikes.rule: ${expected}, got ${JSON.stringify(input)}`);
+function requireOneOf<Name extends string>(names: readonly Name[], input: unknown, path: string): Name {
+  const name = names.find((known) => known === input);
+  if (name !== undefined) return name;
+  const expected = `expected one of ${names.join(', ')}`;
+  throw new ModelError('meaning', `${path}: ${expected}, got ${JSON.stringify(input)}`);
 }
 
 function requireObject(input: unknown, path: string): Fields {

@@ -97,6 +97,13 @@ export type Task =
 export type SpikeRule = 'delta' | 'trend' | 'forecast';
 export const spikeRules: readonly SpikeRule[] = ['delta', 'trend', 'forecast'];
 
+/**
+ * What the model sees of each channel: value, change, fired flag and age; or its trends over several time scales, too
+ * (see src/gate/features.ts).
+ */
+export type FeatureSet = 'changes' | 'trends';
+export const featureSets: readonly FeatureSet[] = ['changes', 'trends'];
+
 /** When a channel fires. Lists have one entry per channel. */
 export interface SpikeSettings {
   /** Default `delta`. */
@@ -137,6 +144,8 @@ export interface ModelMeaning {
   readonly intervalMs: number;
   readonly task: Task;
   readonly spikes: SpikeSettings;
+  /** Absent: `changes`. */
+  readonly features?: FeatureSet;
   /** Absent: every tier-0 token runs all layers. */
   readonly exit?: ExitRule;
   /** Absent: nothing is refined. */

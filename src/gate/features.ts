@@ -1,10 +1,17 @@
-/** What the model sees of a tick: a frame and its spikes as Q10 integers. */
+/**
+ * What the model sees of a tick: a frame and its spikes as Q10 integers.
+ *
+ * A model names its set of features in `meaning.features`; `dormouse train --features trends` makes one that also sees
+ * how each channel has moved over minutes to hours. From a program: `new FeatureEncoder(channels, 'trends')`, `observe`
+ * at every tick and then `encode` at those that become tokens; a model takes `featureCount(channels, 'trends')`.
+ */
 import { assert, FEATURE_MAX, FEATURE_ONE } from '../engine/limits.ts';
-import type { Channel } from '../engine/model.ts';
+import type { Channel, FeatureSet } from '../engine/model.ts';
 import type { Frame, SpikePacket } from './packets.ts';
+import { TRENDS_PER_CHANNEL, Trends } from './trends.ts';
 
-/** Per channel: normalised value, its change since the previous token, fired flag, age. */
-export const FEATURES_PER_CHANNEL = 4;
+/** Of a channel in every set: normalised value, its change since the previous token, fired flag, age. */
+export const CHANGES_PER_CHANNEL = 4;
 /** One-hot buckets of the time since the previous token. */
 export const ELAPSED_BUCKETS = 16;
 /** One step of the age feature: 16 buckets stay below 1.0. */
@@ -12,9 +19,14 @@ const AGE_STEP = FEATURE_ONE / ELAPSED_BUCKETS;
 /** Far beyond the clamp, yet the difference of two of them is an exact int32. */
 const WIDE_MAX = 2 ** 30 - 1;
 
+/** The distance between the features of two channels. */
+export function featuresPerChannel(features: FeatureSet = 'changes'): number {
+  return CHANGES_PER_CHANNEL + (features === 'trends' ? TRENDS_PER_CHANNEL : 0);
+}
+
 /** Features per tick for so many channels. */
-export function featureCount(channels: number): number {
-  return FEATURES_PER_CHANNEL * channels + ELAPSED_BUCKETS;
+export function featureCount(channels: number, features: FeatureSet = 'changes'): number {
+  return featuresPerChannel(features) * channels + ELAPSED_BUCKETS;
 }
 
 /**
@@ -25,7 +37,7 @@ export function elapsedBucket(intervals: number): number {
   return Math.min(32 - Math.clz32(Math.min(Math.floor(intervals + 0.5), 2 ** 31 - 1)), ELAPSED_BUCKETS - 1);
 }
 
-/** Turns the ticks that become tokens into features. Call it once per token, and for nothing else. */
+/** Turns the ticks that become tokens into features. */
 export class FeatureEncoder {
   readonly #center: Float64Array;
   readonly #scale: Float64Array;
@@ -34,8 +46,16 @@ export class FeatureEncoder {
   /** 0 until a channel's first value. */
   readonly #known: Uint8Array;
   readonly #sinceFired: Float64Array;
+  readonly #perChannel: number;
+  /** null: the set has none. */
+  readonly #trends: Trends | null;
+  /** In its one place: intervals since the last tick. */
+  readonly #elapsed = new Float64Array(1);
+  #isObserved = false;
 
-  constructor(channels: readonly Channel[]) {
+  constructor(channels: readonly Channel[], features: FeatureSet = 'changes') {
+    this.#perChannel = featuresPerChannel(features);
+    this.#trends = features === 'trends' ? new Trends(channels) : null;
     this.#center = Float64Array.from(channels, (channel) => channel.center);
     this.#scale = Float64Array.from(channels, (channel) => channel.scale);
     this.#last = new Int32Array(channels.length);
@@ -48,34 +68,50 @@ export class FeatureEncoder {
     this.#last.fill(0);
     this.#known.fill(0);
     this.#sinceFired.fill(0);
+    this.#trends?.reset();
+    this.#isObserved = false;
   }
 
   /**
-   * Writes `featureCount(channels)` Q10 features, clamped to +-FEATURE_MAX, to the start of `out`.
+   * Call it at every tick, skipped or not, before `encode`; only trends look. `elapsedIntervals`: time since the last
+   * tick, >= 0, 0 at the first.
+   */
+  observe(frame: Frame, elapsedIntervals: number): void {
+    this.#elapsed[0] = elapsedIntervals;
+    this.#trends?.observe(frame.values, this.#elapsed);
+    this.#isObserved = true;
+  }
+
+  /**
+   * Call it once per token, and for nothing else. Writes `featureCount(channels, features)` Q10 features, clamped to
+   * +-FEATURE_MAX, to the start of `out`.
    *
-   * Channel c, at 4c: z = (value - center) / scale; z minus z at the previous token, 0 at the channel's first value;
-   * 1024 if it fired; 64 x the bucket of the time between its previous firing (or the start) and this token. Then 16
-   * buckets, 1024 at that of `elapsedIntervals`. An unknown value (NaN) keeps the last known z, or 0.
+   * Channel c, at c * featuresPerChannel(features): z = (value - center) / scale; z minus z at the previous token, 0 at the channel's first value;
+   * 1024 if it fired; 64 x the bucket of the time between its previous firing (or the start) and this token;
+   * its trends, if the set has any (see Trends). After all channels, 16 buckets, 1024 at that of `elapsedIntervals`. An unknown value (NaN) keeps the last known z, or 0.
    *
    * `elapsedIntervals`: time since the previous token, >= 0, 0 at the first.
    */
   encode(frame: Frame, packet: SpikePacket, elapsedIntervals: number, out: Int16Array): void {
     const count = this.#center.length;
     assert(frame.values.length === count, 'a frame has one value per channel');
-    assert(out.length >= featureCount(count), 'the features fit');
+    const buckets = this.#perChannel * count;
+    assert(out.length >= buckets + ELAPSED_BUCKETS, 'the features fit');
+    assert(this.#trends === null || this.#isObserved, 'trends have seen the tick');
+    this.#isObserved = false;
     assert(elapsedIntervals >= 0, 'time never runs backwards');
     for (let channel = 0; channel < count; channel++) {
       this.#sinceFired[channel]! += elapsedIntervals;
       this.#encodeChannel(channel, frame.values, packet.firedMask[channel]!, out);
+      this.#trends?.write(channel, out, channel * this.#perChannel + CHANGES_PER_CHANNEL);
     }
-    const buckets = FEATURES_PER_CHANNEL * count;
     out.fill(0, buckets, buckets + ELAPSED_BUCKETS);
     out[buckets + elapsedBucket(elapsedIntervals)] = FEATURE_ONE;
   }
 
   // Values are passed in their array: a double that is passed by itself is allocated.
   #encodeChannel(channel: number, values: Float64Array, fired: number, out: Int16Array): void {
-    const at = FEATURES_PER_CHANNEL * channel;
+    const at = this.#perChannel * channel;
     const last = this.#last[channel]!;
     const known = Number.isFinite(values[channel]!);
     const wide = known ? this.#normalise(channel, values) : last;

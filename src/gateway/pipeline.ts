@@ -132,7 +132,7 @@ export class Pipeline {
    * if the policy follows a regret that the model does not predict.
    */
   constructor(engine: PipelineEngine, stream: number, options: PipelineOptions = {}) {
-    const { channels, intervalMs, spikes } = engine.model.meaning;
+    const { channels, intervalMs, spikes, features } = engine.model.meaning;
     const count = channels.length;
     this.#gating = options.gating ?? true;
     this.#engine = this.#gating && options.anytime !== false ? withAnytime(engine) : engine;
@@ -149,8 +149,8 @@ export class Pipeline {
     this.#controller = new Controller(policy);
     this.#regretModel = options.regret ?? regretModelOf(engine.model.meaning);
     this.#regret = regretGateOf(policy, this.#regretModel);
-    this.#featureEncoder = new FeatureEncoder(channels);
-    this.#features = new Int16Array(featureCount(count));
+    this.#featureEncoder = new FeatureEncoder(channels, features);
+    this.#features = new Int16Array(featureCount(count, features));
     this.#spike = makeSpikePacket(count);
     this.#witness.channels = count;
     this.#witness.model = options.modelTag ?? 0;
@@ -247,6 +247,7 @@ export class Pipeline {
     this.#lastTimeMs = frame.timeMs;
     this.#sinceToken += elapsed;
     this.#encoder.encode(frame, elapsed, this.#spike);
+    this.#featureEncoder.observe(frame, elapsed);
     if (this.#gating) this.#measure(frame, elapsed);
     this.#see(frame);
     this.#decide();

@@ -1,5 +1,5 @@
 /** The rows of a recording that training may see, split, and what they say of the channels. */
-import type { Channel, SpikeSettings, Task } from '../engine/model.ts';
+import type { Channel, FeatureSet, SpikeSettings, Task } from '../engine/model.ts';
 import type { Recording, RowRange } from '../recording/recording.ts';
 import {
   RecordingError,
@@ -23,9 +23,12 @@ export interface Dataset {
   readonly task: Task;
   /** The thresholds that the model ships with. */
   readonly spikes: SpikeSettings;
+  /** What the model sees of each channel; default `changes`. */
+  readonly features?: FeatureSet;
 }
 
 export interface DatasetSettings {
+  readonly features: FeatureSet;
   /** Share of the training rows, the last ones, that becomes validation if the recording names none. */
   readonly validationShare: number;
   /** A channel fires when it moved this share of its interquartile range. */
@@ -83,6 +86,7 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
     }),
     intervalMs: recording.intervalMs,
     task: taskOf(recording),
+    features: settings.features,
     spikes: {
       delta: columns.map((values) => significant(settings.deltaShare * spread(values))),
       heartbeat: Array(count).fill(settings.heartbeatIntervals),

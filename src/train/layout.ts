@@ -1,10 +1,15 @@
 /** Where each parameter lies in the one flat array that the trainer, the optimiser and the threads share. */
 import { isRouted, type TransformerConfig } from '../engine/config.ts';
-import { ELAPSED_BUCKETS, FEATURES_PER_CHANNEL } from '../gate/features.ts';
+import type { FeatureSet } from '../engine/model.ts';
+import { ELAPSED_BUCKETS, featuresPerChannel } from '../gate/features.ts';
 import { Random } from './random.ts';
 
 /** A threshold is so many times its parameter, so that a few hundred steps can move it by whole counts. */
 export const THRESHOLD_UNIT = 16;
+
+/** Places of a channel's flag and age among its features. */
+const FIRED = 2;
+const AGE = 3;
 
 /** One parameter array, row-major; `offset` in floats, a multiple of 4. */
 export interface Slice {
@@ -100,7 +105,7 @@ export function rowsOf(slice: Slice, first: number, count: number): Slice {
 
 /**
  * Starting values: matrices normal with variance 1 / inputs (residual outputs smaller, by depth;
- * of values and their changes `inputGain` times larger), the head and the
+ * of values, their changes and trends `inputGain` times larger), the head and the
  * linear path near zero so that training starts at the prior, biases zero. Age biases fall with age, in each head at
  * another slope (ALiBi, Press et al. 2108.12409): heads begin as moving averages over few tokens to all.
  */
@@ -109,6 +114,7 @@ export function initialParameters(
   layout: ParameterLayout,
   seed: number,
   inputGain = 1,
+  features: FeatureSet = 'changes',
 ): Float32Array {
   const parameters = new Float32Array(layout.count);
   const random = new Random(seed, 1);
@@ -121,16 +127,21 @@ export function initialParameters(
     startAgeBias(parameters, ageBias);
     if (spikeThreshold) startThresholds(parameters, spikeThreshold, config.window);
   }
-  amplifyValues(parameters, layout.embedding.weight, inputGain);
+  amplifyValues(parameters, layout.embedding.weight, inputGain, featuresPerChannel(features));
   return parameters;
 }
 
-/** Values and their changes, `gain` times as loud beside flags and ages: a slow trend is a small difference of values. */
-function amplifyValues(parameters: Float32Array, { offset, rows, columns }: Slice, gain: number): void {
+/** What a channel does, `gain` times as loud beside flags and ages: a slow trend is a small difference of values. */
+function amplifyValues(
+  parameters: Float32Array,
+  { offset, rows, columns }: Slice,
+  gain: number,
+  perChannel: number,
+): void {
   for (let row = 0; row < rows; row++) {
-    for (let at = 0; at + ELAPSED_BUCKETS < columns; at += FEATURES_PER_CHANNEL) {
-      parameters[offset + row * columns + at]! *= gain;
-      parameters[offset + row * columns + at + 1]! *= gain;
+    for (let column = 0; column + ELAPSED_BUCKETS < columns; column++) {
+      const feature = column % perChannel;
+      if (feature !== FIRED && feature !== AGE) parameters[offset + row * columns + column]! *= gain;
     }
   }
 }

@@ -2,55 +2,81 @@
  * Where a classifier starts: its linear path is the closed-form discriminant of the training rows, and stays it;
  * its head is zero, so that the transformer only ever learns what the line does not know.
  */
-import type { Channel } from '../engine/model.ts';
-import { FEATURES_PER_CHANNEL } from '../gate/features.ts';
-import type { Series } from '../recording/recording.ts';
+import { FEATURE_ONE } from '../engine/limits.ts';
+import { CHANGES_PER_CHANNEL, featuresPerChannel } from '../gate/features.ts';
 import { type Discriminant, fitDiscriminant } from '../statistics/discriminant.ts';
+import type { Dataset } from './dataset.ts';
 import type { ParameterLayout } from './layout.ts';
+import { encodeSeries } from './tokens.ts';
 
 /** Parameters that stay as this start sets them. */
 export const heldByLinearStart: ReadonlySet<string> = new Set(['linear.weight', 'head.bias']);
 
-/** Rows with a label and no unknown value, normalised. */
+/** Keeps columns that copy each other from making the discriminant singular. */
+const LEAST_WANDER = 1e-6;
+
+/** What the line looks at: each channel's value, then its trends if the model sees them; [columns] place among its features. */
+function columnsOf({ channels, features }: Dataset): number[] {
+  const trends = featuresPerChannel(features) - CHANGES_PER_CHANNEL;
+  return channels.flatMap((_, channel) =>
+    [0, ...Array.from({ length: trends }, (_, trend) => CHANGES_PER_CHANNEL + trend)].map(
+      (feature) => featuresPerChannel(features) * channel + feature,
+    ),
+  );
+}
+
+/** Rows with a label and no unknown value: the columns, values unclamped. */
 function labelledRows(
-  series: readonly Series[],
-  channels: readonly Channel[],
+  dataset: Dataset,
+  columns: readonly number[],
 ): { table: Float64Array; labels: number[] } {
-  const rows: number[] = [];
+  const { channels } = dataset;
+  const perChannel = featuresPerChannel(dataset.features);
+  const table: number[] = [];
   const labels: number[] = [];
-  for (const { rows: count, values, labels: own } of series) {
-    for (let row = 0; row < count; row++) {
-      const label = own?.[row] ?? -1;
-      const z = channels.map(({ center, scale }, c) => (values[row * channels.length + c]! - center) / scale);
-      if (label < 0 || z.some(Number.isNaN)) continue;
+  for (const series of dataset.train) {
+    const { features } = encodeSeries(series, { ...dataset, dense: true });
+    const width = features.length / series.rows;
+    for (let row = 0; row < series.rows; row++) {
+      const label = series.labels?.[row] ?? -1;
+      const own = columns.map((column) => {
+        if (column % perChannel !== 0) return features[row * width + column]! / FEATURE_ONE;
+        const channel = column / perChannel;
+        const { center, scale } = channels[channel]!;
+        return (series.values[row * channels.length + channel]! - center) / scale;
+      });
+      if (label < 0 || own.some(Number.isNaN)) continue;
       labels.push(label);
-      rows.push(...z);
+      table.push(...own);
     }
   }
-  return { table: Float64Array.from(rows), labels };
+  return { table: Float64Array.from(table), labels };
 }
 
 /**
  * Writes the start into `parameters` [layout.count]. `wander` [channels]: the variances that augmentation adds to the
- * normalised channels, so that the line trusts each as far as the transformer will be taught to.
+ * normalised channels, so that the line trusts each as far as the transformer will be taught to. Trends do not wander.
  */
 export function startLinear(
   parameters: Float32Array,
   layout: ParameterLayout,
-  series: readonly Series[],
-  channels: readonly Channel[],
+  dataset: Dataset,
   classes: number,
   wander: readonly number[],
 ): void {
-  const { table, labels } = labelledRows(series, channels);
-  const discriminant = centred(fitDiscriminant(table, labels, channels.length, classes, wander));
-  const { offset, columns } = layout.linear;
+  const columns = columnsOf(dataset);
+  const perChannel = featuresPerChannel(dataset.features);
+  const { table, labels } = labelledRows(dataset, columns);
+  const ridge = columns.map((column) =>
+    column % perChannel === 0 ? LEAST_WANDER + wander[column / perChannel]! : LEAST_WANDER,
+  );
+  const discriminant = centred(fitDiscriminant(table, labels, columns.length, classes, ridge));
+  const { offset, columns: features } = layout.linear;
   for (let c = 0; c < classes; c++) {
     parameters[layout.head.bias.offset + c] = discriminant.biases[c]!;
-    for (let i = 0; i < channels.length; i++) {
-      parameters[offset + c * columns + FEATURES_PER_CHANNEL * i] =
-        discriminant.weights[c * channels.length + i]!;
-    }
+    columns.forEach((column, i) => {
+      parameters[offset + c * features + column] = discriminant.weights[c * columns.length + i]!;
+    });
   }
   const { offset: head, rows: outputs, columns: hidden } = layout.head.weight;
   parameters.fill(0, head, head + outputs * hidden);

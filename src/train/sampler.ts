@@ -1,6 +1,7 @@
 /** Fills a batch with windows of token streams: which ones depends on seed, step and shard alone. */
 import { FEATURE_MAX, FEATURE_ONE } from '../engine/limits.ts';
-import { FEATURES_PER_CHANNEL } from '../gate/features.ts';
+import { CHANGES_PER_CHANNEL, featuresPerChannel } from '../gate/features.ts';
+import { stretchTrends } from '../gate/trends.ts';
 import { layerDropout } from './losses.ts';
 import type { BatchShape } from './network.ts';
 import { Random } from './random.ts';
@@ -117,14 +118,17 @@ function augment(
 ): Distortion[] {
   const view = featureView(workspace, first, count, pool.featureCount);
   if (random.uniform() < settings.eventShuffle) copyEvents(view, pool, drawWindow(pool, count, random).start);
+  const perChannel = featuresPerChannel(pool.featureSet);
+  const hasTrends = pool.featureSet === 'trends';
   return pool.levelDrift.map((drift, channel) => {
     const gain = Math.exp(settings.gainJitter * random.normal());
     const moved = settings.levelJitter * drift * random.normal() + settings.levelNoise * random.normal();
     const shift = moved + (1 - gain) * pool.restingLevel[channel]!;
     const blank = random.uniform() < settings.channelDropout;
-    for (let at = FEATURES_PER_CHANNEL * channel; at < view.length; at += pool.featureCount) {
-      if (blank) view.fill(0, at, at + 3);
+    for (let at = perChannel * channel; at < view.length; at += pool.featureCount) {
+      if (blank) blankChannel(view, at, perChannel);
       else distort(view, at, gain, shift);
+      if (hasTrends && !blank && gain !== 1) stretchTrends(view, at + CHANGES_PER_CHANNEL, gain);
     }
     return { gain, shift };
   });
@@ -133,16 +137,23 @@ function augment(
 /** Fired flags, ages and elapsed times of the tokens from `start` on; a short stream runs into the next. */
 function copyEvents(view: Int16Array, pool: TokenPool, start: number): void {
   const width = pool.featureCount;
-  const buckets = FEATURES_PER_CHANNEL * pool.channels;
+  const perChannel = featuresPerChannel(pool.featureSet);
+  const buckets = perChannel * pool.channels;
   const last = pool.features.length / width - 1;
   for (let token = 0; token * width < view.length; token++) {
     const from = Math.min(start + token, last) * width;
-    for (let at = 2; at < buckets; at += FEATURES_PER_CHANNEL) {
+    for (let at = 2; at < buckets; at += perChannel) {
       view[token * width + at] = pool.features[from + at]!;
       view[token * width + at + 1] = pool.features[from + at + 1]!;
     }
     view.set(pool.features.subarray(from + buckets, from + width), token * width + buckets);
   }
+}
+
+/** All but its age, which an unknown channel has, too. */
+function blankChannel(view: Int16Array, at: number, perChannel: number): void {
+  view.fill(0, at, at + 3);
+  view.fill(0, at + CHANGES_PER_CHANNEL, at + perChannel);
 }
 
 /** Value and change, as the feature encoder would have made them. */

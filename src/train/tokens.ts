@@ -1,5 +1,5 @@
 /** Series as the gateway's own encoders see them: event-encoded token streams, many threshold settings of each. */
-import type { Channel, SpikeSettings } from '../engine/model.ts';
+import type { Channel, FeatureSet, SpikeSettings } from '../engine/model.ts';
 import { FeatureEncoder, featureCount } from '../gate/features.ts';
 import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import type { Series } from '../recording/recording.ts';
@@ -18,6 +18,8 @@ export interface EncodeSettings {
   readonly channels: readonly Channel[];
   readonly intervalMs: number;
   readonly spikes: SpikeSettings;
+  /** Default `changes`. */
+  readonly features?: FeatureSet;
   /** Every tick becomes a token and every known channel fires, as in a pipeline without gating. */
   readonly dense: boolean;
 }
@@ -26,9 +28,9 @@ export interface EncodeSettings {
 export function encodeSeries(series: Series, settings: EncodeSettings): TokenStream {
   const { channels, intervalMs, spikes, dense } = settings;
   const count = channels.length;
-  const width = featureCount(count);
+  const width = featureCount(count, settings.features);
   const spikeEncoder = new SpikeEncoder(channels, dense ? alwaysFire(count) : spikes);
-  const featureEncoder = new FeatureEncoder(channels);
+  const featureEncoder = new FeatureEncoder(channels, settings.features);
   const packet = makeSpikePacket(count);
   const features = new Int16Array(series.rows * width);
   const rows = new Int32Array(series.rows);
@@ -36,7 +38,9 @@ export function encodeSeries(series: Series, settings: EncodeSettings): TokenStr
   for (let row = 0; row < series.rows; row++) {
     const timeMs = series.timeMs[row]!;
     const frame = { timeMs, values: series.values.subarray(row * count, (row + 1) * count) };
-    spikeEncoder.encode(frame, row === 0 ? 0 : (timeMs - series.timeMs[row - 1]!) / intervalMs, packet);
+    const elapsed = row === 0 ? 0 : (timeMs - series.timeMs[row - 1]!) / intervalMs;
+    spikeEncoder.encode(frame, elapsed, packet);
+    featureEncoder.observe(frame, elapsed);
     if (!packet.fired && !dense) continue;
     const sinceToken = tokens === 0 ? 0 : (timeMs - series.timeMs[rows[tokens - 1]!]!) / intervalMs;
     featureEncoder.encode(frame, packet, sinceToken, features.subarray(tokens * width, (tokens + 1) * width));
@@ -58,6 +62,7 @@ export function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings
 /** Token streams under many thresholds, and the ticks beneath, as plain arrays that threads can share. */
 export interface TokenPool {
   readonly featureCount: number;
+  readonly featureSet: FeatureSet;
   readonly channels: number;
   /** [channels], see Dataset. */
   readonly restingLevel: readonly number[];
@@ -95,7 +100,7 @@ export interface PoolSettings {
 /** Variant 0 is dense and variant 1 has the default thresholds; the rest is drawn. */
 export function makePool(dataset: Dataset, series: readonly Series[], settings: PoolSettings): TokenPool {
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
-  const width = featureCount(dataset.channels.length);
+  const width = featureCount(dataset.channels.length, dataset.features);
   const fitting = Math.floor(settings.maxBytes / (total * width * 2));
   const variants = Math.max(2, Math.min(settings.variants, fitting));
   const { finest, widest } = settings;
@@ -118,11 +123,12 @@ function joinStreams(
   variants: number,
 ): TokenPool {
   const channels = dataset.channels.length;
-  const width = featureCount(channels);
+  const width = featureCount(channels, dataset.features);
   const tokens = streams.reduce((sum, { rows }) => sum + rows.length, 0);
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
   const pool: TokenPool = {
     featureCount: width,
+    featureSet: dataset.features ?? 'changes',
     channels,
     restingLevel: dataset.restingLevel,
     levelDrift: dataset.levelDrift,

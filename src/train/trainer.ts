@@ -47,8 +47,6 @@ export interface TrainingResult {
   readonly parameters: Float32Array;
 }
 
-/** Keeps channels that copy each other from making the discriminant singular. */
-const LEAST_WANDER = 1e-6;
 const CALIBRATION_BATCHES = 8;
 
 /**
@@ -116,13 +114,13 @@ class Run {
       workspace.layout,
       job.settings.seed,
       job.settings.inputGain,
+      dataset.features,
     );
     const { levelJitter, levelNoise, optimiser } = job.settings;
     const linearStart = dataset.task.kind === 'classify' && job.settings.linearStart;
     if (linearStart) {
-      const { train, channels, levelDrift } = dataset;
-      const wander = levelDrift.map((drift) => LEAST_WANDER + (levelJitter * drift) ** 2 + levelNoise ** 2);
-      startLinear(initial, workspace.layout, train, channels, job.config.outputs, wander);
+      const wander = dataset.levelDrift.map((drift) => (levelJitter * drift) ** 2 + levelNoise ** 2);
+      startLinear(initial, workspace.layout, dataset, job.config.outputs, wander);
     }
     const held = new Set(linearStart ? heldByLinearStart : []);
     if (!job.settings.routersLearn) {
@@ -308,11 +306,12 @@ class Run {
   }
 
   #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {
-    const { channels, intervalMs, spikes } = this.#dataset;
+    const { channels, intervalMs, spikes, features } = this.#dataset;
     const { weights } = quantise(this.#config, this.#team.runner.workspace.layout, parameters, this.#scales!);
     // As long as the answer gets more confident at all.
     const refinement = this.#config.refinement && { refinement: { gainQ16: 0 } };
-    const meaning = { channels, intervalMs, task, spikes, ...refinement, provenance };
+    const seen = features === 'trends' && { features };
+    const meaning = { channels, intervalMs, task, spikes, ...seen, ...refinement, provenance };
     return { config: this.#config, weights, meaning };
   }
 }

@@ -36,7 +36,9 @@ describe('inspect', () => {
     const lines = describeModel(inspect(tinyModel(), 1));
     const text = lines.join('\n');
     expect(text).toMatch(/^Configuration\n {2}features +24\n/);
-    expect(text).toMatch(/\nTask\n {2}classify {2}empty, occupied\n {2}interval {2}1 s\n/);
+    expect(text).toMatch(
+      /\nTask\n {2}classify {2}empty, occupied\n {2}interval {2}1 s\n {2}features {2}changes\n/,
+    );
     expect(text).toMatch(/\n {2}temperature +20 +2 +0\.5 +60 +0\n/);
     expect(text).toMatch(/\nMemory for 1 stream, bytes\n/);
     expect(text).toMatch(/\n {2}total +(\d+ )?65 536\n|\n {2}total +65 536\n/);

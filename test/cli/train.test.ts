@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadModel } from '../../src/engine/model-file.ts';
+import { featureCount } from '../../src/gate/features.ts';
 import { loadFloatModel } from '../../src/train/float-model.ts';
 import { writeSmallRecording } from './small-recording.ts';
 
@@ -121,6 +122,17 @@ it('trains all techniques at once, with two threads as with one', async () => {
   expect(readFileSync(model).equals(first)).toBe(true);
 }, 60_000);
 
+it('makes a model that sees trends, with two threads as with one', async () => {
+  const common = [recording, '--steps', '3', '--features', 'trends', '-o', 'trends.safetensors', '--quiet'];
+  await dormouse(...common, '--threads', '1');
+  const first = readFileSync(join(directory, 'trends.safetensors'));
+  const { config, meaning } = loadModel(first);
+  expect(meaning.features).toBe('trends');
+  expect(config.features).toBe(featureCount(2, 'trends'));
+  await dormouse(...common, '--threads', '2');
+  expect(readFileSync(join(directory, 'trends.safetensors')).equals(first)).toBe(true);
+}, 60_000);
+
 it('refuses a channel that counts rows, unless forced', async () => {
   const clocked = join(directory, 'clocked');
   writeSmallRecording(clocked, 300, { channels: { level: '', wave: '', row: '' } });
@@ -152,6 +164,7 @@ it.each([
     '--routing: expected at least 2 layers, got 1',
   ],
   [[recording, '-o', 'x', '--router', 'some'], "--router: expected learned or fixed, got 'some'"],
+  [[recording, '-o', 'x', '--features', 'all'], "--features: expected changes or trends, got 'all'"],
   [[recording, '-o', 'x', '--attention', 'none'], "--attention: expected softmax or spike, got 'none'"],
 ])('refuses %j', async (args, message) => {
   await expect(dormouse(...args)).rejects.toMatchObject({

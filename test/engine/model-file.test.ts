@@ -62,6 +62,12 @@ describe('a model file', () => {
     expect(saveModel(model)).toEqual(bytes);
   });
 
+  test('names its set of features, if it is not the first', () => {
+    const model = tinyModel({ meaning: { features: 'trends' } });
+    expect(loadModel(saveModel(model)).meaning.features).toBe('trends');
+    expect(loadModel(bytes).meaning).not.toHaveProperty('features');
+  });
+
   test("is read from Node's Buffer as from any bytes", () => {
     expect(loadModel(Buffer.from(bytes))).toEqual(tinyModel());
   });
@@ -365,6 +371,13 @@ describe('a model that could overflow or lie is not saved', () => {
         Object.assign(meaning.channels[0]!, { name: 'humidity' });
       },
       'meaning.channels: expected different names',
+    ],
+    [
+      'an unknown set of features',
+      ({ meaning }) => {
+        Object.assign(meaning, { features: 'levels' });
+      },
+      'meaning.features: expected one of changes, trends, got "levels"',
     ],
     [
       'an unknown field',

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
-import type { SpikeSettings } from '../../src/engine/model.ts';
+import type { FeatureSet, SpikeSettings } from '../../src/engine/model.ts';
 import type { Plan } from '../../src/engine/plan.ts';
+import { featureCount } from '../../src/gate/features.ts';
 import { Q15_ONE } from '../../src/gate/packets.ts';
 import { policyNames, steadyPolicy } from '../../src/gate/policy.ts';
 import { type RegretModel, regretFeatureNames } from '../../src/gate/regret.ts';
@@ -14,9 +15,10 @@ import { frameOf, heapBytesPerCall, NOTHING_BYTES, randomOf, SEED, spikesOf } fr
 const INTERVAL_MS = 1000;
 
 /** A real engine that notes what it was asked for. */
-function engineOf(channels = 2) {
+function engineOf(channels = 2, features: FeatureSet = 'changes') {
   const names = Array.from({ length: channels }, (_, index) => `channel${index}`);
-  const engine = new Engine(tinyModel({ channels: names }), { streams: 2 });
+  const config = { features: featureCount(channels, features) };
+  const engine = new Engine(tinyModel({ channels: names, config, meaning: { features } }), { streams: 2 });
   const steps: { stream: number; features: number[]; plan: Plan }[] = [];
   const spied: PipelineEngine = {
     model: engine.model,
@@ -101,6 +103,28 @@ describe('Pipeline', () => {
     expect(temperature).toEqual([102, 102, 0, 192]); // z = 0.1, unfired, 5.4 intervals: bucket 3
     expect(humidity).toEqual([8191, 1024, 1024, 192]);
     expect(steps[1]!.features.slice(8).indexOf(1024)).toBe(3);
+  });
+
+  it('gives a token the same trends whether the ticks before were skipped or not', () => {
+    const [gated, dense] = [engineOf(2, 'trends'), engineOf(2, 'trends')];
+    const pipelines = [new Pipeline(gated.spied, 0), new Pipeline(dense.spied, 0, { gating: false })];
+    const random = randomOf(SEED);
+    let values = [20, 40];
+    for (let tick = 0; tick < 200; tick++) {
+      if (random() < 0.1) values = [20 + random(), 40 + random()];
+      const elapsed = random() < 0.1 ? 3 : 1;
+      timeMs += elapsed * INTERVAL_MS;
+      const before = gated.steps.length;
+      for (const pipeline of pipelines) pipeline.tick(frameOf(values, timeMs));
+      if (gated.steps.length === before) continue;
+      const [one, other] = [gated, dense].map(({ steps }) => steps.at(-1)!.features);
+      for (const at of [0, 10]) expect(one!.slice(at + 4, at + 10)).toEqual(other!.slice(at + 4, at + 10));
+    }
+    expect(gated.steps.length).toBeLessThan(dense.steps.length / 2);
+    expect(gated.steps.at(-1)!.features.slice(4, 9)).not.toEqual([0, 0, 0, 0, 0]);
+    pipelines[0]!.reset();
+    next(pipelines[0]!, [20, 40]);
+    expect(gated.steps.at(-1)!.features.slice(4, 9)).toEqual([0, 0, 0, 0, 0]);
   });
 
   it('says what the engine says', () => {
@@ -372,8 +396,9 @@ describe('Pipeline, in steady state', () => {
     ['gated by regret', { policy: 'energy', regret }],
     ['gated with drift', { policy: 'conservative' }],
     ['dense', { gating: false }],
-  ] as [string, PipelineOptions][])('allocates nothing: %s', (_, options) => {
-    const { engine } = engineOf(6);
+    ['gated, with trends', {}, 'trends'],
+  ] as [string, PipelineOptions, FeatureSet?][])('allocates nothing: %s', (_, options, features) => {
+    const { engine } = engineOf(6, features);
     const pipeline = new Pipeline(engine, 0, options);
     const rows = coupled(1024, 512);
     const frame = frameOf([0, 0, 0, 0, 0, 0]);

@@ -1,5 +1,6 @@
 /** A recording in memory: two channels, the class is whether the first is above its middle, mostly still. */
 import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import type { FeatureSet } from '../../src/engine/model.ts';
 import { featureCount } from '../../src/gate/features.ts';
 import type { Series } from '../../src/recording/recording.ts';
 import { type Dataset, outputCount } from '../../src/train/dataset.ts';
@@ -39,9 +40,9 @@ export function smallDataset(task: Dataset['task']): Dataset {
   };
 }
 
-export function smallConfig(task: Dataset['task']): TransformerConfig {
+export function smallConfig(task: Dataset['task'], features: FeatureSet = 'changes'): TransformerConfig {
   return validateConfig({
-    features: featureCount(2),
+    features: featureCount(2, features),
     outputs: outputCount(task, 2),
     sequence: 16,
     hidden: 16,

@@ -56,6 +56,54 @@ describe('encodeSeries', () => {
   });
 });
 
+describe('with trends', () => {
+  const dataset = { ...smallDataset(classify), features: 'trends' } as const;
+  const series = dataset.train[0]!;
+  const width = featureCount(2, 'trends');
+  const trendsAt = (features: Int16Array, row: number) =>
+    [4, 14].map((at) => [...features.slice(row * width + at, row * width + at + 6)]);
+
+  it('gives a token the trends of its tick, whatever was skipped before', () => {
+    const dense = encodeSeries(series, { ...dataset, dense: true });
+    const gated = encodeSeries(series, { ...dataset, dense: false });
+    expect(gated.rows.length).toBeLessThan(series.rows / 2);
+    gated.rows.forEach((row, token) => {
+      expect(trendsAt(gated.features, token)).toEqual(trendsAt(dense.features, row));
+    });
+  });
+
+  it('stretches and blanks trends with their channel, and shifts of levels leave them', () => {
+    const pool = makePool(dataset, dataset.train, { ...smallSettings.pool, seed: 3 });
+    const workspace = makeWorkspace(smallConfig(classify, 'trends'), 'classify', {
+      sequences: shape.sequences,
+      rows,
+    });
+    const sample = (settings: typeof smallSettings) => {
+      sampleBatch(workspace, pool, shape, settings, 5, 1);
+      return new Int16Array(workspace.memory.buffer, workspace.features, rows * width).slice();
+    };
+    const before = sample(plain);
+    const shifted = sample({ ...plain, levelNoise: 1 });
+    const stretched = sample({ ...plain, gainJitter: 1 });
+    const blanked = sample({ ...plain, channelDropout: 0.9 });
+    let moved = 0;
+    let blank = 0;
+    for (let row = 0; row < rows; row++) {
+      expect(trendsAt(shifted, row)).toEqual(trendsAt(before, row));
+      if (shifted[row * width] !== before[row * width]) moved++;
+      trendsAt(before, row).forEach((own, channel) => {
+        const other = trendsAt(stretched, row)[channel]!;
+        for (const [i, feature] of own.entries()) expect(Math.sign(other[i]!)).toBe(Math.sign(feature));
+        if (trendsAt(blanked, row)[channel]!.every((feature) => feature === 0)) blank++;
+        else expect(trendsAt(blanked, row)[channel]).toEqual(own);
+      });
+    }
+    expect(moved).toBeGreaterThan(rows / 2);
+    expect(blank).toBeGreaterThan(rows / 2);
+    expect(stretched).not.toEqual(before);
+  });
+});
+
 describe('makePool', () => {
   it('covers every tick of every stream by the hold of one token', () => {
     const dataset = smallDataset(classify);
