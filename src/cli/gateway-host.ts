@@ -15,7 +15,9 @@ import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
 
-export interface HostOptions extends Pick<GatewayOptions, 'log' | 'onFatal'> {
+type Handed = 'log' | 'onFatal' | 'onLost' | 'mayConnect' | 'wasPublished';
+
+export interface HostOptions extends Pick<GatewayOptions, Handed> {
   /** Bytes that the process may still take; default: nobody set a bound. */
   readonly memoryLeft?: () => number;
 }

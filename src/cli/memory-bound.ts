@@ -91,3 +91,19 @@ function collectGarbage(): void {
 function mebibytes(bytes: number): number {
   return Math.round(bytes / units.M);
 }
+
+/** EX_TEMPFAIL: nothing is wrong that a new start would not cure. */
+const exitStartAnew = 75;
+const checkMs = 10_000;
+
+/** Looks now and then, and comes to the end with an exit code when there is too much; undefined: without a bound. */
+export function watchMemory(
+  maxBytes: number | undefined,
+  log: Log,
+  end: (code: number) => void,
+): NodeJS.Timeout | undefined {
+  if (maxBytes === undefined) return undefined;
+  const bound = new MemoryBound({ maxBytes, log, onExceeded: () => end(exitStartAnew) });
+  bound.check();
+  return setInterval(() => bound.check(), checkMs);
+}

@@ -2,15 +2,22 @@
 import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
 import { ownTopics } from '../gateway/config.ts';
-import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
+import {
+  GatewayConfigError,
+  type LoadedConfig,
+  type LoadOptions,
+  loadGatewayConfig,
+} from '../gateway/load-config.ts';
 import { type Log, type LogLevel, logLevels, makeLog } from '../gateway/log.ts';
 import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';
 import { ClockWatch } from './clock-sync.ts';
 import { type Command, parseOptions, UsageError } from './command.ts';
 import { targetMismatch } from './device.ts';
+import { Ending } from './ending.ts';
 import { GatewayHost } from './gateway-host.ts';
-import { MemoryBound, memoryLeftOf, parseBytes } from './memory-bound.ts';
+import { memoryLeftOf, parseBytes, watchMemory } from './memory-bound.ts';
+import { ShareRun } from './share-run.ts';
 import { ServiceManager } from './systemd.ts';
 import { ProgressCheck } from './watchdog.ts';
 
@@ -28,12 +35,6 @@ CONFIG again: a good one is taken on, with a wrong one it says why and goes on a
 'dormouse validate CONFIG' checks a config without running it. docs/gateway.md explains every setting and every
 message; targets/example.yaml is a config to begin with, docs/raspberry-pi.md the way to a service of systemd.
 `;
-
-/** No goodbye takes longer, whatever hangs. */
-const exitAtLatestMs = 900;
-/** EX_TEMPFAIL: nothing is wrong that a new start would not cure. */
-const exitStartAnew = 75;
-const memoryCheckMs = 10_000;
 
 export const command: Command = {
   name: 'run',
@@ -56,7 +57,10 @@ export const command: Command = {
     const maxBytes = maxMemory === undefined ? undefined : parseBytes('max-memory', maxMemory);
     const path = positionals[0]!;
     const loaded = load(path);
-    return loaded === undefined ? 1 : new GatewayRun(path, makeLogger(level), maxBytes).run(loaded);
+    if (loaded === undefined) return 1;
+    const log = makeLogger(level);
+    if (loaded.config.share !== undefined) return new ShareRun(path, loadOptions, log, maxBytes).run(loaded);
+    return new GatewayRun(path, log, maxBytes).run(loaded);
   },
 };
 
@@ -77,8 +81,10 @@ function load(path: string): LoadedConfig | undefined {
   }
 }
 
+const loadOptions: LoadOptions = { policies: policyNames, targets: Object.keys(targets) };
+
 function readConfig(path: string): LoadedConfig {
-  return loadGatewayConfig(path, { policies: policyNames, targets: Object.keys(targets) });
+  return loadGatewayConfig(path, loadOptions);
 }
 
 function makeLogger(level: LogLevel): Log {
@@ -157,12 +163,8 @@ class GatewayRun {
   }
 
   #watchMemory(): void {
-    const maxBytes = this.#maxBytes;
-    if (maxBytes === undefined) return;
-    const onExceeded = () => this.#ending.come(exitStartAnew);
-    const bound = new MemoryBound({ maxBytes, log: this.#log, onExceeded });
-    bound.check();
-    this.#timers.push(setInterval(() => bound.check(), memoryCheckMs));
+    const timer = watchMemory(this.#maxBytes, this.#log, (code) => this.#ending.come(code));
+    if (timer !== undefined) this.#timers.push(timer);
   }
 
   /** Twice as often as it wants to hear. */
@@ -176,32 +178,6 @@ class GatewayRun {
       else this.#log.error(`the gateway ${problem}: the watchdog is not fed`);
     };
     this.#timers.push(setInterval(look, watchdogMs / 2));
-  }
-}
-
-/** Resolves with the exit code at the first signal or failure; a second signal ends the process at once. */
-class Ending {
-  readonly whenCome: Promise<number>;
-  hasCome = false;
-  #resolve: (code: number) => void = () => {};
-
-  constructor() {
-    this.whenCome = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#onSignal());
-  }
-
-  come(code: number): void {
-    if (this.hasCome) return;
-    this.hasCome = true;
-    setTimeout(() => process.exit(code), exitAtLatestMs).unref();
-    this.#resolve(code);
-  }
-
-  #onSignal(): void {
-    if (this.hasCome) process.exit(1);
-    this.come(0);
   }
 }
 

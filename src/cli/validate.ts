@@ -60,6 +60,11 @@ function summary(path: string, loaded: LoadedConfig): string {
     `${path} is valid.`,
     `model: ${task.kind}, ${channels.length} channels, ${engine.memory.buffer.byteLength / 1024} KiB` +
       `${config.target === undefined ? '' : `, fits target ${config.target}`}`,
+    ...(config.share === undefined
+      ? []
+      : [
+          `shared: each {device} is served by one of group ${config.share.group}, here ${config.share.member}`,
+        ]),
     `ticks: one per ${config.frame.mode === 'grid' ? `${config.frame.intervalMs} ms` : 'message'}`,
     'inputs:',
     ...inputs,

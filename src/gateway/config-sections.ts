@@ -38,6 +38,7 @@ export const rootKeys = [
   'commands',
   'record',
   'models',
+  'share',
 ];
 
 const dayS = 86_400;

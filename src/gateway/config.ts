@@ -165,6 +165,18 @@ export interface ModelsConfig {
   readonly thresholds: Thresholds;
 }
 
+/** Several gateways share the devices of one config. */
+export interface ShareConfig {
+  readonly group: string;
+  /** Names this gateway among them. */
+  readonly member: string;
+  readonly heartbeatMs: number;
+  /** A member that was not heard for so long is gone. */
+  readonly leaseMs: number;
+  /** Devices that the group takes on. */
+  readonly maxDevices: number;
+}
+
 /** Everything, checked; paths are absolute. */
 export interface GatewayConfig {
   /** Names this gateway in topics and in its client id. */
@@ -193,6 +205,8 @@ export interface GatewayConfig {
   readonly page?: PageConfig;
   readonly commands?: CommandsConfig;
   readonly models?: ModelsConfig;
+  /** Present: this is the config of one of the devices that a group of gateways shares, or of any of them. */
+  readonly share?: ShareConfig;
 }
 
 /** Topics that the gateway publishes to. */

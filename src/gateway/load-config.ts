@@ -14,6 +14,7 @@ import { readHomeAssistant, readSparkplug } from './config-outputs.ts';
 import { readCommands, readPage } from './config-page.ts';
 import { meaningToRecord, type RecordConfig, readRecord } from './config-record.ts';
 import * as sections from './config-sections.ts';
+import { anyDevice, forDevice, noteShareProblems, readShare } from './config-share.ts';
 import { readStorage } from './config-storage.ts';
 import { sha256Of } from './models/signature.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -39,6 +40,8 @@ export interface LoadOptions {
   readonly targets?: readonly string[];
   /** Of a model instead of the one that the config names. */
   readonly modelBytes?: Uint8Array;
+  /** Where there is a `share`: the device that `{device}` stands for. Default: any. */
+  readonly device?: string;
 }
 
 export interface LoadedConfig {
@@ -51,6 +54,8 @@ export interface LoadedConfig {
    * the model is none for this config.
    */
   withModel(bytes: Uint8Array): LoadedConfig;
+  /** The same text, and the same model, for a device. Throws GatewayConfigError where that is none for this config. */
+  forDevice(device: string): LoadedConfig;
 }
 
 /** Reads the file and the model that it names. Throws GatewayConfigError with every problem found. */
@@ -60,22 +65,40 @@ export function loadGatewayConfig(path: string, options: LoadOptions = {}): Load
 
 /** The same for a text; `path` names it and is what relative paths in it are relative to. */
 export function parseGatewayConfig(text: string, path: string, options: LoadOptions = {}): LoadedConfig {
+  return parseWith(text, path, options, undefined);
+}
+
+type KnownModel = Pick<LoadedConfig, 'model' | 'modelSha256'>;
+
+function parseWith(
+  text: string,
+  path: string,
+  options: LoadOptions,
+  known: KnownModel | undefined,
+): LoadedConfig {
   const { value, problems } = parseYaml(text);
   if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
-  const root = new Section(problems, [], value, sections.rootKeys);
+  const { device = anyDevice } = options;
+  const isShared = new Section(new Problems(), [], value).has('share');
+  const root = new Section(problems, [], isShared ? forDevice(value, device) : value, sections.rootKeys);
   const directory = dirname(resolve(path));
-  const bytes = options.modelBytes ?? readModelFile(root, directory);
-  const model = bytes === undefined ? undefined : parseModel(root, bytes, options.modelBytes !== undefined);
+  const used = known ?? findModel(root, directory, options.modelBytes);
   // Without a model its channels are unknown; the rest is checked all the same.
-  const config = readConfig(root, directory, model?.meaning, options);
+  const config = readConfig(root, directory, used?.model.meaning, options);
   readRecord(root);
-  if (model === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
+  if (used === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
   return {
     config,
-    model,
-    modelSha256: sha256Of(bytes!),
+    ...used,
+    forDevice: (name) => parseWith(text, path, { ...options, device: name }, used),
     withModel: (modelBytes) => parseGatewayConfig(text, path, { ...options, modelBytes }),
   };
+}
+
+function findModel(root: Section, directory: string, given: Uint8Array | undefined): KnownModel | undefined {
+  const bytes = given ?? readModelFile(root, directory);
+  const model = bytes === undefined ? undefined : parseModel(root, bytes, given !== undefined);
+  return model === undefined ? undefined : { model, modelSha256: sha256Of(bytes!) };
 }
 
 /** What a recorder takes from a config: where the channels come from, without a model that knows them. */
@@ -187,6 +210,7 @@ function readConfig(
   const page = readPage(root, directory);
   const commands = readCommands(root);
   const models = readModels(root, directory, meaning);
+  const share = readShare(root);
   const ledger = readLedger(root, directory, options.targets ?? [], target);
   const frame = sections.readFrame(root.section('frame', sections.frameKeys));
   const config: GatewayConfig = {
@@ -223,7 +247,10 @@ function readConfig(
     ...(page === undefined ? {} : { page }),
     ...(commands === undefined ? {} : { commands }),
     ...(models === undefined ? {} : { models }),
+    ...(share === undefined ? {} : { share }),
   };
+  if (share !== undefined && (options.device ?? anyDevice) === anyDevice && meaning !== undefined)
+    noteShareProblems(root, config);
   noteLoops(root, config);
   notePlainTimestamps(root, config);
   return config;

@@ -42,6 +42,8 @@ export interface ConnectionOptions {
   /** Uniform in [0, 1), for the jitter. */
   readonly random?: () => number;
   readonly timers?: Timers;
+  /** Asked before each attempt to connect; false: not now, ask again soon. Default: always. */
+  readonly mayConnect?: () => boolean;
   /** Makes a client that is not connected yet. Default: that of mqtt.js. */
   readonly makeClient?: (url: string, options: IClientOptions) => MqttClient;
 }
@@ -66,6 +68,7 @@ const acknowledgedElsewhere = new Error('acknowledged elsewhere');
 
 /** A connection is stable, and its next failure a first one, after so long. */
 const stableMs = 60_000;
+const askAgainMs = 100;
 const protocolRefusals = new Set([1, 132]);
 const sessionTakenOver = 142;
 
@@ -182,6 +185,11 @@ export class MqttConnection {
   }
 
   #connect(): void {
+    if (this.#options.mayConnect?.() === false) {
+      this.#aliveMs = this.#timers.nowMs();
+      this.#cancelRetry = this.#timers.after(askAgainMs, () => this.#connect());
+      return;
+    }
     let client: MqttClient;
     try {
       const { mqtt, makeClient = connect } = this.#options;

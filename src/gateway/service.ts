@@ -31,6 +31,11 @@ export interface GatewayOptions {
   readonly engine?: Pick<EngineOptions, 'maxBytes' | 'kernels'>;
   /** The gateway can't go on, and trying again would not help. */
   readonly onFatal?: (error: Error) => void;
+  /** The connection is gone; another is made when `mayConnect` says so. */
+  readonly onLost?: () => void;
+  readonly mayConnect?: () => boolean;
+  /** Whether the result of a tick of that time was published by somebody before us. */
+  readonly wasPublished?: (timeMs: number) => boolean;
 }
 
 /** A model at work: its engine, and the way of its ticks. */
@@ -283,7 +288,7 @@ export class Gateway {
 
   #makeConnection(): MqttConnection {
     const { config, outbox } = this;
-    const { log, onFatal } = this.#options;
+    const { log, onFatal, onLost, mayConnect } = this.#options;
     return new MqttConnection({
       mqtt: config.mqtt,
       filters: this.#filters,
@@ -292,6 +297,7 @@ export class Gateway {
       receiveMaximum: Math.ceil(config.limits.ringMessages / 4),
       packetBytes: config.limits.packetBytes,
       timers: this.#timers,
+      ...(mayConnect === undefined ? {} : { mayConnect }),
       ...this.#options.network,
       events: {
         onMessage: (topic, payload, retained, acknowledge) =>
@@ -304,6 +310,7 @@ export class Gateway {
         },
         onLost: (reason, retryMs) => {
           this.intake.inbox.lost();
+          onLost?.();
           log.warning(
             `not connected to ${config.mqtt.url}: ${reason}; trying again in ${Math.ceil(retryMs)} ms`,
           );
@@ -344,7 +351,8 @@ export class Gateway {
     const witness = trial === undefined ? this.pipeline.tick(frame) : trial.answer(frame);
     const { output } = this.pipeline;
     this.parts.onTick(witness, output, frame);
-    if (this.#rule.wants(witness, output)) this.#publish(witness, output);
+    const isNews = this.#options.wasPublished?.(witness.timeMs) !== true;
+    if (this.#rule.wants(witness, output) && isNews) this.#publish(witness, output);
     // By now it may be another that answers the next tick.
     this.trial?.after(frame);
   }
