@@ -17,6 +17,9 @@ const workshopCommands: Record<(typeof workshopNames)[number], CommandTable[stri
   bench: () => import('./bench.ts'),
   generate: () => import('./generate.ts'),
   export: () => import('./export.ts'),
+  keygen: () => import('./keygen.ts'),
+  sign: () => import('./sign.ts'),
+  deploy: () => import('./deploy.ts'),
 };
 
 if (!isMainThread && workerData?.dormouseWorker === 'train') {

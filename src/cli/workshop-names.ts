@@ -10,4 +10,7 @@ export const workshopNames = [
   'bench',
   'generate',
   'export',
+  'keygen',
+  'sign',
+  'deploy',
 ] as const;

@@ -10,10 +10,10 @@ const { aliases, withoutUnused } = await import(
 );
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Bundles run, validate, replay and record into `directory`; gives the program's path. */
+/** Bundles commands about a gateway into `directory`; gives the program's path. */
 export async function buildProgram(directory: string): Promise<string> {
   const outfile = join(directory, 'dormouse-test.mjs');
-  const names = ['run', 'validate', 'replay', 'record'];
+  const names = ['run', 'validate', 'replay', 'record', 'keygen', 'sign', 'deploy'];
   await build({
     stdin: {
       contents: [

@@ -24,7 +24,7 @@ interface Place {
 }
 
 /** Directories that the gateway will write to. */
-export function placesOf({ storage, witnessLog, ledger }: GatewayConfig): Place[] {
+export function placesOf({ storage, witnessLog, ledger, models }: GatewayConfig): Place[] {
   return [
     ...(storage === undefined
       ? []
@@ -45,12 +45,17 @@ export function placesOf({ storage, witnessLog, ledger }: GatewayConfig): Place[
           },
         ]),
     ...(ledger === undefined ? [] : [{ name: 'ledger', directory: ledger.directory, bytesMax: undefined }]),
+    // The model at work, the one before, the one on trial.
+    ...(models === undefined
+      ? []
+      : [{ name: 'models', directory: models.directory, bytesMax: 3 * models.bytesMax }]),
   ];
 }
 
 export function checkDisk(config: GatewayConfig): Finding[] {
   const places = placesOf(config);
-  if (places.length === 0) return [ok('disk', 'nothing is written: no storage, no witness log, no ledger')];
+  if (places.length === 0)
+    return [ok('disk', 'nothing is written: no storage, no witness log, no ledger, no models')];
   return places.map(checkPlace);
 }
 

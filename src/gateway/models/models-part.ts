@@ -1,15 +1,19 @@
 /** Models that come while the gateway runs, by file or by MQTT, and what is told of them. */
 import { readFileSync } from 'node:fs';
 import type { Json } from '../../engine/model.ts';
+import type { Frame } from '../../gate/packets.ts';
+import type { Witness } from '../../gate/witness.ts';
 import { type ModelsConfig, ownTopics } from '../config.ts';
 import { type Disk, realDisk } from '../disk.ts';
 import type { LoadedConfig } from '../load-config.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../outbox.ts';
+import type { Output } from '../output.ts';
 import type { GatewayPart } from '../part.ts';
 import type { Gateway } from '../service.ts';
 import { type Cancel, realTimers, type Timers } from '../timers.ts';
 import { type ModelSource, modelFile } from './model-source.ts';
+import { RecentTicks } from './recent-ticks.ts';
 import { readPublicKey } from './signature.ts';
 import { type Origin, type Outcome, Succession } from './succession.ts';
 import { readOffer, Upload } from './upload.ts';
@@ -41,6 +45,7 @@ export class ModelsPart implements GatewayPart {
   readonly #memoryLeft: (() => number) | undefined;
   readonly #succession: Succession;
   readonly #topics: { readonly models: string; readonly reply: string };
+  readonly #recent: RecentTicks;
   readonly #counts = { promoted: 0, confirmed: 0, rolledBack: 0, uploads: 0, ignored: 0 };
   readonly #refused = Object.fromEntries(refusalCodes.map((code) => [code, 0])) as Record<
     RefusalCode,
@@ -68,12 +73,14 @@ export class ModelsPart implements GatewayPart {
       this.#config.upload === undefined
         ? []
         : [`${this.#topics.models}/offer`, `${this.#topics.models}/part/+`];
+    this.#recent = new RecentTicks(options.loaded.model.meaning.channels.length);
     this.#succession = new Succession({
       config: this.#config,
       gateway: options.gateway,
       trust: this.#trust,
       log: this.#log,
       timers: this.#timers,
+      recent: this.#recent,
       disk: options.disk ?? realDisk(this.#config.directory),
       memoryLeft: options.memoryLeft,
       onChange: () => this.#publishStatus(),
@@ -112,7 +119,12 @@ export class ModelsPart implements GatewayPart {
     else this.#takePart(topic.slice(`${models}/part/`.length), payload);
   }
 
+  onTick(_witness: Witness, _output: Output, frame: Frame): void {
+    this.#recent.note(frame);
+  }
+
   onRestart(): void {
+    this.#recent.forget();
     this.#succession.restartTime();
   }
 

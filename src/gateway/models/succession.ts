@@ -11,6 +11,7 @@ import type { Gateway, Served } from '../service.ts';
 import type { Timers } from '../timers.ts';
 import { LiveTrial, type Verdict } from './live-trial.ts';
 import { type ModelName, type ModelState, ModelStore } from './model-store.ts';
+import type { RecentTicks } from './recent-ticks.ts';
 import { readSelfTest, SelfTest, type SelfTestReport } from './self-test.ts';
 import { sha256Of } from './signature.ts';
 import { ModelRefusal, type Offered, type RefusalCode, short, type Trust, vetModel } from './vet.ts';
@@ -39,6 +40,7 @@ export interface SuccessionOptions {
   readonly log: Log;
   readonly timers: Timers;
   readonly disk: Disk;
+  readonly recent: RecentTicks;
   /** Bytes that the process may still take; undefined: nobody set a bound. */
   readonly memoryLeft?: (() => number) | undefined;
   /** Something that `status` tells has changed. */
@@ -46,8 +48,8 @@ export interface SuccessionOptions {
   readonly onOutcome: (outcome: Outcome, origin: Origin) => void;
 }
 
-/** Rows of the self-test between two turns of the event loop. */
-const rowsPerTurn = 16;
+/** Ticks that a model catches up with, or rows of the self-test, between two turns of the event loop. */
+const ticksPerTurn = 16;
 /** A model under watch with which the gateway was started more often, and never stopped in order, is given up. */
 const startsMax = 3;
 
@@ -228,6 +230,7 @@ export class Succession {
     if (this.#isStopped) return;
     const served = this.#make(next);
     await this.#test(served);
+    await this.#catchUp(served, this.#options.recent.oldest);
     if (this.#isStopped) return;
     if (this.#isWithdrawn) throw new ModelRefusal('withdrawn', 'by command');
     this.#beginCanary(served);
@@ -273,14 +276,32 @@ export class Succession {
     const { thresholds } = config;
     const options = { config: config.selfTest, thresholds, timers };
     const test = new SelfTest(readSelfTest(config.selfTest, meaning), pipelines, meaning, options);
-    while (!test.run(rowsPerTurn)) {
-      await new Promise<void>((resolve) => void timers.soon(resolve));
+    while (!test.run(ticksPerTurn)) {
+      await this.#soon();
       if (this.#isStopped) return;
     }
     this.#selfTest = test.report();
     const problem = test.problem();
     if (problem !== undefined) throw new ModelRefusal('selfTest', problem);
     served.pipeline.reset();
+  }
+
+  /**
+   * Lets it see what the model at work has seen, from tick `from` on. When this resolves it has seen the very last tick,
+   * whose number is given.
+   */
+  async #catchUp({ pipeline }: Served, from: number): Promise<number> {
+    const { recent } = this.#options;
+    let next = from;
+    for (;;) {
+      next = recent.replay(next, ticksPerTurn, (frame) => void pipeline.tick(frame));
+      if (next >= recent.total || this.#isStopped) return next;
+      await this.#soon();
+    }
+  }
+
+  #soon(): Promise<void> {
+    return new Promise((resolve) => void this.#options.timers.soon(resolve));
   }
 
   #beginCanary(served: Served): void {
@@ -363,20 +384,28 @@ export class Succession {
 
   /** A person wants the model before, long after it was replaced; the two change places. */
   async #goBack(name: ModelName, reason: string): Promise<void> {
+    const { current } = this.#state!;
+    this.#enter('settling');
+    try {
+      await this.#changeTo(name);
+      this.#conclude({ sha256: current.sha256, outcome: 'rolledBack', code: 'withdrawn', reason });
+    } catch (error) {
+      this.#options.log.error(`models: ${short(name.sha256)}, from before: ${(error as Error).message}`);
+      this.#enter('idle');
+    }
+  }
+
+  async #changeTo(name: ModelName): Promise<void> {
     const gateway = this.#options.gateway();
     const state = this.#state!;
-    this.#enter('settling');
     const loaded = await this.#load(name);
-    const isKept =
-      loaded !== undefined &&
-      (await this.#commit({ ...state, current: name, previous: state.current, trial: null }));
-    if (!isKept || this.#isStopped) {
-      this.#options.log.error(`models: ${short(name.sha256)} can't be gone back to`);
-      this.#enter('idle');
-      return;
-    }
-    gateway.serve(gateway.make(loaded, gateway.engine.memoryPlan.totalBytes));
-    this.#conclude({ sha256: state.current.sha256, outcome: 'rolledBack', code: 'withdrawn', reason });
+    if (loaded === undefined) throw new Error('it can not be had any more');
+    const served = this.#make(loaded);
+    const seen = await this.#catchUp(served, this.#options.recent.oldest);
+    if (!(await this.#commit({ ...state, current: name, previous: state.current, trial: null })))
+      throw new Error('it could not be noted that it is at work again');
+    await this.#catchUp(served, seen);
+    gateway.serve(served);
   }
 
   async #refuse(refusal: ModelRefusal): Promise<void> {
