@@ -34,12 +34,17 @@ const WARM_UP_STEPS = 5000;
 const STEPS = 1_000_000;
 const QUICK_SHARE = 0.1;
 const PROBE_TURNS = 10_000;
+/** Fewer have no tail at all. */
+const CALLS_MIN = 100;
+/** How often a warm-up looks at the clock. */
+const WARM_UP_CHUNK = 50;
 const MIB = 2 ** 20;
 
 export async function latency(effort: Effort, kernels?: KernelName): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
   for (const preset of presetNames) {
-    results.push(...(await measureSteps(preset, effort.quick ? STEPS * QUICK_SHARE : STEPS, kernels)));
+    const wanted = effort.quick ? STEPS * QUICK_SHARE : STEPS;
+    results.push(...(await measureSteps(preset, wanted, kernels, effort.runMsMax)));
   }
   return results;
 }
@@ -48,6 +53,7 @@ async function measureSteps(
   preset: PresetName,
   steps: number,
   kernels: KernelName | undefined,
+  msMax: number | undefined,
 ): Promise<BenchResult[]> {
   const model = randomModel({ config: presetConfig(preset, FEATURES, 2) });
   const engine = new Engine(model, kernels === undefined ? {} : { kernels });
@@ -56,14 +62,14 @@ async function measureSteps(
   const ticks = Array.from({ length: TICKS }, (_, tick) =>
     all.subarray(FEATURES * tick, FEATURES * (tick + 1)),
   );
-  const step = await timeCalls((index) => engine.step(0, ticks[index % TICKS]!, plan), steps);
-  const turns = await turnsOf(step.timing.medianUs);
-  const loop = await timeCalls(() => spin(turns), steps);
+  const step = await timeCalls((index) => engine.step(0, ticks[index % TICKS]!, plan), steps, msMax);
+  const turns = await turnsOf(step.timing.medianUs, msMax);
+  const loop = await timeCalls(() => spin(turns), step.timing.samples, msMax);
   return [
-    describe(`${preset} step, ${steps} times`, step, engine.kernel, {
+    describe(`${preset} step, ${step.timing.samples} times`, step, engine.kernel, {
       p999OverLoop: rounded(step.timing.p999Us / loop.timing.p999Us),
     }),
-    describe(`a plain loop as long, ${steps} times`, loop, 'none', {}),
+    describe(`a plain loop as long as a ${preset} step, ${loop.timing.samples} times`, loop, 'none', {}),
   ];
 }
 
@@ -75,8 +81,8 @@ function spin(turns: number): number {
 }
 
 /** Turns of `spin` that take so long. */
-async function turnsOf(us: number): Promise<number> {
-  const { timing } = await timeCalls(() => spin(PROBE_TURNS), WARM_UP_STEPS);
+async function turnsOf(us: number, msMax: number | undefined): Promise<number> {
+  const { timing } = await timeCalls(() => spin(PROBE_TURNS), WARM_UP_STEPS, msMax);
   return Math.max(1, Math.round((PROBE_TURNS * us) / timing.medianUs));
 }
 
@@ -87,12 +93,16 @@ export interface Run {
   readonly growthBytes: number;
 }
 
-/** Times each of so many calls, after a warm-up, and counts the garbage collections meanwhile. */
-export async function timeCalls(call: (index: number) => unknown, calls: number): Promise<Run> {
-  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-    record(call, WARM_UP_STEPS, makeHistogram());
-    await letCompile();
-  }
+/**
+ * Times each of so many calls, after a warm-up, and counts the garbage collections meanwhile. Where either would take
+ * longer than `msMax`, it makes fewer calls, by what the last of the warm-up took; `timing.samples` tells how many.
+ */
+export async function timeCalls(
+  call: (index: number) => unknown,
+  callsWanted: number,
+  msMax = Number.POSITIVE_INFINITY,
+): Promise<Run> {
+  const calls = Math.min(callsWanted, Math.max(CALLS_MIN, Math.floor(msMax / (await warmUp(call, msMax)))));
   const histogram = makeHistogram();
   const rssBefore = process.memoryUsage.rss();
   const pauses = await collections(() => record(call, calls, histogram));
@@ -100,6 +110,22 @@ export async function timeCalls(call: (index: number) => unknown, calls: number)
   const at = (percentile: number) => histogram.percentile(percentile) / 1000;
   const timing = { medianUs: at(50), p99Us: at(99), p999Us: at(99.9), samples: calls };
   return { timing, maxUs: histogram.max / 1000, pauses, growthBytes };
+}
+
+/** In rounds, between which V8's compilers have their time. Gives the milliseconds of a call at its end. */
+async function warmUp(call: (index: number) => unknown, msMax: number): Promise<number> {
+  const end = performance.now() + msMax;
+  const ignored = makeHistogram();
+  let chunkMs = 0;
+  for (let round = 0; round < WARM_UP_ROUNDS && performance.now() < end; round++) {
+    for (let done = 0; done < WARM_UP_STEPS && performance.now() < end; done += WARM_UP_CHUNK) {
+      const startMs = performance.now();
+      record(call, WARM_UP_CHUNK, ignored);
+      chunkMs = performance.now() - startMs;
+    }
+    await letCompile();
+  }
+  return chunkMs / WARM_UP_CHUNK;
 }
 
 /** Of nanoseconds. It takes its own time and makes no garbage, as performance.now() does. */

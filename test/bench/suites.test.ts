@@ -103,6 +103,23 @@ describe('the tail', () => {
     expect(pauses).toEqual({ minor: 0, major: 0, totalMs: 0 });
     expect(sum).not.toBe(0);
   });
+
+  test('slow calls are made as often as their time allows, and that is told', async () => {
+    let calls = 0;
+    const { timing } = await timeCalls(
+      () => {
+        calls++;
+        const end = performance.now() + 1;
+        while (performance.now() < end);
+      },
+      100_000,
+      150,
+    );
+    // A millisecond and more each, in 150 ms; never fewer than a hundred.
+    expect(timing.samples).toBeGreaterThanOrEqual(100);
+    expect(timing.samples).toBeLessThanOrEqual(150);
+    expect(calls - timing.samples).toBeLessThan(250);
+  });
 });
 
 test('speculation: all drafts accepted', async () => {
