@@ -95,7 +95,7 @@ export interface Run {
 
 /**
  * Times each of so many calls, after a warm-up, and counts the garbage collections meanwhile. Where either would take
- * longer than `msMax`, it makes fewer calls, by what the last of the warm-up took; `timing.samples` tells how many.
+ * longer than `msMax`, it makes fewer calls, by what they took in the warm-up; `timing.samples` tells how many.
  */
 export async function timeCalls(
   call: (index: number) => unknown,
@@ -112,16 +112,16 @@ export async function timeCalls(
   return { timing, maxUs: histogram.max / 1000, pauses, growthBytes };
 }
 
-/** In rounds, between which V8's compilers have their time. Gives the milliseconds of a call at its end. */
+/** In rounds, between which V8's compilers have their time. Gives the milliseconds of a call at its fastest. */
 async function warmUp(call: (index: number) => unknown, msMax: number): Promise<number> {
   const end = performance.now() + msMax;
   const ignored = makeHistogram();
-  let chunkMs = 0;
+  let chunkMs = Number.POSITIVE_INFINITY;
   for (let round = 0; round < WARM_UP_ROUNDS && performance.now() < end; round++) {
     for (let done = 0; done < WARM_UP_STEPS && performance.now() < end; done += WARM_UP_CHUNK) {
       const startMs = performance.now();
       record(call, WARM_UP_CHUNK, ignored);
-      chunkMs = performance.now() - startMs;
+      chunkMs = Math.min(chunkMs, performance.now() - startMs);
     }
     await letCompile();
   }
