@@ -1,13 +1,30 @@
-/** Files that a single executable carries inside: there is nothing beside it to read them from. */
+/** Files that come with the program: inside a single executable, or beside dist/ and src/. */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 interface SingleExecutable {
   isSea(): boolean;
   getAsset(name: string): ArrayBuffer;
+  getAssetKeys(): string[];
 }
 
-/** A copy of a carried file; undefined when this is no single executable. Throws when it does not carry the file. */
+/** A copy of a carried file; undefined when this is no single executable, or carries no such file. */
 export function carriedFile(name: string): Uint8Array | undefined {
   // Asked for by name: an older Node has no such module, and then this is no single executable.
-  const sea = process.getBuiltinModule?.('node:sea') as SingleExecutable | undefined;
-  return sea?.isSea() === true ? new Uint8Array(sea.getAsset(name)) : undefined;
+  const sea = process.getBuiltinModule?.('node:sea') as unknown as SingleExecutable | undefined;
+  if (sea?.isSea() !== true || !sea.getAssetKeys().includes(name)) return undefined;
+  return new Uint8Array(sea.getAsset(name));
+}
+
+/** Where a file of targets/models would be, beside dist/ or src/. `name` such as `workloads/streaming.safetensors`. */
+export function modelPath(name: string): string {
+  return fileURLToPath(new URL(`../targets/models/${name}`, import.meta.url));
+}
+
+/** The bytes of a file of targets/models, carried or beside the program; undefined if there is none of that name. */
+export function modelFile(name: string): Uint8Array | undefined {
+  const carried = carriedFile(`models/${name}`);
+  if (carried !== undefined) return carried;
+  const path = modelPath(name);
+  return existsSync(path) ? readFileSync(path) : undefined;
 }

@@ -1,7 +1,7 @@
-/** One file that holds Node, Dormouse and the shipped model: built on x64, for any Linux that Node knows. */
+/** One file that holds Node, Dormouse and the shipped models: built on x64, for any Linux that Node knows. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { embedBlob, pageProblem } from './elf.mjs';
 import { nodeBinary } from './node-binary.mjs';
 
@@ -27,7 +27,10 @@ async function writeBlob({ main, assets, directory }) {
   mkdirSync(work, { recursive: true });
   try {
     const files = { ...assets, 'dormouse.mjs': main };
-    for (const [name, path] of Object.entries(files)) copyFileSync(path, join(work, name));
+    for (const [name, path] of Object.entries(files)) {
+      mkdirSync(dirname(join(work, name)), { recursive: true });
+      copyFileSync(path, join(work, name));
+    }
     const config = {
       main: 'dormouse.mjs',
       mainFormat: 'module',

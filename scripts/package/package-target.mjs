@@ -1,7 +1,7 @@
 /** Everything that a device needs, below dist/<target>/. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildDeb } from './deb.mjs';
 import { buildExecutable } from './executable.mjs';
@@ -27,8 +27,9 @@ export async function packageTarget({ root, name, version, main, gateway, packag
   const directory = join(root, 'build', 'package');
   const folder = join(root, 'dist', name);
   mkdirSync(folder, { recursive: true });
-  const model = join(root, 'targets/models/occupancy.safetensors');
-  const assets = { 'occupancy.safetensors': model };
+  const models = join(root, 'targets/models');
+  const model = join(models, 'occupancy.safetensors');
+  const assets = modelsBelow(models);
   const executable = await buildExecutable({ architecture, main, assets, directory });
   const { licence } = await nodeBinary(architecture, directory);
   const deb = buildDeb({
@@ -43,6 +44,12 @@ export async function packageTarget({ root, name, version, main, gateway, packag
     dormouse: executable,
     [`dormouse_${version}_${name}_${debianArchitectures[architecture]}.deb`]: deb,
   });
+}
+
+/** Every model by the name under which the program asks for it, in their order: demo and bench play them. */
+function modelsBelow(models) {
+  const names = readdirSync(models, { recursive: true }).filter((name) => name.endsWith('.safetensors'));
+  return Object.fromEntries(names.sort().map((name) => [`models/${name}`, join(models, name)]));
 }
 
 function control(version, { name, title, cpu }) {

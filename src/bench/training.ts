@@ -5,9 +5,12 @@ import { type BenchResult, type Effort, result } from './harness.ts';
 const TOKENS = 1000;
 
 export async function training(effort: Effort): Promise<BenchResult[]> {
-  const steps = effort.quick ? 3 : 12;
-  const { floatTokensPerSecond, quantisedTokensPerSecond } = await measureThroughput(steps, () =>
-    performance.now(),
+  const wanted = effort.quick ? 3 : 12;
+  const { steps, floatTokensPerSecond, quantisedTokensPerSecond } = await measureThroughput(
+    wanted,
+    () => performance.now(),
+    // Float and with integer rules, each to warm up and to be timed.
+    effort.runMsMax && 4 * effort.runMsMax,
   );
   const line = (name: string, tokensPerSecond: number) => {
     // The trainer tells the median over its steps and no more.

@@ -1,6 +1,5 @@
 /** A workload ready to be played: the rows of its test seed, its model, and two pipelines on one engine. */
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { modelFile } from '../carried.ts';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
 import type { Model, SpikeSettings } from '../engine/model.ts';
@@ -64,12 +63,10 @@ export function workloadModel(name: WorkloadName): Model {
   );
 }
 
-/** A model in targets/models, beside dist/ or src/; undefined if there is none of that name. */
-export function shippedModel(file: string): Model | undefined {
-  const places = [`../targets/models/${file}`, `../../targets/models/${file}`];
-  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  const path = paths.find((candidate) => existsSync(candidate));
-  return path === undefined ? undefined : loadModel(readFileSync(path));
+/** A model of targets/models, as it comes with the program; undefined if there is none of that name. */
+export function shippedModel(name: string): Model | undefined {
+  const bytes = modelFile(name);
+  return bytes && loadModel(bytes);
 }
 
 interface Tuned {

@@ -1,9 +1,8 @@
-/** The model that comes with the program. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** The model that comes with the program, as a file. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { carriedFile } from '../carried.ts';
+import { carriedFile, modelPath } from '../carried.ts';
 
 const name = 'occupancy.safetensors';
 
@@ -13,13 +12,10 @@ export interface ShippedModel {
   release(): void;
 }
 
-/** Beside dist/, beside src/ when run from source, or unpacked from a single executable until released. */
+/** Beside the program, or unpacked from a single executable until released. */
 export function openShippedModel(): ShippedModel {
-  const carried = carriedFile(name);
-  if (carried !== undefined) return unpack(carried);
-  const places = [`../targets/models/${name}`, `../../targets/models/${name}`];
-  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  return { path: paths.find((path) => existsSync(path)) ?? paths[0]!, release: () => {} };
+  const carried = carriedFile(`models/${name}`);
+  return carried === undefined ? { path: modelPath(name), release: () => {} } : unpack(carried);
 }
 
 function unpack(bytes: Uint8Array): ShippedModel {

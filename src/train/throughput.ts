@@ -9,7 +9,7 @@ import { train } from './trainer.ts';
 
 export interface Throughput {
   readonly config: TransformerConfig;
-  /** Training steps timed, after as many for warming up, float and quantised. */
+  /** Training steps timed, after as many for warming up, float and quantised each. */
   readonly steps: number;
   /** Tokens per second of one thread; the median over the steps. */
   readonly floatTokensPerSecond: number;
@@ -20,14 +20,39 @@ const SEED = 20251;
 const CHANNELS = 5;
 const ROWS = 2000;
 
-/** Trains the micro preset on `CHANNELS` random walks. `nowMs`: a clock, for example `performance.now`. */
-export async function measureThroughput(steps: number, nowMs: () => number): Promise<Throughput> {
+/**
+ * Trains the micro preset on `CHANNELS` random walks. `nowMs`: a clock, for example `performance.now`. Where the first
+ * step shows that it would take longer than `msMax`, it is done with one step of one shard instead; `steps` tells.
+ */
+export async function measureThroughput(
+  steps: number,
+  nowMs: () => number,
+  msMax = Number.POSITIVE_INFINITY,
+): Promise<Throughput> {
+  try {
+    return await timeSteps(steps, defaultSettings.shards, nowMs, msMax);
+  } catch (error) {
+    if (!(error instanceof TooSlow)) throw error;
+    return await timeSteps(1, 1, nowMs, Number.POSITIVE_INFINITY);
+  }
+}
+
+class TooSlow extends Error {}
+
+/** Throws TooSlow after the first step where all of them would take longer than `msMax`. */
+async function timeSteps(
+  steps: number,
+  shards: number,
+  nowMs: () => number,
+  msMax: number,
+): Promise<Throughput> {
   const dataset = randomDataset();
   const config = presetConfig('micro', featureCount(CHANNELS), 2);
   const settings = {
     ...defaultSettings,
     seed: SEED,
     steps: 4 * steps,
+    shards,
     quantisedShare: 0.5,
     patience: Number.POSITIVE_INFINITY,
     evaluateEvery: 8 * steps,
@@ -37,6 +62,7 @@ export async function measureThroughput(steps: number, nowMs: () => number): Pro
   let tokens = 0;
   await train(dataset, config, settings, 1, (report) => {
     const now = nowMs();
+    if ((now - lastMs) * settings.steps > msMax) throw new TooSlow();
     if (report.validation === null) times[report.quantised ? 'quantised' : 'float'].push(now - lastMs);
     tokens = report.tokens;
     lastMs = now;
