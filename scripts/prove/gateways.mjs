@@ -18,6 +18,18 @@ export function findMosquitto() {
   return places.find((path) => spawnSync(path, ['-h']).error === undefined);
 }
 
+/** Gives what `use(url)` gives, while a Mosquitto of its own listens on `url`. */
+export async function withBroker(mosquitto, use) {
+  const directory = mkdtempSync(join(tmpdir(), 'dormouse-broker-'));
+  const broker = await startBroker(mosquitto, directory);
+  try {
+    return await use(broker.url);
+  } finally {
+    broker.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 /**
  * `programs`: [{ name, command: [program, ...args], env }], the first of them x64. `messages` is an NDJSON file of `ticks`
  * messages that lasts `seconds`. Gives the SHA-256 of what all published. Throws Error on any difference.
