@@ -4,6 +4,7 @@ import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
 import { Commands } from '../gateway/commands.ts';
 import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
+import { FolderHeldError } from '../gateway/folder-lock.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
@@ -111,8 +112,17 @@ function makeModels(
   return new ModelsPart({ loaded, gateway, log, memoryLeft });
 }
 
-/** Opens the files that the config asks for; they are closed when the gateway stops. */
-async function openFiles({ gateway, choice, models }: Prepared, log: Log): Promise<void> {
+/** Opens the files that the config asks for; they are closed when the gateway stops. All, or none. */
+async function openFiles(prepared: Prepared, log: Log): Promise<void> {
+  try {
+    await openEach(prepared, log);
+  } catch (error) {
+    await prepared.gateway.stop();
+    throw error;
+  }
+}
+
+async function openEach({ gateway, choice, models }: Prepared, log: Log): Promise<void> {
   // First of all, since it may change the engine.
   await models?.open();
   const { storage, witnessLog } = gateway.config;
@@ -141,6 +151,8 @@ async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): P
     if (intake.count + outbox.count > 0)
       log.info(`found on disk: ${intake.count} messages to be worked on, ${outbox.count} results to be sent`);
   } catch (error) {
+    // Two that write to the same files would lose what both keep.
+    if (error instanceof FolderHeldError) throw error;
     log.error(`storage: ${(error as Error).message}; what waits is kept in memory alone`);
   }
 }

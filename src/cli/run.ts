@@ -115,6 +115,7 @@ class GatewayRun {
   async run(loaded: LoadedConfig): Promise<number> {
     const mismatch = targetMismatch(loaded.config.target);
     if (mismatch !== undefined) this.#log.warning(mismatch);
+    for (const hint of loaded.hints) this.#log.warning(hint);
     // Where the messages tell their own time, nothing waits for ours.
     if (loaded.config.frame.timestamp === undefined) await this.#clockWatch.wait(this.#ending.whenCome);
     const host = await GatewayHost.start(loaded, {

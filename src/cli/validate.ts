@@ -12,7 +12,7 @@ const usage = `Usage: dormouse validate CONFIG [--json]
 Reads a gateway's CONFIG and the model that it names, and lists every problem with its path, its line, what was
 expected and what was got. Connects to nothing. Exit code 0: no problems; 1: there are some.
 
-  --json   print {"ok", "problems": [{"path", "line", "expected", "got"}]}
+  --json   print {"ok", "problems": [{"path", "line", "expected", "got"}], "hints": []}
 `;
 
 export const command: Command = {
@@ -34,7 +34,9 @@ export const command: Command = {
 function validate(path: string, json: boolean): number {
   try {
     const loaded = loadGatewayConfig(path, { policies: policyNames, targets: Object.keys(targets) });
-    const text = json ? JSON.stringify({ ok: true, problems: [] }) : summary(path, loaded);
+    const text = json
+      ? JSON.stringify({ ok: true, problems: [], hints: loaded.hints })
+      : summary(path, loaded);
     process.stdout.write(`${text}\n`);
     return 0;
   } catch (error) {
@@ -69,5 +71,6 @@ function summary(path: string, loaded: LoadedConfig): string {
     'inputs:',
     ...inputs,
     `outputs: ${own.output} (${config.output.publish}), ${own.status}, ${own.counters}`,
+    ...loaded.hints.map((hint) => `hint: ${hint}`),
   ].join('\n');
 }

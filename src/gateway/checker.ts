@@ -23,6 +23,8 @@ export type KeyPath = readonly string[];
 /** Collects problems; `lineOf` finds the line of a path in the source. */
 export class Problems {
   readonly list: ConfigProblem[] = [];
+  /** What is right, but perhaps not what was meant. */
+  readonly hints: string[] = [];
   readonly #lineOf: (path: KeyPath) => number | undefined;
 
   constructor(lineOf: (path: KeyPath) => number | undefined = () => undefined) {
@@ -33,6 +35,11 @@ export class Problems {
     const line = this.#lineOf(path);
     const problem = { path: path.join('.'), expected, got };
     this.list.push(line === undefined ? problem : { ...problem, line });
+  }
+
+  hint(path: KeyPath, text: string): void {
+    const line = this.#lineOf(path);
+    this.hints.push(`${path.join('.')}${line === undefined ? '' : ` (line ${line})`}: ${text}`);
   }
 }
 

@@ -22,12 +22,18 @@ const platforms: Readonly<Record<string, string>> = {
 /** Publishes the discovery at each connection, and when Home Assistant has started. */
 export class HomeAssistant implements GatewayPart {
   readonly filters: readonly string[];
-  readonly #discovery: OutgoingMessage;
+  readonly #describe: (gone: readonly string[]) => OutgoingMessage;
+  readonly #birth: string;
+  /** Forecasts that an earlier discovery had and this gateway has not. */
+  #gone: readonly string[] = [];
+  #discovery: OutgoingMessage;
   #publish: (message: OutgoingMessage) => void = () => {};
 
   constructor(settings: HomeAssistantConfig, config: GatewayConfig, meaning: ModelMeaning) {
-    this.#discovery = discoveryMessage(settings, config, meaning);
-    this.filters = [birthTopic(settings)];
+    this.#describe = (gone) => discoveryMessage(settings, config, meaning, gone);
+    this.#discovery = this.#describe([]);
+    this.#birth = birthTopic(settings);
+    this.filters = [this.#birth, this.#discovery.topic];
   }
 
   onReady(publish: (message: OutgoingMessage) => void): void {
@@ -37,8 +43,33 @@ export class HomeAssistant implements GatewayPart {
 
   /** A retained birth is from before our connection, which has just told everything. */
   onMessage(topic: string, payload: Uint8Array, retained: boolean): void {
-    if (retained || topic !== this.filters[0]) return;
+    if (topic === this.#discovery.topic && retained) this.#takeBack(payload);
+    if (retained || topic !== this.#birth) return;
     if (payload.length === 6 && Buffer.from(payload).toString() === 'online') this.#publish(this.#discovery);
+  }
+
+  /** What an earlier run has left at the broker names what Home Assistant may still have. */
+  #takeBack(payload: Uint8Array): void {
+    const gone = forecastsIn(payload).filter(
+      (key) => !this.#gone.includes(key) && !forecastsIn(Buffer.from(this.#discovery.payload)).includes(key),
+    );
+    if (gone.length === 0) return;
+    this.#gone = [...this.#gone, ...gone].slice(-goneMax);
+    this.#discovery = this.#describe(this.#gone);
+    this.#publish(this.#discovery);
+  }
+}
+
+const goneMax = 256;
+const forecastKey = /^forecast_\d+_[A-Za-z0-9_-]{0,64}$/;
+
+/** Keys of the forecasts that a discovery declares, removed ones too. */
+function forecastsIn(payload: Uint8Array): string[] {
+  try {
+    const { components } = JSON.parse(Buffer.from(payload).toString()) as { components?: object };
+    return Object.keys(components ?? {}).filter((key) => forecastKey.test(key));
+  } catch {
+    return [];
   }
 }
 
@@ -47,11 +78,12 @@ export function birthTopic({ discoveryPrefix }: HomeAssistantConfig): string {
   return `${discoveryPrefix}/status`;
 }
 
-/** The discovery message of a gateway. Components that it does not have are declared as removed. */
+/** The discovery message of a gateway. Components that it does not have, and those that are gone, are declared as removed. */
 export function discoveryMessage(
   settings: HomeAssistantConfig,
   config: GatewayConfig,
   meaning: ModelMeaning,
+  gone: readonly string[] = [],
 ): OutgoingMessage {
   const id = `dormouse_${config.gateway}`;
   const own = componentsOf(config, meaning);
@@ -75,6 +107,7 @@ export function discoveryMessage(
     components: {
       ...Object.fromEntries(components),
       ...Object.fromEntries(removed.map((key) => [key, { platform: platforms[key]! }])),
+      ...Object.fromEntries(gone.map((key) => [key, { platform: 'sensor' }])),
     },
   };
   const topic = `${settings.discoveryPrefix}/device/${id}/config`;

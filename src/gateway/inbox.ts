@@ -9,6 +9,7 @@ import type { RingPolicy } from './config.ts';
 import type { DurableQueue } from './durable-queue.ts';
 import { decodeMessage, encodeMessage } from './journal-record.ts';
 import { nothingToAcknowledge } from './mqtt.ts';
+import type { PoisonGuard } from './poison-guard.ts';
 import { type Receipt, Receipts } from './receipts.ts';
 import { digestOf, Redeliveries } from './redeliveries.ts';
 import { MessageRing, type RingMessage } from './ring.ts';
@@ -30,6 +31,8 @@ interface Outcome {
 
 export interface Journal {
   readonly queue: DurableQueue;
+  /** Of what an earlier run left. */
+  readonly guard?: PoisonGuard | undefined;
   /** A message that waited for so long is written. */
   readonly commitMs: number;
 }
@@ -139,7 +142,14 @@ export class Inbox {
 
   /** The next message to be worked on; the same object every time. */
   shift(): RingMessage | undefined {
-    return this.ring.shift();
+    const guard = this.#journal?.guard;
+    let message = this.ring.shift();
+    if (guard === undefined) return message;
+    while (message !== undefined && !guard.mayTry(message.sequence, message)) {
+      this.worked(message, this.#outcomes.at(-1)?.output ?? this.#settled);
+      message = this.ring.shift();
+    }
+    return message;
   }
 
   /** The message that `shift` gave is worked on; what came of it is settled when the outbox has settled `output`. */

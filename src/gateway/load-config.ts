@@ -47,6 +47,8 @@ export interface LoadOptions {
 export interface LoadedConfig {
   readonly config: GatewayConfig;
   readonly model: Model;
+  /** What is right, but perhaps not what was meant. */
+  readonly hints: readonly string[];
   /** Of the model's file, hexadecimal. */
   readonly modelSha256: string;
   /**
@@ -89,6 +91,7 @@ function parseWith(
   if (used === undefined || problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
   return {
     config,
+    hints: problems.hints,
     ...used,
     forDevice: (name) => parseWith(text, path, { ...options, device: name }, used),
     withModel: (modelBytes) => parseGatewayConfig(text, path, { ...options, modelBytes }),

@@ -154,7 +154,7 @@ export class Gateway {
   useStorage(storage: Storage): void {
     const { intake, outbox, config } = storage;
     this.#storage = storage;
-    this.intake.inbox.useJournal({ queue: intake, commitMs: config.commitMs });
+    this.intake.inbox.useJournal({ queue: intake, commitMs: config.commitMs, guard: storage.guard });
     this.outbox.useStore(
       new OutboxStore({
         queue: outbox,
@@ -259,7 +259,7 @@ export class Gateway {
       storage: {
         bytesWritten: meter.bytesWritten,
         bytesPerDay: Math.round(meter.bytesWritten / days),
-        journal: intake.counters(),
+        journal: { ...intake.counters(), quarantined: this.#storage.guard?.quarantined ?? 0 },
         outbox: { ...outbox.counters(), ...this.outbox.storeCounters() },
       },
     };
@@ -417,5 +417,6 @@ export class Gateway {
     await Promise.all([this.connection.stop(goodbyeMs), this.parts.stop(), inbox.close()]);
     await this.outbox.close();
     await inbox.closeJournal();
+    this.#storage?.close();
   }
 }

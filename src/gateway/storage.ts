@@ -2,7 +2,9 @@
 import type { StorageConfig } from './config.ts';
 import { type Disk, DiskMeter, realDisk } from './disk.ts';
 import { DurableQueue } from './durable-queue.ts';
+import { FolderLock } from './folder-lock.ts';
 import { decodeMessage } from './journal-record.ts';
+import { PoisonGuard } from './poison-guard.ts';
 
 export interface StorageOptions {
   readonly onProblem: (text: string) => void;
@@ -21,22 +23,43 @@ export class Storage {
   readonly outbox: DurableQueue;
   /** What an earlier run subscribed to. */
   readonly formerFilters: readonly string[];
+  /** Of messages from an earlier run; absent on a disk that is not real. */
+  readonly guard: PoisonGuard | undefined;
+  readonly #lock: FolderLock | undefined;
 
   private constructor(
     config: StorageConfig,
     meter: DiskMeter,
     queues: { readonly intake: DurableQueue; readonly outbox: DurableQueue },
     formerFilters: readonly string[],
+    lock: FolderLock | undefined,
+    guard: PoisonGuard | undefined,
   ) {
     this.config = config;
     this.meter = meter;
     this.intake = queues.intake;
     this.outbox = queues.outbox;
     this.formerFilters = formerFilters;
+    this.#lock = lock;
+    this.guard = guard;
   }
 
-  /** Finds what an earlier run left. Rejects with what the disk says. */
+  /** Finds what an earlier run left. Rejects with what the disk says, and with FolderHeldError. */
   static async open(config: StorageConfig, options: StorageOptions): Promise<Storage> {
+    const lock = options.disk === undefined ? FolderLock.take(config.directory) : undefined;
+    try {
+      return await Storage.#openWith(config, options, lock);
+    } catch (error) {
+      lock?.release();
+      throw error;
+    }
+  }
+
+  static async #openWith(
+    config: StorageConfig,
+    options: StorageOptions,
+    lock: FolderLock | undefined,
+  ): Promise<Storage> {
     const disk = new DiskMeter(options.disk ?? realDisk(config.directory));
     const { onProblem, onKept } = options;
     const intake = await DurableQueue.open({
@@ -50,7 +73,20 @@ export class Storage {
       },
     });
     const outbox = await DurableQueue.open({ disk, name: 'outbox', maxBytes: config.outboxBytes, onProblem });
-    return new Storage(config, disk, { intake, outbox }, await readFilters(disk));
+    const { directory } = config;
+    const { last: through, releasedThrough } = intake;
+    const guard =
+      lock === undefined || intake.count === 0
+        ? undefined
+        : new PoisonGuard({ directory, releasedThrough, through, onProblem });
+    const queues = { intake, outbox };
+    return new Storage(config, disk, queues, await readFilters(disk), lock, guard);
+  }
+
+  /** Lets go of the folder; the queues are closed before. */
+  close(): void {
+    this.guard?.close();
+    this.#lock?.release();
   }
 
   /** Remembers what is subscribed to, if that has changed. Rejects with what the disk says. */

@@ -61,3 +61,18 @@ test('a disk that can not be written is told, and the gateway works without', as
   expect(host.gateway.intake.drain(Number.POSITIVE_INFINITY)).toBe(true);
   await host.stop();
 });
+
+test('a folder that another gateway works in is refused, and given back when a later file can not be had', async () => {
+  const url = `mqtt://127.0.0.1:${await freePort()}`;
+  const config = load(url, { storage: { directory: 'one-at-a-time' } });
+  const first = await GatewayHost.start(config, { log: silentLog });
+  const second = GatewayHost.start(config, { log: silentLog });
+  await expect(second).rejects.toThrow(`that the process with pid ${process.pid} works in`);
+  const impossible = { directory: fixture.path('model.safetensors/is-no-folder') };
+  const other = load(url, { storage: { directory: 'one-at-a-time' }, witnessLog: impossible });
+  await expect(first.replace(other)).rejects.toThrow('ENOTDIR');
+  expect(first.gateway.counters()).toHaveProperty('storage');
+  await first.stop();
+  const third = await GatewayHost.start(config, { log: silentLog });
+  await third.stop();
+});

@@ -55,7 +55,29 @@ test('--json: the same for programs', async () => {
     problems: [{ path: 'mqtt.url', line: 3, expected: expect.any(String), got: 'something that is no URL' }],
   });
   const good = await validate(fixture.writeConfig('mqtt://127.0.0.1:1883'), '--json');
-  expect([good.code, JSON.parse(good.stdout)]).toEqual([0, { ok: true, problems: [] }]);
+  expect([good.code, JSON.parse(good.stdout)]).toEqual([0, { ok: true, problems: [], hints: [] }]);
+});
+
+test('what is right but may not be meant is told as a hint', async () => {
+  const channels = (value: string) => ({
+    source: undefined,
+    frame: {},
+    channels: {
+      temperature: { topic: 'room/temperature', value },
+      humidity: { topic: 'room/humidity', value: 'plain' },
+    },
+  });
+  for (const typed of ['plian', 'Plain', 'plane']) {
+    const { code, stdout } = await validate(fixture.writeConfig('mqtt://127.0.0.1', channels(typed)));
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      `hint: channels.temperature.value (line 14): "${typed}" is taken for a key of a document; 'plain' would be the whole payload`,
+    );
+  }
+  for (const meant of ['plain', 'temperature', '$.plian', 'plian.value'])
+    expect((await validate(fixture.writeConfig('mqtt://127.0.0.1', channels(meant)))).stdout).not.toContain(
+      'hint:',
+    );
 });
 
 test('a policy or target that does not exist is a problem', async () => {

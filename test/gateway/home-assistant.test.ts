@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { ModelMeaning, Task } from '../../src/engine/model.ts';
-import { birthTopic, discoveryMessage } from '../../src/gateway/home-assistant.ts';
+import { birthTopic, discoveryMessage, HomeAssistant } from '../../src/gateway/home-assistant.ts';
 import { type GatewayConfigError, parseGatewayConfig } from '../../src/gateway/load-config.ts';
 import { Fixture } from './fixture.ts';
 
@@ -206,4 +206,29 @@ describe('in the config', () => {
       ).toMatch(expected);
     }
   });
+});
+
+test('forecasts that an earlier gateway of that name has left at the broker are taken back, and others left alone', () => {
+  const config = configOf({ homeAssistant: true });
+  const forecast: Task = { kind: 'forecast', horizon: 3 };
+  const part = new HomeAssistant(config.homeAssistant!, config, { ...fixture.model.meaning, task: forecast });
+  const published: Discovery[] = [];
+  part.onReady(({ payload }) => void published.push(JSON.parse(payload as string)));
+  const [birth, topic] = part.filters as [string, string];
+  const old = { components: { forecast_0_temperature: {}, forecast_1_power: {}, mine: {}, forecast_x: {} } };
+  const hear = (value: unknown, retained = true) =>
+    part.onMessage(topic, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)), retained);
+  for (const nonsense of ['', 'null', '{"components":3}', '[']) hear(nonsense);
+  hear({ components: { forecast_7_z: {} } }, false);
+  expect(published).toHaveLength(1);
+  hear(old);
+  expect(published).toHaveLength(2);
+  expect(published[1]!.components.forecast_1_power).toEqual({ platform: 'sensor' });
+  expect(Object.keys(published[1]!.components.forecast_0_temperature!).length).toBeGreaterThan(1);
+  expect(published[1]!.components).not.toHaveProperty('mine');
+  // What it has published itself tells it nothing new; whoever starts later is told all the same.
+  hear(published[1]);
+  expect(published).toHaveLength(2);
+  part.onMessage(birth, Buffer.from('online'), false);
+  expect(published[2]).toEqual(published[1]);
 });

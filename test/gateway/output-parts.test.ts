@@ -45,7 +45,7 @@ describe('parts of a config', () => {
 
   test('Home Assistant: at each connection, and when it says that it has started', () => {
     const part = partsOf({ homeAssistant: true }).at(-1)!;
-    expect(part.filters).toEqual(['homeassistant/status']);
+    expect(part.filters).toEqual(['homeassistant/status', 'homeassistant/device/dormouse_g/config']);
     const messages: OutgoingMessage[] = [];
     part.onReady!((message) => messages.push(message));
     part.onMessage!('homeassistant/status', Buffer.from('offline'), false);

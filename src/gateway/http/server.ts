@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { PageConfig } from '../config.ts';
 import type { Log } from '../log.ts';
 import { carriesToken, isOurHost, readToken, securityHeaders } from './access.ts';
+import { WrongTokens } from './wrong-tokens.ts';
 
 /** Answers a request of a path; a promise that rejects is answered with 500. */
 export type Route = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
@@ -21,6 +22,7 @@ export class GatewayServer {
   readonly #findRoute: FindRoute;
   readonly #log: Log;
   readonly #server: Server;
+  readonly #wrongTokens = new WrongTokens();
   #token: string | undefined;
   #again: NodeJS.Timeout | undefined;
   #isClosing = false;
@@ -110,7 +112,14 @@ export class GatewayServer {
       return { status: 421, text: 'this is not a name of this gateway; page.names in its config adds one' };
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return { status: 405, text: 'only GET', headers: { Allow: 'GET, HEAD' } };
-    if (this.#token === undefined || carriesToken(request.headers, this.#token)) return undefined;
+    if (this.#token === undefined) return undefined;
+    const address = request.socket.remoteAddress ?? '';
+    const waitS = this.#wrongTokens.waitS(address);
+    if (waitS > 0)
+      return { status: 429, text: 'too many wrong tokens', headers: { 'Retry-After': String(waitS) } };
+    if (carriesToken(request.headers, this.#token)) return undefined;
+    // A browser asks without one first.
+    if (request.headers.authorization !== undefined) this.#wrongTokens.add(address);
     const headers = { 'WWW-Authenticate': 'Basic realm="dormouse", charset="UTF-8"' };
     return { status: 401, text: 'a token is needed, as Bearer or as the password', headers };
   }

@@ -99,6 +99,18 @@ describe('the token', () => {
     expect(fixture.log.lines.join('\n')).not.toContain(token);
   });
 
+  it('is not looked at any more after ten wrong ones; a browser that asks without one first does no harm', async () => {
+    const part = await fixture.start({ tokenFile: fixture.writeToken(token) });
+    const status = async (authorization?: string) =>
+      (await ask(part, '/', authorization === undefined ? {} : { headers: { Authorization: authorization } }))
+        .status;
+    for (let times = 0; times < 15; times++) expect(await status()).toBe(401);
+    for (let wrong = 0; wrong < 10; wrong++) expect(await status(`Bearer wrong${wrong}`)).toBe(401);
+    expect(await status('Bearer wrong')).toBe(429);
+    expect(await status(`Bearer ${token}`)).toBe(429);
+    expect(part.counters().page.refused).toBe(2);
+  });
+
   it.each(['short', 'with spaces in it, and long enough', ''])(
     'must be one: %j is not served',
     async (text) => {
