@@ -46,6 +46,11 @@ const kernels = [
     enable: 'relaxed-simd',
   },
   {
+    name: 'long-context',
+    source: 'src/engine/kernels/assembly/long-context.ts',
+    into: 'src/engine/kernels/generated/long-context.ts',
+  },
+  {
     name: 'checksum',
     source: 'src/engine/kernels/assembly/checksum.ts',
     into: 'src/engine/kernels/generated/checksum.ts',

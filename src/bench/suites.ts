@@ -7,6 +7,7 @@ import { deltaLayer } from './delta-layer.ts';
 import { gateway } from './gateway.ts';
 import type { BenchResult, Effort } from './harness.ts';
 import { latency } from './latency.ts';
+import { crossovers, longContext, longContextColumns } from './long-context.ts';
 import { readings } from './prototype.ts';
 import { scaling } from './scaling.ts';
 import { speculation } from './speculation.ts';
@@ -43,6 +44,12 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
   },
   latency: { about: 'every step of a long run: p99.9 and the longest, garbage collections', run: latency },
   scaling: { about: 'sequence length windowed and dense, layers, width, 1 to 1024 streams', run: scaling },
+  'long-context': {
+    about: 'histories of 64 to 8192: dense, three patterns, four bits, and from which length on each pays',
+    run: longContext,
+    columns: longContextColumns,
+    notes: crossovers,
+  },
   gateway: { about: 'messages through the gateway without a broker, skipped or a token each', run: gateway },
   coherence: { about: 'correlations and lambda of a tick, by bounds and exactly', run: coherence },
   training: { about: 'tokens per second of the trainer on the micro preset, one core', run: training },

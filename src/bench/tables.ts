@@ -101,9 +101,8 @@ function engineRow(preset: PresetName, call: EngineCall, tier: number, engine: E
   const run = engineCall(engine, call, tier, count);
   // Until the window is full.
   for (let tick = 0; tick < engine.config.window; tick++) run();
-  const { macs, weightBytes, kvReads, kvWrites } = engine.stats;
-  const slotBytes = 2 * engine.config.hidden;
-  const bytes = weightBytes + (kvReads + kvWrites) * slotBytes;
+  const { macs, weightBytes, kvReadBytes, kvWriteBytes } = engine.stats;
+  const bytes = weightBytes + kvReadBytes + kvWriteBytes;
   const fixed = { name, run: engineCall(least, call, tier, count) };
   return { call, tier, macs, bytes, bench: { name, run }, fixed };
 }

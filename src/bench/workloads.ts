@@ -69,7 +69,6 @@ interface Score {
 function score({ protocol, engine }: Subject, pipeline: Pipeline, rate: number): Score {
   const recorder = makeRecorder(protocol, Number.NaN);
   let bytes = 0;
-  const slotBytes = 2 * engine.config.hidden;
   const counts = runTests(protocol, pipeline, {
     rate,
     warmUpRows: 0,
@@ -77,8 +76,8 @@ function score({ protocol, engine }: Subject, pipeline: Pipeline, rate: number):
       row(file, row, output, facts) {
         recorder.row(file, row, output, facts);
         if (facts === null || facts.tier === 3) return;
-        const { weightBytes, kvReads, kvWrites } = engine.stats;
-        bytes += weightBytes + (kvReads + kvWrites) * slotBytes;
+        const { weightBytes, kvReadBytes, kvWriteBytes } = engine.stats;
+        bytes += weightBytes + kvReadBytes + kvWriteBytes;
       },
     },
   });

@@ -29,8 +29,8 @@ export function measureTierCosts(
   const costs = ([0, 1, 2] as const).map((tier) => {
     const plan = engine.plans[tier]!.write;
     const cpuNs = measureCpuNs(() => engine.step(0, features, plan), clock, minCpuMs);
-    const { weightBytes, kvReads, kvWrites } = engine.stats;
-    return { cpuNs, bytes: weightBytes + (kvReads + kvWrites) * 2 * engine.config.hidden };
+    const { weightBytes, kvReadBytes, kvWriteBytes } = engine.stats;
+    return { cpuNs, bytes: weightBytes + kvReadBytes + kvWriteBytes };
   });
   engine.reset(0);
   return costs as unknown as TierCosts;

@@ -1,4 +1,5 @@
 /** What a transformer is: its sizes, its tiers, and the two presets. */
+import { ConfigError, describe, requireObject, requireSize } from './config-fields.ts';
 import {
   assert,
   FEATURES_MAX,
@@ -13,6 +14,9 @@ import {
   SEQUENCE_MAX,
   WINDOW_MAX,
 } from './limits.ts';
+import { type HeadPattern, isRotatable, requirePatterns } from './patterns.ts';
+
+export { ConfigError } from './config-fields.ts';
 
 /** What one tier of compute may use. Tier 3 (skip) uses nothing and has no limits. */
 export interface TierLimits {
@@ -26,6 +30,12 @@ export interface TierLimits {
 
 /** softmax: a distribution over the visible positions. spike: counts of binary keys and values, no products. */
 export type AttentionKind = 'softmax' | 'spike';
+
+/**
+ * How the rings hold keys and values. int4: four bits, a scale per head and slot. int4-rotated: each head rotated by a
+ * Hadamard transform first, which spreads outliers; head sizes of 16 to 256, powers of two.
+ */
+export type KeyValueFormat = 'int8' | 'int4' | 'int4-rotated';
 
 /** Mixture-of-depths: which layers a token may go around, and how many tokens may go through. */
 export interface Routing {
@@ -82,15 +92,14 @@ export interface TransformerConfig {
   readonly refinement?: Refinement;
   /** Absent: the linear path beside the transformer sees the present tick alone. */
   readonly history?: HistoryConfig;
+  /** Absent: int8. */
+  readonly keyValues?: KeyValueFormat;
+  /** [layers][heads]: what each head looks at within its window. Absent: everything. */
+  readonly patterns?: readonly (readonly HeadPattern[])[];
 }
 
 /** 0 full, 1 reduced, 2 safe, 3 skip. */
 export type Tier = 0 | 1 | 2 | 3;
-
-/** A configuration that breaks a rule; the message names the field, what was expected and what was got. */
-export class ConfigError extends RangeError {
-  override readonly name = 'ConfigError';
-}
 
 const presets = {
   micro: {
@@ -142,6 +151,25 @@ export function isRouted({ routing }: TransformerConfig, index: number): boolean
   return routing?.layers.includes(index) ?? false;
 }
 
+export function isInt4(format: KeyValueFormat | undefined): boolean {
+  return format === 'int4' || format === 'int4-rotated';
+}
+
+/** Whether attention reads more than an int8 window. */
+export function hasLongContext({ keyValues, patterns }: TransformerConfig): boolean {
+  return isInt4(keyValues) || patterns !== undefined;
+}
+
+/** Whether a head looks at marked positions. */
+export function hasPins({ patterns }: TransformerConfig): boolean {
+  return patterns?.flat().some(({ pinned }) => pinned !== undefined) ?? false;
+}
+
+/** Whether a head looks at chosen blocks. */
+export function hasBlocks({ patterns }: TransformerConfig): boolean {
+  return patterns?.flat().some(({ blocks }) => blocks !== undefined) ?? false;
+}
+
 const sizeLimits = {
   features: FEATURES_MAX,
   outputs: OUTPUTS_MAX,
@@ -162,6 +190,8 @@ export function validateConfig(input: unknown): TransformerConfig {
     'routing',
     'refinement',
     'history',
+    'keyValues',
+    'patterns',
   ]);
   const sizes = {} as Record<keyof typeof sizeLimits, number>;
   for (const [name, max] of Object.entries(sizeLimits)) {
@@ -177,7 +207,10 @@ export function validateConfig(input: unknown): TransformerConfig {
       `config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`,
     );
   }
-  const { attention, routing, refinement, history } = fields;
+  const { attention, routing, refinement, history, keyValues, patterns } = fields;
+  if (attention === 'spike' && (keyValues ?? patterns) !== undefined) {
+    throw new ConfigError('config.attention: expected softmax with keyValues or patterns, got spike');
+  }
   const tiers = requireTiers(fields.tiers, sizes, history === undefined ? 1 : 0);
   return Object.freeze({
     ...sizes,
@@ -186,12 +219,26 @@ export function validateConfig(input: unknown): TransformerConfig {
     ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement) }),
     ...(history === undefined ? {} : { history: requireHistory(history, sizes) }),
+    ...(keyValues === undefined ? {} : { keyValues: requireFormat(keyValues, sizes.hidden / sizes.heads) }),
+    ...(patterns === undefined ? {} : { patterns: requirePatterns(patterns, sizes) }),
   });
 }
 
 function requireAttention(input: unknown): AttentionKind {
   if (input === 'softmax' || input === 'spike') return input;
   throw new ConfigError(`config.attention: expected softmax or spike, got ${describe(input)}`);
+}
+
+function requireFormat(input: unknown, size: number): KeyValueFormat {
+  if (input !== 'int8' && input !== 'int4' && input !== 'int4-rotated') {
+    throw new ConfigError(`config.keyValues: expected int8, int4 or int4-rotated, got ${describe(input)}`);
+  }
+  if (input === 'int4-rotated' && !isRotatable(size)) {
+    throw new ConfigError(
+      `config.keyValues: int4-rotated: expected heads of 16, 32, 64, 128 or 256, got ${size}`,
+    );
+  }
+  return input;
 }
 
 function requireRefinement(input: unknown): Refinement {
@@ -260,26 +307,4 @@ function requireTiers(
   });
   assert(tiers.length === 3, 'three tiers');
   return Object.freeze(tiers) as unknown as TransformerConfig['tiers'];
-}
-
-function requireObject(input: unknown, path: string, keys: readonly string[]): Record<string, unknown> {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new ConfigError(`${path}: expected an object, got ${describe(input)}`);
-  }
-  for (const key of Object.keys(input)) {
-    if (!keys.includes(key)) throw new ConfigError(`${path}.${key}: unknown; expected ${keys.join(', ')}`);
-  }
-  return input as Record<string, unknown>;
-}
-
-function requireSize(input: unknown, path: string, max: number, min = 1): number {
-  if (typeof input !== 'number' || !Number.isInteger(input) || input < min || input > max) {
-    throw new ConfigError(`${path}: expected a whole number from ${min} to ${max}, got ${describe(input)}`);
-  }
-  return input;
-}
-
-function describe(input: unknown): string {
-  if (Array.isArray(input)) return `an array of ${input.length}`;
-  return typeof input === 'object' && input !== null ? 'an object' : String(input);
 }

@@ -1,5 +1,6 @@
 /** What a plan costs, counted from the configuration. */
-import type { Tier, TransformerConfig } from './config.ts';
+import { hasBlocks, headSize, isInt4, type Tier, type TransformerConfig } from './config.ts';
+import { blockSlots, positionsMax } from './patterns.ts';
 import type { Plan } from './plan.ts';
 
 export interface Cost {
@@ -19,9 +20,36 @@ export function feedForwardMacs({ hidden, feedForward }: TransformerConfig): num
   return 2 * hidden * feedForward;
 }
 
-/** Of one token's attention to so many positions: spikes are only counted. */
-export function attentionMacs({ hidden, attention }: TransformerConfig, positions: number): number {
-  return attention === 'spike' ? 0 : 2 * positions * hidden;
+/** Of attention to so many positions, those of each head counted, and so many blocks scored: spikes are only counted. */
+export function attentionMacs(config: TransformerConfig, headPositions: number, headBlocks: number): number {
+  return config.attention === 'spike' ? 0 : headSize(config) * (2 * headPositions + headBlocks);
+}
+
+/** Bytes of the keys and values of so many positions of single heads. */
+export function keyValueBytes(config: TransformerConfig, headPositions: number): number {
+  const size = headSize(config);
+  // Half a byte each, and a scale of two bytes for keys and one for values.
+  return headPositions * (isInt4(config.keyValues) ? size + 4 : 2 * size);
+}
+
+/** Bytes of so many sums of the keys of a block, of single heads. */
+export function blockBytes(config: TransformerConfig, headBlocks: number): number {
+  return 2 * headSize(config) * headBlocks;
+}
+
+/** Bytes that one token leaves in the ring of one layer. */
+export function slotBytes(config: TransformerConfig): number {
+  return keyValueBytes(config, config.heads) + (hasBlocks(config) ? blockBytes(config, config.heads) : 0);
+}
+
+/** The most positions, those of each head counted, that one token attends to in layer `index`, and blocks it scores. */
+function attentionMax({ patterns, heads, sequence }: TransformerConfig, index: number, window: number) {
+  if (patterns === undefined) return { positions: heads * window, blocks: 0 };
+  const layer = patterns[index]!;
+  return {
+    positions: layer.reduce((sum, pattern) => sum + positionsMax(pattern, window), 0),
+    blocks: layer.filter(({ blocks }) => blocks !== undefined).length * blockSlots(sequence),
+  };
 }
 
 /** Of one token that only gives a layer its key and value. */
@@ -118,23 +146,24 @@ export function planCost(config: TransformerConfig, plan: Plan): Cost {
 }
 
 function transformerCost(config: TransformerConfig, plan: Plan): Cost {
-  const { hidden } = config;
-  const positions = plan.layers * plan.window;
-  const written = plan.kv === 'freeze' ? 0 : plan.layers * 2 * hidden;
+  const { hidden, heads } = config;
+  const written = plan.kv === 'freeze' ? 0 : plan.layers * slotBytes(config);
   const routing = routerMacs(config, plan.layers);
+  let attention = 0;
+  let read = 0;
+  for (let index = 0; index < plan.layers; index++) {
+    const { positions, blocks } = attentionMax(config, index, plan.window);
+    attention += attentionMacs(config, positions, blocks);
+    read += keyValueBytes(config, positions - heads) + blockBytes(config, blocks);
+  }
   return {
-    macs:
-      plan.layers * layerMacs(config) +
-      embeddingMacs(config) +
-      headMacs(config) +
-      routing +
-      attentionMacs(config, positions),
+    macs: plan.layers * layerMacs(config) + embeddingMacs(config) + headMacs(config) + routing + attention,
     bytes:
       plan.layers * layerWeightBytes(config) +
       embeddingWeightBytes(config) +
       headWeightBytes(config) +
       (routing / hidden) * routerWeightBytes(config) +
-      (positions - plan.layers) * 2 * hidden +
+      read +
       written,
   };
 }

@@ -3,9 +3,8 @@
  *
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
-import { isRouted, type Tier, type TransformerConfig } from './config.ts';
+import { hasPins, isRouted, type Tier, type TransformerConfig } from './config.ts';
 import {
-  attentionMacs,
   type Cost,
   embeddingMacs,
   embeddingWeightBytes,
@@ -63,9 +62,14 @@ export interface StepStats {
   weightBytes: number;
   /** Positions attended to, summed over tokens and layers. */
   positions: number;
-  /** Ring slots read (a token's own key and value are not read from the ring) and written, over all layers. */
+  /**
+   * Ring slots read (a token's own key and value are not read from the ring; where heads differ, their mean) and
+   * written, over all layers; and the bytes of that, padding not counted.
+   */
   kvReads: number;
   kvWrites: number;
+  kvReadBytes: number;
+  kvWriteBytes: number;
 }
 
 const PREFILL_ROWS = 64;
@@ -92,6 +96,11 @@ export class Engine {
   readonly memory: WebAssembly.Memory;
   /** [outputs] Q16: the output at the last position. The same array always; refilled by each call. */
   readonly logits: Int32Array;
+  /**
+   * [rows] How much each row's token deserves to stay visible to heads that look at pinned positions; 0: not. Filled
+   * before a call, cleared by it. Empty if no head does.
+   */
+  readonly marks: Int32Array;
   readonly stats: StepStats = {
     tokens: 0,
     layers: 0,
@@ -100,6 +109,8 @@ export class Engine {
     positions: 0,
     kvReads: 0,
     kvWrites: 0,
+    kvReadBytes: 0,
+    kvWriteBytes: 0,
   };
   readonly #layout: MemoryLayout;
   readonly #kernels: Kernels;
@@ -128,7 +139,9 @@ export class Engine {
     this.memory = fixedMemory(this.memoryPlan.totalBytes);
     this.#layout = this.memoryPlan.layout;
     this.#kernels = chooseKernels(this.memory, this.#layout.widened, options.kernels);
-    this.#rings = new KvRings(this.config, this.streams, this.rows, this.memory, this.#layout);
+    const kernel = this.#kernels.name;
+    this.#rings = new KvRings(this.config, this.streams, this.rows, this.memory, this.#layout, kernel);
+    this.marks = new Int32Array(hasPins(this.config) ? this.rows : 0);
     if (this.config.history !== undefined) {
       this.#histories = new Histories(model, this.streams, this.rows, this.memory, this.#layout);
     }
@@ -361,12 +374,11 @@ export class Engine {
     this.#normalise(attentionGain, written, to);
     kernels.project(normed, layer.queryKeyValue, queryKeyValue, at.queryKeyValueBytes, count);
     this.#rememberOnly(index, written, computed, plan);
-    const positions = this.#rings.attend(kernels, index, computed, to, plan, this.stats);
+    this.#rings.attend(kernels, index, computed, to, plan, this.stats);
     kernels.addProjection(at.context + computed * at.contextBytes, layer.output, residual, count);
 
     this.#feedForward(layer, feedForwardGain, computed, to);
-    const attention = attentionMacs(this.config, positions);
-    this.#charge(count * layerMacs(this.config) + attention, layerWeightBytes(this.config));
+    this.#charge(count * layerMacs(this.config), layerWeightBytes(this.config));
   }
 
   #feedForward({ up, gelu, down }: FeedForwardLayout, gain: number, from: number, to: number): void {
@@ -443,7 +455,8 @@ export class Engine {
     this.#rounds = 0;
     stats.tokens = tokens;
     stats.layers = layers;
-    stats.macs = stats.weightBytes = stats.positions = stats.kvReads = stats.kvWrites = 0;
+    stats.macs = stats.weightBytes = stats.positions = 0;
+    stats.kvReads = stats.kvWrites = stats.kvReadBytes = stats.kvWriteBytes = 0;
   }
 
   #charge(macs: number, weightBytes: number): void {
@@ -477,8 +490,15 @@ export class Engine {
 
   /** Gives a row the next position of its stream. */
   #enter(row: number, stream: number, plan: Plan): void {
-    this.#rings.enter(row, stream);
+    this.#rings.enter(row, stream, this.#takeMark(row));
     this.#histories?.enter(row, stream, plan);
+  }
+
+  #takeMark(row: number): number {
+    if (this.marks.length === 0) return 0;
+    const mark = this.marks[row]!;
+    this.marks[row] = 0;
+    return mark;
   }
 
   #requireStream(stream: number): void {

@@ -5,16 +5,22 @@
  * are counted from the slots' positions, so a hole is no mistake. Positions are doubles: exact for 2^53 tokens.
  */
 import type { TransformerConfig } from './config.ts';
-import type { Kernels } from './kernels/contract.ts';
+import { attentionMacs, blockBytes, keyValueBytes, slotBytes } from './cost.ts';
+import type { KernelName, Kernels } from './kernels/contract.ts';
 import { assert } from './limits.ts';
+import { LongContext } from './long-context.ts';
 import type { MemoryLayout } from './memory-plan.ts';
 import type { Plan } from './plan.ts';
+import type { Place } from './slot-list.ts';
 
 /** What the rings add to the account of a call. */
 interface KvStats {
+  macs: number;
   positions: number;
   kvReads: number;
   kvWrites: number;
+  kvReadBytes: number;
+  kvWriteBytes: number;
 }
 
 /** One token, in the fixed point of the credits. */
@@ -23,6 +29,7 @@ const CREDIT_ONE = 1 << 15;
 const ROUTE_BURST_TICKS = 32;
 
 export class KvRings {
+  readonly #config: TransformerConfig;
   readonly #layers: number;
   readonly #slots: number;
   readonly #width: number;
@@ -40,6 +47,11 @@ export class KvRings {
   /** [rows] stream and position of each row of the present call. */
   readonly #rowStreams: Int32Array;
   readonly #rowPositions: Float64Array;
+  readonly #rowMarks: Int32Array;
+  /** What attends instead of the kernels' window, if the configuration asks for it. */
+  readonly #longContext: LongContext | undefined;
+  readonly #place: Place = { ring: 0, self: 0, newest: 0, older: 0, position: 0, window: 0 };
+  readonly #slotBytes: number;
 
   constructor(
     config: TransformerConfig,
@@ -47,8 +59,13 @@ export class KvRings {
     rows: number,
     memory: WebAssembly.Memory,
     layout: MemoryLayout,
+    kernels: KernelName,
   ) {
     const rings = streams * config.layers;
+    this.#config = config;
+    this.#slotBytes = slotBytes(config);
+    if (layout.longContext !== undefined)
+      this.#longContext = new LongContext(config, rings, memory, layout, kernels);
     this.#layers = config.layers;
     this.#slots = config.sequence;
     this.#width = layout.layers[0]!.attention.width;
@@ -67,11 +84,13 @@ export class KvRings {
     this.#credits = new Int32Array(memory.buffer, layout.routeCredits, routed).fill(this.#creditMax);
     this.#rowStreams = new Int32Array(memory.buffer, layout.rowStreams, rows);
     this.#rowPositions = new Float64Array(memory.buffer, layout.rowPositions, rows);
+    this.#rowMarks = new Int32Array(memory.buffer, layout.rowMarks, layout.longContext?.pins ? rows : 0);
   }
 
   /** Makes `row` of the present call the next token of `stream`. */
-  enter(row: number, stream: number): void {
+  enter(row: number, stream: number, mark: number): void {
     this.#rowStreams[row] = stream;
+    this.#rowMarks[row] = mark;
     this.#rowPositions[row] = this.#streamPositions[stream]!;
     this.#streamPositions[stream]!++;
   }
@@ -83,9 +102,10 @@ export class KvRings {
 
   /** Makes every slot of a stream invalid; time goes on. */
   empty(stream: number): void {
-    const ring = stream * this.#layers;
-    this.#filled.fill(0, ring, ring + this.#layers);
-    this.#next.fill(0, ring, ring + this.#layers);
+    const first = stream * this.#layers;
+    this.#filled.fill(0, first, first + this.#layers);
+    this.#next.fill(0, first, first + this.#layers);
+    for (let ring = first; ring < first + this.#layers; ring++) this.#longContext?.empty(ring);
   }
 
   /** As if the stream had never seen a token. */
@@ -113,44 +133,75 @@ export class KvRings {
     const position = this.#streamPositions[stream]! - count;
     assert(count >= 0 && position >= 0, 'no more tokens than the stream has seen');
     assert(this.#creditPerTick === CREDIT_ONE, 'credits of routed layers are not taken back');
+    assert(this.#longContext?.isReversible ?? true, 'sums of blocks are not taken back');
     this.#streamPositions[stream] = position;
     for (let ring = stream * this.#layers; ring < (stream + 1) * this.#layers; ring++) {
       while (this.#filled[ring]! > 0 && this.#newestPosition(ring) >= position) this.#retreat(ring);
     }
   }
 
-  /**
-   * Attention of rows `from` to `to` in one layer, one after another: each writes its slot as the plan says. Returns
-   * the positions attended to.
-   */
-  attend(kernels: Kernels, layer: number, from: number, to: number, plan: Plan, stats: KvStats): number {
-    const { attention } = this.#layout.layers[layer]!;
+  /** Attention of rows `from` to `to` in one layer, one after another: each writes its slot as the plan says. */
+  attend(kernels: Kernels, layer: number, from: number, to: number, plan: Plan, stats: KvStats): void {
+    const place = this.#place;
     const frozen = plan.kv === 'freeze';
-    const before = stats.positions;
     for (let row = from; row < to; row++) {
       const ring = this.#rowStreams[row]! * this.#layers + layer;
-      const slot0 = ring * (this.#slots + 1);
       const next = this.#next[ring]!;
+      place.ring = ring;
+      place.self = frozen ? this.#slots : next;
+      place.newest = this.#newest(ring);
       // A ring that is full loses its oldest slot to this token; a frozen token has a slot of its own.
-      const older = frozen ? this.#filled[ring]! : Math.min(this.#filled[ring]!, this.#slots - 1);
-      const positions = kernels.attend(
-        attention,
-        this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes,
-        this.#layout.keys + slot0 * this.#width,
-        this.#layout.values + slot0 * this.#width,
-        this.#layout.slotPositions + slot0 * 8,
-        frozen ? this.#slots : next,
-        this.#newest(ring),
-        older,
-        this.#rowPositions[row]!,
-        plan.window,
-        this.#layout.context + row * this.#layout.contextBytes,
-      );
-      stats.positions += positions;
-      stats.kvReads += positions - 1;
+      place.older = frozen ? this.#filled[ring]! : Math.min(this.#filled[ring]!, this.#slots - 1);
+      place.position = this.#rowPositions[row]!;
+      place.window = plan.window;
+      if (this.#longContext === undefined) this.#attendToWindow(kernels, layer, row, stats);
+      else this.#attendToContext(this.#longContext, layer, row, stats);
       if (!frozen) this.#advance(ring, next, stats);
     }
-    return stats.positions - before;
+  }
+
+  /** All heads of a row to the window of int8 before `#place`. */
+  #attendToWindow(kernels: Kernels, layer: number, row: number, stats: KvStats): void {
+    const { ring, self, newest, older, position, window } = this.#place;
+    const slot0 = ring * (this.#slots + 1);
+    const positions = kernels.attend(
+      this.#layout.layers[layer]!.attention,
+      this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes,
+      this.#layout.keys + slot0 * this.#width,
+      this.#layout.values + slot0 * this.#width,
+      this.#layout.slotPositions + slot0 * 8,
+      self,
+      newest,
+      older,
+      position,
+      window,
+      this.#layout.context + row * this.#layout.contextBytes,
+    );
+    this.#charge(stats, positions * this.#config.heads, 0);
+  }
+
+  /** Each head of a row to what it is to see. */
+  #attendToContext(longContext: LongContext, layer: number, row: number, stats: KvStats): void {
+    const { ring, self, position } = this.#place;
+    const queryKeyValue = this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes;
+    longContext.store(ring, self, queryKeyValue, position, this.#rowMarks[row]!);
+    longContext.attend(
+      layer,
+      this.#place,
+      queryKeyValue,
+      this.#layout.context + row * this.#layout.contextBytes,
+    );
+    this.#charge(stats, longContext.reads.positions, longContext.reads.blocks);
+  }
+
+  /** A token's own key and value are not read from the ring. */
+  #charge(stats: KvStats, headPositions: number, headBlocks: number): void {
+    const config = this.#config;
+    const positions = Math.ceil(headPositions / config.heads);
+    stats.positions += positions;
+    stats.kvReads += positions - 1;
+    stats.kvReadBytes += keyValueBytes(config, headPositions - config.heads) + blockBytes(config, headBlocks);
+    stats.macs += attentionMacs(config, headPositions, headBlocks);
   }
 
   /** Rows `from` to `to` leave their keys and values in one layer without attending. */
@@ -159,20 +210,29 @@ export class KvRings {
     for (let row = from; row < to; row++) {
       const ring = this.#rowStreams[row]! * this.#layers + layer;
       const next = this.#next[ring]!;
-      const slot = ring * (this.#slots + 1) + next;
-      const key = this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes + this.#width;
-      const value = key + this.#width;
-      this.#bytes.copyWithin(this.#layout.keys + slot * this.#width, key, value);
-      this.#bytes.copyWithin(this.#layout.values + slot * this.#width, value, value + this.#width);
-      this.#slotPositions[slot] = this.#rowPositions[row]!;
+      const queryKeyValue = this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes;
+      if (this.#longContext === undefined) this.#copy(ring, next, queryKeyValue, this.#rowPositions[row]!);
+      else {
+        this.#longContext.store(ring, next, queryKeyValue, this.#rowPositions[row]!, this.#rowMarks[row]!);
+      }
       this.#advance(ring, next, stats);
     }
+  }
+
+  #copy(ring: number, next: number, queryKeyValue: number, position: number): void {
+    const slot = ring * (this.#slots + 1) + next;
+    const key = queryKeyValue + this.#width;
+    const value = key + this.#width;
+    this.#bytes.copyWithin(this.#layout.keys + slot * this.#width, key, value);
+    this.#bytes.copyWithin(this.#layout.values + slot * this.#width, value, value + this.#width);
+    this.#slotPositions[slot] = position;
   }
 
   #advance(ring: number, next: number, stats: KvStats): void {
     this.#next[ring] = next + 1 === this.#slots ? 0 : next + 1;
     if (this.#filled[ring]! < this.#slots) this.#filled[ring]!++;
     stats.kvWrites++;
+    stats.kvWriteBytes += this.#slotBytes;
   }
 
   #newest(ring: number): number {

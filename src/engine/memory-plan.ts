@@ -3,7 +3,16 @@
  *
  * Sizes are padded to whole vectors (16 bytes); padding holds zeros and never changes a result.
  */
-import { type HistoryConfig, headSize, isRouted, type TransformerConfig } from './config.ts';
+import {
+  type HistoryConfig,
+  hasBlocks,
+  hasLongContext,
+  hasPins,
+  headSize,
+  isInt4,
+  isRouted,
+  type TransformerConfig,
+} from './config.ts';
 import { historyHorizon } from './cost.ts';
 import {
   assert,
@@ -14,6 +23,7 @@ import {
   VECTOR_BYTES,
   WASM_PAGE_BYTES,
 } from './limits.ts';
+import { blockSlots } from './patterns.ts';
 
 export interface Region {
   readonly name: string;
@@ -90,6 +100,23 @@ export interface LayerLayout extends FeedForwardLayout {
   readonly output: Matrix;
 }
 
+/** What rings of int4 or heads with patterns need beside keys and values. */
+export interface LongContextLayout {
+  /** [headSize] int32: a head on its way through a Hadamard transform. */
+  readonly rotation: number;
+  /** [streams x layers, slots + 1] int32: each slot's mark, if a head looks at pinned positions. */
+  readonly marks: number;
+  readonly pins: boolean;
+  /** Positions that `blockKeys` has room for, in blocks; 0: no head asks for blocks. */
+  readonly blocks: number;
+  /** [streams x layers, blocks, width] int16: the sum of the keys of a block. */
+  readonly blockKeys: number;
+  /** [streams x layers, blocks] float64: the number of the block that lies there, or -1. */
+  readonly blockNumbers: number;
+  /** [blocks] int32: how well each meets a query. */
+  readonly blockScores: number;
+}
+
 /** Where everything lies. Offsets in bytes. */
 export interface MemoryLayout {
   readonly embedding: Matrix;
@@ -102,9 +129,10 @@ export interface MemoryLayout {
   /** Only with one. */
   readonly history?: HistoryLayout;
   readonly exponentTable: number;
-  /** [streams x layers, slots + 1, width] int8 each. */
+  /** [streams x layers, slots + 1, slotBytes]: int8[width], or int4[width] and int16[heads] each. */
   readonly keys: number;
   readonly values: number;
+  readonly slotBytes: number;
   /** [streams x layers, slots + 1] float64: each slot's position. */
   readonly slotPositions: number;
   /** [streams] float64: tokens seen. */
@@ -138,6 +166,10 @@ export interface MemoryLayout {
   /** [rows] int32 and float64: each row's stream and position. */
   readonly rowStreams: number;
   readonly rowPositions: number;
+  /** [rows] int32: what makes each row's token worth to stay visible. */
+  readonly rowMarks: number;
+  /** Only with int4 or patterns. */
+  readonly longContext?: LongContextLayout;
 }
 
 export interface MemoryPlan {
@@ -223,6 +255,7 @@ function planLayout(
   const width = config.heads * padded(headSize(config));
   const rings = streams * config.layers;
   const slots = config.sequence + 1;
+  const slotBytes = keyBytes(config, width);
   const exponentTable = planner.take('tables', 'exponent table', TABLE_SIZE * 4);
   const attentionScratch = planner.take('scratch', 'attention', width * 2 + config.window * 16);
   return Object.freeze({
@@ -240,8 +273,9 @@ function planLayout(
     ...(config.history === undefined
       ? { linear: planner.matrix('linear', outputs, features) }
       : { history: planHistory(planner, config, config.history, streams, rows) }),
-    keys: planner.take('kv', 'keys', rings * slots * width),
-    values: planner.take('kv', 'values', rings * slots * width),
+    keys: planner.take('kv', 'keys', rings * slots * slotBytes),
+    values: planner.take('kv', 'values', rings * slots * slotBytes),
+    slotBytes,
     slotPositions: planner.take('kv', 'slot positions', rings * slots * 8),
     streamPositions: planner.take('kv', 'stream positions', streams * 8),
     ringNext: planner.take('kv', 'ring next', rings * 4),
@@ -258,6 +292,8 @@ function planLayout(
     logits: planner.take('scratch', 'logits', outputs * 4),
     rowStreams: planner.take('scratch', 'row streams', rows * 4),
     rowPositions: planner.take('scratch', 'row positions', rows * 8),
+    rowMarks: planner.take('scratch', 'row marks', hasPins(config) ? rows * 4 : 0),
+    ...(hasLongContext(config) ? { longContext: planLongContext(planner, config, rings, width) } : {}),
     route: planner.take('scratch', 'route', config.routing === undefined ? 0 : 16 * 4),
     before: planner.take('scratch', 'residual before', config.routing === undefined ? 0 : hidden * 2),
     featureBytes: features * 2,
@@ -266,6 +302,30 @@ function planLayout(
     queryKeyValueBytes: width * 3,
     contextBytes: width,
     logitBytes: outputs * 4,
+  });
+}
+
+/** Bytes of one slot's keys, or values: `width` components, and with int4 a scale per head. */
+function keyBytes({ keyValues, heads }: TransformerConfig, width: number): number {
+  return isInt4(keyValues) ? width / 2 + 2 * heads : width;
+}
+
+function planLongContext(
+  planner: Planner,
+  config: TransformerConfig,
+  rings: number,
+  width: number,
+): LongContextLayout {
+  const slots = config.sequence + 1;
+  const blocks = hasBlocks(config) ? blockSlots(config.sequence) : 0;
+  return Object.freeze({
+    rotation: planner.take('scratch', 'rotation', (width / config.heads) * 4),
+    pins: hasPins(config),
+    marks: planner.take('kv', 'marks', hasPins(config) ? rings * slots * 4 : 0),
+    blocks,
+    blockKeys: planner.take('kv', 'block keys', rings * blocks * width * 2),
+    blockNumbers: planner.take('kv', 'block numbers', rings * blocks * 8),
+    blockScores: planner.take('scratch', 'block scores', blocks * 4),
   });
 }
 

@@ -2,7 +2,17 @@
 import type { StepStats } from '../engine/engine.ts';
 
 export function emptyStats(): StepStats {
-  return { tokens: 0, layers: 0, macs: 0, weightBytes: 0, positions: 0, kvReads: 0, kvWrites: 0 };
+  return {
+    tokens: 0,
+    layers: 0,
+    macs: 0,
+    weightBytes: 0,
+    positions: 0,
+    kvReads: 0,
+    kvWrites: 0,
+    kvReadBytes: 0,
+    kvWriteBytes: 0,
+  };
 }
 
 /** `stats` becomes the account of a token's first call. */
@@ -18,4 +28,6 @@ export function addToAccount(stats: StepStats, further: StepStats): void {
   stats.positions += further.positions;
   stats.kvReads += further.kvReads;
   stats.kvWrites += further.kvWrites;
+  stats.kvReadBytes += further.kvReadBytes;
+  stats.kvWriteBytes += further.kvWriteBytes;
 }

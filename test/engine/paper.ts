@@ -4,6 +4,7 @@
  */
 import { headSize } from '../../src/engine/config.ts';
 import type { FeedForwardWeights, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
+import type { HeadPattern } from '../../src/engine/patterns.ts';
 
 const roundEven = (value: number): number => {
   const floor = Math.floor(value);
@@ -31,27 +32,98 @@ interface Projected {
   readonly value: readonly number[];
 }
 
+/** The ticks of `seen` (newest first or not) that a head's pattern shows to the query at tick `at`. */
+function shown(
+  pattern: HeadPattern | undefined,
+  seen: readonly number[],
+  at: number,
+  window: number,
+  mark: (tick: number) => number,
+  meets: (tick: number) => number,
+): number[] {
+  if (pattern === undefined) return [...seen];
+  const { local, ages = [], pinned = 0, blocks = 0 } = pattern;
+  const isNear = (tick: number) => at - tick < local || ages.includes(at - tick);
+  const rest = seen.filter((tick) => !isNear(tick));
+  const pins = rest.filter((tick) => mark(tick) > 0).sort((a, b) => mark(b) - mark(a) || b - a);
+  const numbers = [...new Set(rest.map((tick) => Math.floor(tick / 32)))].filter(
+    (number) => at - number * 32 < window && at - (number * 32 + 31) >= local,
+  );
+  const members = (number: number) => seen.filter((tick) => Math.floor(tick / 32) === number);
+  const score = (number: number) => members(number).reduce((sum, tick) => sum + meets(tick), 0);
+  const best = numbers.sort((a, b) => score(b) - score(a) || b - a).slice(0, blocks);
+  return [...seen.filter(isNear), ...pins.slice(0, pinned), ...best.flatMap(members)];
+}
+
+/** Hadamard's matrix by its definition: the sign is the parity of the common bits. */
+function hadamardMatrix(size: number): number[][] {
+  const parity = (bits: number) => [...bits.toString(2)].filter((bit) => bit === '1').length % 2;
+  return Array.from({ length: size }, (_, row) =>
+    Array.from({ length: size }, (_, column) => 1 - 2 * parity(row & column)),
+  );
+}
+const matrices = new Map([16, 32].map((size) => [size, hadamardMatrix(size)]));
+
+function hadamard(x: readonly number[]): number[] {
+  return matrices.get(x.length)!.map((signs) => signs.reduce((sum, sign, i) => sum + sign * x[i]!, 0));
+}
+
+interface FourBits {
+  readonly codes: readonly number[];
+  readonly largest: number;
+}
+
+function toFourBits(x: readonly number[]): FourBits {
+  const largest = Math.max(...x.map(Math.abs));
+  return { codes: x.map((value) => roundEven(value * (7 / Math.max(1, largest)))), largest };
+}
+
 function attend(
   model: Model,
-  layer: LayerWeights,
+  index: number,
   rows: readonly Projected[],
   at: number,
   window: number,
   present: (tick: number) => boolean,
+  mark: (tick: number) => number,
+  known: Map<readonly number[], FourBits[]>,
 ): number[] {
-  const { heads } = model.config;
+  const { heads, keyValues = 'int8', patterns } = model.config;
+  const layer = model.weights.layers[index]!;
   const size = headSize(model.config);
-  const seen = rows
+  const inWindow = rows
     .map((_, tick) => tick)
     .filter((tick) => tick <= at && tick > at - window && present(tick));
-  const past = seen.map((tick) => rows[tick]!);
-  if (layer.spikeThreshold !== undefined) return countSpikes(layer.spikeThreshold, rows[at]!, past);
+  if (layer.spikeThreshold !== undefined) {
+    return countSpikes(
+      layer.spikeThreshold,
+      rows[at]!,
+      inWindow.map((tick) => rows[tick]!),
+    );
+  }
+  const isRotated = keyValues === 'int4-rotated';
+  const turn = (values: readonly number[]) => (isRotated ? hadamard(values) : values);
+  const unit = 1 / (7 * (isRotated ? size : 1));
+  // Only what is looked at, once for all queries of the layer.
+  const fourBits = (values: readonly number[], head: number): FourBits => {
+    if (!known.has(values)) known.set(values, []);
+    const heads = known.get(values)!;
+    heads[head] ??= toFourBits(turn(values.slice(head * size, (head + 1) * size)));
+    return heads[head];
+  };
   return Array.from({ length: heads }, (_, head) => {
     const own = (values: readonly number[]) => values.slice(head * size, (head + 1) * size);
     const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
-    const scores = past.map(
-      ({ key }, i) =>
-        dot(own(rows[at]!.query), own(key)) + layer.ageBias[head * model.config.window + (at - seen[i]!)]!,
+    const { query } = rows[at]!;
+    const meets = (tick: number) => dot(own(query), own(rows[tick]!.key));
+    const seen = shown(patterns?.[index]?.[head], inWindow, at, window, mark, meets);
+    const product = (tick: number) => {
+      if (keyValues === 'int8') return meets(tick);
+      const { codes, largest } = fourBits(rows[tick]!.key, head);
+      return roundEven(dot(turn(own(query)), codes) * largest * unit);
+    };
+    const scores = seen.map(
+      (tick) => product(tick) + layer.ageBias[head * model.config.window + (at - tick)]!,
     );
     const top = Math.max(layer.sink[head]!, ...scores);
     const weigh = (score: number) => {
@@ -59,11 +131,23 @@ function attend(
       return Math.floor(model.weights.exponentTable[u % 256]! / 2 ** Math.floor(u / 256));
     };
     const total = scores.reduce((sum, score) => sum + weigh(score), weigh(layer.sink[head]!));
-    const shares = scores.map((score) => roundEven(weigh(score) * (32767 / total)));
-    return Array.from({ length: size }, (_, d) => {
-      const sum = past.reduce((all, { value }, i) => all + shares[i]! * own(value)[d]!, 0);
-      return limit(64 + roundEven(sum * layer.contextScale[head]!), 0, 127);
-    });
+    const scale = layer.contextScale[head]!;
+    if (keyValues === 'int8') {
+      const shares = scores.map((score) => roundEven(weigh(score) * (32767 / total)));
+      return Array.from({ length: size }, (_, d) => {
+        const sum = seen.reduce((all, tick, i) => all + shares[i]! * own(rows[tick]!.value)[d]!, 0);
+        return limit(64 + roundEven(sum * scale), 0, 127);
+      });
+    }
+    const values = seen.map((tick) => fourBits(rows[tick]!.value, head));
+    const most = Math.max(1, ...values.map(({ largest }) => largest));
+    const shares = scores.map((score, i) =>
+      roundEven(weigh(score) * values[i]!.largest * (32767 / (total * most))),
+    );
+    const sums = Array.from({ length: size }, (_, d) =>
+      values.reduce((all, { codes }, i) => all + shares[i]! * codes[d]!, 0),
+    );
+    return turn(sums).map((sum) => limit(64 + roundEven(sum * (scale * most * unit)), 0, 127));
   }).flat();
 }
 
@@ -140,8 +224,10 @@ export function paperLogits(
   depths: readonly PaperDepth[] = ticks.map(() => ({ layers, propagated: false })),
   rounds = 0,
   tier: 0 | 1 | 2 = 0,
+  marks: readonly number[] = [],
 ): number[][] {
   const { weights } = model;
+  const mark = (tick: number) => marks[tick] ?? 0;
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
   let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
   for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
@@ -156,9 +242,10 @@ export function paperLogits(
       );
       return { query: query!, key: key!, value: value! };
     });
+    const known = new Map<readonly number[], FourBits[]>();
     stream = stream.map((x, at) => {
       if (!reached(at)) return x;
-      const context = linear(layer.output, attend(model, layer, rows, at, window, present));
+      const context = linear(layer.output, attend(model, index, rows, at, window, present, mark, known));
       const middle = x.map((value, i) => int16(value + context[i]!));
       const through = feedForward(layer, middle);
       return through.map((y, i) => x[i]! + Math.floor((gates[at]! * (y - x[i]!)) / 32768 + 0.5));

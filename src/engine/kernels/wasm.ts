@@ -27,7 +27,10 @@ const BLOCK = 16;
 /** Int16 inputs meet weights in pairs. */
 const PAIR = 2;
 
-/** The builds: their bytes, and how many activations meet one lane of weights at a time. */
+/**
+ * The builds: their bytes (relaxed holds only what it does otherwise than exact), and how many activations meet one lane of
+ * weights at a time.
+ */
 const builds = {
   exact: { base64: exactBase64, group: 2 },
   relaxed: { base64: relaxedBase64, group: 4 },
@@ -44,6 +47,10 @@ function compile(build: WasmBuild): WebAssembly.Module {
   return compiled[build];
 }
 
+function instantiate(build: WasmBuild, memory: WebAssembly.Memory): object {
+  return new WebAssembly.Instance(compile(build), { env: { memory } }).exports;
+}
+
 export class WasmKernels implements Kernels {
   readonly name: WasmBuild;
   readonly #exports: Exports;
@@ -55,8 +62,8 @@ export class WasmKernels implements Kernels {
     this.name = build;
     this.#memory = memory;
     this.#widened = widened;
-    this.#exports = new WebAssembly.Instance(compile(build), { env: { memory } })
-      .exports as unknown as Exports;
+    const own = build === 'exact' ? {} : instantiate(build, memory);
+    this.#exports = { ...instantiate('exact', memory), ...own } as Exports;
   }
 
   /** [outputs / 16][inputs / group][16 outputs][group inputs]. */

@@ -210,7 +210,7 @@ function sumOfSquares(x: usize, count: usize): i64 {
 /** round(x scale) of four int32. */
 // @ts-ignore: decorator
 @inline
-function scaleFour(x: v128, scale: v128): v128 {
+export function scaleFour(x: v128, scale: v128): v128 {
   const rounder = f64x2.splat(ROUNDER);
   const low = f64x2.mul(f64x2.convert_low_i32x4_s(x), scale);
   const high = f64x2.mul(f64x2.convert_low_i32x4_s(v128.shuffle<i32>(x, x, 2, 3, 2, 3)), scale);
@@ -220,7 +220,7 @@ function scaleFour(x: v128, scale: v128): v128 {
 /** 16 activations: clamp(64 + value, 0, 127). */
 // @ts-ignore: decorator
 @inline
-function toActivations(a: v128, b: v128, c: v128, d: v128): v128 {
+export function toActivations(a: v128, b: v128, c: v128, d: v128): v128 {
   const zero = i16x8.splat(64);
   const low = i16x8.add_sat_s(i16x8.narrow_i32x4_s(a, b), zero);
   const high = i16x8.add_sat_s(i16x8.narrow_i32x4_s(c, d), zero);
@@ -249,7 +249,7 @@ export function normalise(residual: usize, gain: f64, hidden: usize, stride: usi
 /** Adds the products of 16 components: query int16, key int8. */
 // @ts-ignore: decorator
 @inline
-function meetKey(sum: v128, query: usize, key: usize): v128 {
+export function meetKey(sum: v128, query: usize, key: usize): v128 {
   sum = meet(sum, v128.load_ext<i8>(key), v128.load(query));
   return meet(sum, v128.load_ext<i8>(key, 8), v128.load(query, 16));
 }
@@ -257,7 +257,7 @@ function meetKey(sum: v128, query: usize, key: usize): v128 {
 /** q . k of one head: query int16[size], key int8[size]; size is a multiple of 16. */
 // @ts-ignore: decorator
 @inline
-function dotKey(query: usize, key: usize, size: usize): i32 {
+export function dotKey(query: usize, key: usize, size: usize): i32 {
   let sum = i32x4.splat(0);
   for (let d: usize = 0; d < size; d += 16) sum = meetKey(sum, query + 2 * d, key + d);
   return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3);
@@ -286,7 +286,7 @@ function towards(from: v128, to: v128, gates: v128): v128 {
 /** q . k of one head and four slots, whose `offsets` are int32[4], at once: each part of the query is loaded once. */
 // @ts-ignore: decorator
 @inline
-function dotFourKeys(query: usize, keys: usize, offsets: usize, size: usize): v128 {
+export function dotFourKeys(query: usize, keys: usize, offsets: usize, size: usize): v128 {
   const k0 = keys + <usize>load<u32>(offsets), k1 = keys + <usize>load<u32>(offsets, 4);
   const k2 = keys + <usize>load<u32>(offsets, 8), k3 = keys + <usize>load<u32>(offsets, 12);
   let a = i32x4.splat(0), b = a, c = a, d = a;
@@ -304,14 +304,14 @@ function dotFourKeys(query: usize, keys: usize, offsets: usize, size: usize): v1
 /** round(x), 0 <= x < 2^31, ties to even. */
 // @ts-ignore: decorator
 @inline
-function roundToInt(x: f64): i32 {
+export function roundToInt(x: f64): i32 {
   return <i32>reinterpret<i64>(x + ROUNDER);
 }
 
 /** 2^-(drop scale / 256) in Q16. */
 // @ts-ignore: decorator
 @inline
-function exponential(drop: i32, scale: f64, table: usize): i32 {
+export function exponential(drop: i32, scale: f64, table: usize): i32 {
   const steps = roundToInt(min<f64>(<f64>drop * scale, 4095.0));
   return load<i32>(table + ((steps & 255) << 2)) >> (steps >> 8);
 }
@@ -322,7 +322,7 @@ function exponential(drop: i32, scale: f64, table: usize): i32 {
  */
 // @ts-ignore: decorator
 @inline
-function contextOf(value: usize, offsets: usize, probabilities: usize, count: usize, scale: v128, to: usize): void {
+export function contextOf(value: usize, offsets: usize, probabilities: usize, count: usize, scale: v128, to: usize): void {
   let a = i32x4.splat(0), b = a, c = a, d = a;
   for (let i: usize = 0; i < count; i += 2) {
     const other = i + 1 < count ? i + 1 : i;

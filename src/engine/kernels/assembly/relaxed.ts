@@ -6,7 +6,6 @@
  */
 import { ADD_RESIDUAL, finish, outputBytes, STORE_GELU, STORE_INT32, STORE_INT8 } from './common';
 
-export { addLinearLogits, attend, blend, countSpikes, embed, normalise } from './common';
 
 // @ts-ignore: decorator
 @inline
