@@ -25,6 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { compress } from './scripts/package/compress.mjs';
 import { bundledPackages } from './scripts/package/licences.mjs';
 import { packageTarget } from './scripts/package/package-target.mjs';
 import { aliases, withoutUnused } from './scripts/package/unused.mjs';
@@ -92,7 +93,7 @@ function writeModule(path, bytes) {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const text =
     `// Written by build.mjs from AssemblyScript; do not edit. sha256 ${sha256}\n` +
-    `export const wasmBase64 =\n  '${bytes.toString('base64')}';\n`;
+    `export const wasmBase64 =\n  '${Buffer.from(compress(bytes)).toString('base64')}';\n`;
   mkdirSync(dirname(path), { recursive: true });
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return;
   writeFileSync(path, text);

@@ -10,6 +10,8 @@ import { paperLogits } from './paper.ts';
 import { randomNumbers, tinyModel } from './tiny-model.ts';
 
 const seed = 20261124;
+/** Configurations tried in the longest test; each takes half a second. */
+const runs = Number(process.env.DORMOUSE_CONTEXT_RUNS ?? 5);
 const width = 10;
 const kernels = kernelNames.filter(isTrusted);
 
@@ -111,7 +113,7 @@ describe('long histories', () => {
           }
         }
       }),
-      { seed, numRuns: 8 },
+      { seed, numRuns: runs },
     );
   });
 
@@ -144,7 +146,7 @@ describe('long histories', () => {
           for (const engine of [cone!, ...others]) expect([...engine.logits]).toEqual([...single!.logits]);
         }
       }),
-      { seed, numRuns: 20 },
+      { seed, numRuns: 2 * runs },
     );
   });
 

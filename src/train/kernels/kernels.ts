@@ -1,4 +1,5 @@
 /** The trainer's WebAssembly kernels: byte addresses and counts in, nothing out. See assembly/ for each contract. */
+import { compileBase64 } from '../../engine/kernels/wasm-module.ts';
 import { wasmBase64 } from './generated/training.ts';
 
 type Address = number;
@@ -183,7 +184,7 @@ let compiled: WebAssembly.Module | undefined;
 
 /** One instance of the kernels over `memory`. */
 export function instantiateKernels(memory: WebAssembly.Memory): TrainingKernels {
-  compiled ??= new WebAssembly.Module(Buffer.from(wasmBase64, 'base64'));
+  compiled ??= compileBase64(wasmBase64);
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });
   return instance.exports as unknown as TrainingKernels;
 }
