@@ -380,6 +380,87 @@ test('a file that is not there is a problem, not a crash', () => {
   );
 });
 
+describe('models', () => {
+  const { publicKey, privateKey } = makeKeyPair();
+  writeFileSync(fixture.path('key.pub.pem'), publicKey);
+  writeFileSync(fixture.path('key.pem'), privateKey);
+
+  test('off unless it is there; defaults', () => {
+    expect(load().models).toBeUndefined();
+    expect(load({ models: { directory: 'kept' } }).models).toEqual({
+      directory: fixture.path('kept'),
+      requireSignature: false,
+      bytesMax: 16 << 20,
+      pollMs: 10_000,
+      canary: { ticks: 1000, tokens: 20, durationMs: 0 },
+      watch: { ticks: 1000, tokens: 20, durationMs: 0 },
+      thresholds: {
+        agreementMin: 0.9,
+        alarmsMax: 0.05,
+        skipDropMax: 0.25,
+        slowerMax: 4,
+        forecastTolerance: 0.5,
+      },
+    });
+  });
+
+  test('with a key signatures are required, and models may come over MQTT', () => {
+    const models = { directory: 'kept', publicKeyFile: 'key.pub.pem', upload: true };
+    expect(load({ models }).models).toMatchObject({
+      publicKeyFile: fixture.path('key.pub.pem'),
+      requireSignature: true,
+      upload: { idleMs: 60_000 },
+    });
+  });
+
+  test.each([
+    ['no directory', {}, 'models.directory: expected a path, got nothing'],
+    [
+      'a key that is nearly right',
+      { directory: 'x', canari: {} },
+      'got the unknown key "canari"; did you mean "canary"?',
+    ],
+    [
+      'a key within it',
+      { directory: 'x', canary: { tick: 5 } },
+      'models.canary.tick: expected a known key, got the unknown key "tick"; did you mean "ticks"?',
+    ],
+    [
+      'no key to check with',
+      { directory: 'x', requireSignature: true },
+      'models.requireSignature: expected a publicKeyFile beside it, got none',
+    ],
+    [
+      'uploads that anyone may send',
+      { directory: 'x', upload: true },
+      'models.upload: expected a publicKeyFile, and signatures required, got no publicKeyFile',
+    ],
+    [
+      'uploads without signatures',
+      { directory: 'x', upload: true, publicKeyFile: 'key.pub.pem', requireSignature: false },
+      'models.upload: expected a publicKeyFile, and signatures required, got requireSignature: false',
+    ],
+    [
+      'a private key',
+      { directory: 'x', publicKeyFile: 'key.pem' },
+      'got "key.pem": expected an Ed25519 public key in PEM, got a private one',
+    ],
+    ['no such key', { directory: 'x', publicKeyFile: 'no.pem' }, 'got "no.pem": no such file'],
+    [
+      'no such recording',
+      { directory: 'x', selfTest: 'no.csv' },
+      "models.selfTest: expected a recording with the model's channels",
+    ],
+    [
+      'a share beyond 1',
+      { directory: 'x', agreementMin: 90 },
+      'models.agreementMin: expected a number from 0 to 1, got 90',
+    ],
+  ])('%s', (_, models, expected) => {
+    expect(problems({ models }).join('\n')).toContain(expected);
+  });
+});
+
 test('a file that is far too large is not read', () => {
   writeFileSync(fixture.path('large.yaml'), Buffer.alloc(2 << 20, '#'));
   expect(() => loadGatewayConfig(fixture.path('large.yaml'))).toThrow(/more than 1048576/);

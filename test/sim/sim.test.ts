@@ -1,11 +1,15 @@
+import { writeFileSync } from 'node:fs';
 /**
  * Whole lives of a gateway by seeds. `DORMOUSE_SIM_SEEDS=10000 npx vitest run test/sim/sim.test.ts` is the long form;
  * `DORMOUSE_SIM_SEED=1234` replays one and prints what happened.
  */
-import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { Inbox } from '../../src/gateway/inbox.ts';
 import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { Comparison } from '../../src/gateway/models/comparison.ts';
+import { ModelStore } from '../../src/gateway/models/model-store.ts';
 import { Fixture } from '../gateway/fixture.ts';
+import { modelKeys } from './models.ts';
 import { live } from './world.ts';
 
 const fixture = new Fixture();
@@ -15,7 +19,17 @@ afterEach(() => vi.restoreAllMocks());
 const seeds = Number(process.env.DORMOUSE_SIM_SEEDS ?? 12);
 const oneSeed = process.env.DORMOUSE_SIM_SEED;
 
-/** What a seed has, besides faults: a disk or none, much or little room. */
+const trial = { ticks: 30, tokens: 3 };
+const models = {
+  directory: 'models',
+  publicKeyFile: 'key.pub.pem',
+  upload: true,
+  canary: trial,
+  watch: trial,
+};
+writeFileSync(fixture.path('key.pub.pem'), modelKeys.publicKey);
+
+/** What a seed has, besides faults: a disk or none, much or little room, models that come and go. */
 function worldOf(seed: number) {
   const isStored = seed % 3 !== 0;
   const storage = {
@@ -30,6 +44,7 @@ function worldOf(seed: number) {
     limits: { ringMessages: seed % 2 === 0 ? 64 : 1024, inFlight: 4, outboxMessages: 2000 },
     source: { topic: 'room/+', object: true },
     ...(isStored ? { storage } : {}),
+    ...(seed % 3 === 1 ? { models } : {}),
   });
   return {
     seed,
@@ -70,3 +85,32 @@ test('a disk that only says that it syncs is caught', async () => {
   for (let seed = 1; seed <= 60 && found.length === 0; seed++) found.push(...(await problemsOf(seed, true)));
   expect(found.join()).toContain('acknowledged and lost');
 }, 60_000);
+
+describe('models that are exchanged in the middle of it all', () => {
+  /** What the first seeds with models find, up to the first that finds something. */
+  async function found(): Promise<string> {
+    const problems: string[] = [];
+    for (let seed = 1; seed <= 60 && problems.length === 0; seed += 3)
+      problems.push(...(await problemsOf(seed)));
+    return problems.join();
+  }
+
+  test('take over in some of these lives, or they would prove nothing', async () => {
+    let promotions = 0;
+    for (let seed = 1; seed <= 60 && promotions === 0; seed += 3)
+      promotions += (await live(worldOf(seed))).promotions;
+    expect(promotions).toBeGreaterThan(0);
+  });
+
+  test('a store that notes nothing is caught', async () => {
+    vi.spyOn(ModelStore.prototype, 'commit').mockResolvedValue();
+    expect(await found()).toMatch(
+      /started with \w+, but \w+ was settled|at work after the start|does not start/,
+    );
+  }, 60_000);
+
+  test('a canary that accepts anything is caught', async () => {
+    vi.spyOn(Comparison.prototype, 'problem').mockReturnValue(undefined);
+    expect(await found()).toMatch(/a tick was answered by/);
+  }, 60_000);
+});

@@ -3,7 +3,9 @@
  * while everything fails now and then. At last all faults end, and what must hold is looked at.
  */
 import { Engine } from '../../src/engine/engine.ts';
+import { Commands, type RevocableModels } from '../../src/gateway/commands.ts';
 import type { LoadedConfig } from '../../src/gateway/load-config.ts';
+import type { ModelsPart } from '../../src/gateway/models/models-part.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { Gateway } from '../../src/gateway/service.ts';
 import { Storage } from '../../src/gateway/storage.ts';
@@ -11,6 +13,7 @@ import { randomNumbers } from '../engine/tiny-model.ts';
 import { silentLog } from '../gateway/fixture.ts';
 import { SimulatedBroker } from './broker.ts';
 import { SimulatedDisk } from './disk.ts';
+import { SimulatedModels } from './models.ts';
 import { Scheduler } from './scheduler.ts';
 
 export interface WorldOptions {
@@ -34,6 +37,8 @@ export interface WorldReport {
   readonly faults: readonly string[];
   readonly lives: number;
   readonly results: number;
+  /** Models that took over. */
+  readonly promotions: number;
   /** What does not hold; empty: all is well. */
   readonly problems: readonly string[];
 }
@@ -52,6 +57,8 @@ class World {
   readonly #scheduler = new Scheduler();
   readonly #broker: SimulatedBroker;
   readonly #disk: SimulatedDisk;
+  /** Where the config has models. */
+  readonly #models: SimulatedModels | undefined;
   readonly #faults: string[] = [];
   readonly #problems: string[] = [];
   readonly #acknowledged = new Set<number>();
@@ -60,6 +67,7 @@ class World {
   #order: number[] = [];
   #life = 0;
   #gateway: Gateway | undefined;
+  #part: ModelsPart | undefined;
   /** How far the gateway's clock is off. */
   #clockOffMs = 0;
   #sent = 0;
@@ -76,8 +84,13 @@ class World {
     this.#broker = new SimulatedBroker(this.#scheduler, this.#random);
     this.#disk = new SimulatedDisk({ random: this.#random });
     this.#disk.lies = options.diskLies ?? false;
+    if (options.loaded.config.models !== undefined)
+      this.#models = new SimulatedModels(this.#random, (name, payload) =>
+        this.#broker.publish(name, payload),
+      );
     this.#broker.onPublish = ({ topic: name, payload }) => {
       if (name.endsWith('/state')) this.#note(payload.toString());
+      if (name.endsWith('/models')) this.#models?.noteStatus(payload.toString());
     };
     this.#broker.onAcknowledged = ({ topic: name, payload, retain }) => {
       if (name === topic && !retain) this.#noteAcknowledged(payload.toString());
@@ -98,12 +111,13 @@ class World {
     }
     await this.#endFaults();
     this.#check();
-    const { problems } = { problems: this.#problems };
+    const problems = [...this.#problems, ...(this.#models?.problems ?? [])];
     const report = {
       sent: this.#sent,
       faults: this.#faults,
       lives: this.#life,
       results: this.#results.size,
+      promotions: this.#models?.promotions ?? 0,
       problems,
     };
     await this.#end();
@@ -114,13 +128,16 @@ class World {
     const life = ++this.#life;
     const offMs = startMs + this.#clockOffMs;
     const { loaded } = this.#options;
-    const gateway = new Gateway(loaded, {
+    const isAlive = () => this.#life === life;
+    const timers = this.#scheduler.timersOf(isAlive, () =>
+      Math.max(0, this.#busyUntilMs - this.#scheduler.nowMs),
+    );
+    const models = this.#models?.partFor(loaded, () => gateway, timers, isAlive);
+    const gateway: Gateway = new Gateway(loaded, {
       log: silentLog,
       clock: { nowMs: () => offMs + this.#scheduler.nowMs },
-      timers: this.#scheduler.timersOf(
-        () => this.#life === life,
-        () => Math.max(0, this.#busyUntilMs - this.#scheduler.nowMs),
-      ),
+      timers,
+      parts: models === undefined ? [] : [models, this.#commands(loaded, () => gateway, models)],
       network: { makeClient: this.#broker.makeClient, random: this.#random },
       onFatal: (error) => void this.#problems.push(`fatal: ${error.message}`),
     });
@@ -132,7 +149,16 @@ class World {
       const storage = await Storage.open(loaded.config.storage, options).catch(() => undefined);
       if (storage !== undefined) gateway.useStorage(storage);
     }
+    this.#part = models;
+    const noteNoStart = (error: Error) => void this.#problems.push(`does not start: ${error.message}`);
+    await models?.open().catch(noteNoStart);
+    this.#models?.noteStart(gateway.served.loaded.modelSha256);
     gateway.start();
+  }
+
+  #commands({ config }: LoadedConfig, gateway: () => Gateway, models: RevocableModels): Commands {
+    const nowMs = () => this.#scheduler.nowMs;
+    return new Commands({ perMinute: 30 }, config, () => gateway().pipeline, silentLog, { models, nowMs });
   }
 
   /** Like SIGKILL: what was written is written. With the power, even that is not sure. */
@@ -142,12 +168,16 @@ class World {
     const isBehind = this.#random() < 0.5;
     if (isBehind) this.#busyUntilMs = this.#scheduler.nowMs + 10_000;
     await this.#scheduler.run(this.#below(isBehind ? 2000 : 40));
+    if (this.#part !== undefined) this.#models?.noteEnd(this.#part, this.#scheduler.nowMs);
     this.#life++;
     this.#doubted += this.#gateway!.intake.frames.ahead;
     this.#broker.cutAll();
-    if (withPower) this.#disk.cutPower();
-    this.#disk.failure = undefined;
-    this.#disk.failsToSync = false;
+    for (const disk of this.#disks) {
+      if (withPower) disk.cutPower();
+      disk.failure = undefined;
+      disk.failsToSync = false;
+    }
+    this.#models?.noteDisk(this.#scheduler.nowMs);
     await this.#scheduler.run(this.#below(5000));
     this.#busyUntilMs = 0;
     await this.#start();
@@ -205,22 +235,36 @@ class World {
       powerCut: () => this.#kill(true),
       clockBack: () => void (this.#clockOffMs -= 14 * 24 * hourMs),
       clockForward: () => void (this.#clockOffMs += hourMs),
-      diskFull: () => void (this.#disk.capacityBytes = this.#disk.usedBytes + this.#below(2000)),
-      diskReadOnly: () => void (this.#disk.failure = 'EROFS'),
-      diskBroken: () => void (this.#disk.failsToSync = true),
+      diskFull: () => {
+        for (const disk of this.#disks) disk.capacityBytes = disk.usedBytes + this.#below(2000);
+      },
+      diskReadOnly: () => {
+        for (const disk of this.#disks) disk.failure = 'EROFS';
+      },
+      diskBroken: () => {
+        for (const disk of this.#disks) disk.failsToSync = true;
+      },
       diskWell: () => this.#mendDisk(),
+      ...this.#models?.faults(),
     };
     const isKill = (each: string) => each === 'killed' || each === 'powerCut';
     const names = Object.keys(faults).filter((each) => this.#options.kills || !isKill(each));
     const name = names[this.#below(names.length)]!;
     this.#faults.push(`${Math.round(this.#scheduler.nowMs / 1000)} s: ${name}`);
     await faults[name]!();
+    if (name.startsWith('disk')) this.#models?.noteDisk(this.#scheduler.nowMs);
   }
 
   #mendDisk(): void {
-    this.#disk.failure = undefined;
-    this.#disk.failsToSync = false;
-    this.#disk.capacityBytes = Number.POSITIVE_INFINITY;
+    for (const disk of this.#disks) {
+      disk.failure = undefined;
+      disk.failsToSync = false;
+      disk.capacityBytes = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  get #disks(): SimulatedDisk[] {
+    return this.#models === undefined ? [this.#disk] : [this.#disk, this.#models.disk];
   }
 
   async #endFaults(): Promise<void> {
@@ -236,6 +280,7 @@ class World {
   #note(text: string): void {
     const result = JSON.parse(text);
     const { late: _, ...rest } = result;
+    this.#models?.noteResult(result.model);
     const known = this.#results.get(result.time);
     if (known === undefined) {
       this.#results.set(result.time, { life: this.#life, text: JSON.stringify(rest) });
@@ -292,7 +337,9 @@ class World {
       const wave = Math.sin(index / 3) * 3;
       pipeline.tick({ timeMs, values: Float64Array.of(20 + wave, 50 - wave) });
     }
-    const digest = (of: Pipeline) => JSON.stringify([of.counters, of.output.values, of.output.classIndex]);
+    // A model that comes later has seen the latest ticks alone, so it may wake at others; but it has counted them all.
+    const counters = (of: Pipeline) => (this.#models === undefined ? of.counters : of.counters.frames);
+    const digest = (of: Pipeline) => JSON.stringify([counters(of), of.output.values, of.output.classIndex]);
     if (digest(own) !== digest(pipeline))
       this.#problems.push(`state: expected ${digest(pipeline)}, got ${digest(own)}`);
   }

@@ -77,8 +77,9 @@ export class ModelStore {
     return this.#exclusively(async () => {
       const name = modelFile(sha256);
       if ((await this.#disk.list()).includes(name)) {
-        // What is there may be the rest of an interrupted write.
-        if (sha256Of(await readWhole(this.#disk, name)) === sha256) return this.#sync(name);
+        const isWhole = sha256Of(await readWhole(this.#disk, name)) === sha256;
+        if (isWhole && this.#isNamed(sha256)) return;
+        // What is there may be whole and yet not safe: a system may take what it could not sync for written.
         await this.#disk.remove(name);
       }
       await this.#write(name, bytes);
@@ -120,14 +121,11 @@ export class ModelStore {
     await file.close();
   }
 
-  /** What can be read need not be safe yet. */
-  async #sync(name: string): Promise<void> {
-    const file = await this.#disk.open(name);
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  /** A state names only what was synced before it. */
+  #isNamed(sha256: string): boolean {
+    return this.states.some(({ current, previous, candidate }) =>
+      [current, previous, candidate].some((name) => name?.sha256 === sha256),
+    );
   }
 
   /** Removes states from before, and models that nobody names. What can't be removed stays until the next time. */

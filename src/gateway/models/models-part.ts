@@ -34,6 +34,7 @@ export interface ModelsPartOptions {
 
 /** An upload whose parts come once more after its end is told of nothing. */
 const lateMs = 60_000;
+const tendMs = 10_000;
 
 export class ModelsPart implements GatewayPart {
   readonly filters: readonly string[];
@@ -100,6 +101,7 @@ export class ModelsPart implements GatewayPart {
   start(): void {
     const { pollMs, upload } = this.#config;
     this.#succession.start();
+    this.#cancels.push(this.#timers.every(tendMs, () => void this.#succession.tend()));
     if (pollMs > 0) this.#cancels.push(this.#timers.every(pollMs, () => void this.#look()));
     if (upload !== undefined)
       this.#cancels.push(this.#timers.every(upload.idleMs, () => this.#giveUp(upload.idleMs)));

@@ -64,6 +64,8 @@ export class Succession {
   /** To be considered once the gateway runs. */
   #pending: { readonly offered: Offered; readonly origin: Origin } | undefined;
   #isStopped = false;
+  /** The disk has refused what holds. */
+  #isOwed = false;
   /** The candidate was given up while something was being waited for. */
   #isWithdrawn = false;
 
@@ -118,6 +120,11 @@ export class Succession {
     this.#trial?.restartTime();
   }
 
+  /** Now and then: what the disk has refused. Never rejects. */
+  async tend(): Promise<void> {
+    if (this.#isOwed && !this.isBusy) await this.#commit(this.#state!);
+  }
+
   /** For people: what works, what is on trial, how it does. */
   status() {
     const { previous = null } = this.#state ?? {};
@@ -137,7 +144,7 @@ export class Succession {
     this.#isStopped = true;
     // An orderly end says nothing against a model under watch.
     if (this.#phase === 'watch' && this.#state !== undefined)
-      await this.#commit({ ...this.#state, trial: 0 });
+      await this.#record({ ...this.#state, trial: 0 });
     await this.#store?.settled();
   }
 
@@ -203,13 +210,13 @@ export class Succession {
     const starts = state.trial! + 1;
     const before = state.previous === null ? undefined : await this.#load(state.previous);
     this.#candidate = { name: state.current, origin: { from: 'store' } };
-    if (before === undefined) await this.#commit({ ...state, trial: null });
+    if (before === undefined) await this.#record({ ...state, trial: null });
     else if (starts > startsMax) {
       gateway.serve(gateway.make(before));
       const reason = `the gateway had to be started ${starts} times while it was watched`;
       await this.#backFrom(state, 'failed', reason);
     } else {
-      await this.#commit({ ...state, trial: starts });
+      await this.#record({ ...state, trial: starts });
       this.#watch(gateway.make(before, gateway.engine.memoryPlan.totalBytes));
     }
   }
@@ -220,7 +227,7 @@ export class Succession {
     const state = this.#requireState();
     const file = from === 'file' ? name : state.file;
     if (name.sha256 === state.current.sha256) {
-      if (!isSame(file, state.file)) await this.#commit({ ...state, file });
+      if (!isSame(file, state.file)) await this.#record({ ...state, file });
       this.#conclude({ sha256: name.sha256, outcome: 'alreadyAtWork' });
       return;
     }
@@ -363,7 +370,7 @@ export class Succession {
   async #confirm(): Promise<void> {
     this.#enter('settling');
     this.#endTrial();
-    await this.#commit({ ...this.#state!, trial: null });
+    await this.#record({ ...this.#state!, trial: null });
     this.#conclude({ sha256: this.#state!.current.sha256, outcome: 'confirmed' });
   }
 
@@ -378,7 +385,7 @@ export class Succession {
   }
 
   async #backFrom(state: ModelState, code: RefusalCode, reason: string): Promise<void> {
-    await this.#commit({ ...state, current: state.previous!, previous: null, trial: null });
+    await this.#record({ ...state, current: state.previous!, previous: null, trial: null });
     this.#conclude({ sha256: state.current.sha256, outcome: 'rolledBack', code, reason });
   }
 
@@ -416,7 +423,7 @@ export class Succession {
     if (state !== undefined) {
       const file = origin.from === 'file' ? name : state.file;
       if (state.candidate !== null || !isSame(file, state.file))
-        await this.#commit({ ...state, candidate: null, file });
+        await this.#record({ ...state, candidate: null, file });
     }
     const { code, message: reason } = refusal;
     this.#conclude({ sha256: name.sha256, outcome: 'refused', code, reason });
@@ -457,6 +464,12 @@ export class Succession {
       throw new ModelRefusal('disk', 'the folder of the models refuses');
   }
 
+  /** What holds already: what the disk refuses of it is tried again. Never rejects. */
+  async #record(state: ModelState): Promise<void> {
+    this.#state = state;
+    this.#isOwed = !(await this.#commit(state));
+  }
+
   /** Whether it is on disk. Never rejects. */
   async #commit(state: ModelState): Promise<boolean> {
     if (this.#store === undefined) return false;
@@ -467,6 +480,7 @@ export class Succession {
       return false;
     }
     this.#state = state;
+    this.#isOwed = false;
     return true;
   }
 

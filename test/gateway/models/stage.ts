@@ -74,6 +74,8 @@ export class Stage {
   readonly statuses: Status[] = [];
   gateway!: Gateway;
   part!: ModelsPart;
+  /** How long a turn of the event loop takes. */
+  turnMs = 0;
   #life = 0;
   #sent = 0;
 
@@ -93,7 +95,11 @@ export class Stage {
   }
 
   /** Starts a gateway; `models` are settings of that section. Rejects where it can't. */
-  async start(models: Record<string, unknown> = {}, config: Record<string, unknown> = {}): Promise<void> {
+  async start(
+    models: Record<string, unknown> = {},
+    config: Record<string, unknown> = {},
+    memoryLeft?: () => number,
+  ): Promise<void> {
     const life = ++this.#life;
     const trial = { ticks: 20, tokens: 2 };
     const path = this.fixture.writeConfig('mqtt://simulated', {
@@ -111,10 +117,10 @@ export class Stage {
     const loaded = loadGatewayConfig(path);
     const timers = this.scheduler.timersOf(
       () => this.#life === life,
-      () => 0,
+      () => this.turnMs,
     );
     const { disk, log, source } = this;
-    const part = new ModelsPart({ loaded, gateway: () => gateway, log, timers, disk, source });
+    const part = new ModelsPart({ loaded, gateway: () => gateway, log, timers, disk, source, memoryLeft });
     const commands = new Commands(loaded.config.commands!, loaded.config, () => gateway.pipeline, log, {
       models: part,
       nowMs: () => this.scheduler.nowMs,
