@@ -189,13 +189,15 @@ class FirstProducts {
   normedOf(features: Int16Array, tokens: number): Uint8Array {
     const { features: width, hidden } = this.#model.config;
     const at = this.#at;
+    const { attentionGain } = this.#model.weights.layers[0]!;
+    assert(typeof attentionGain === 'number', 'one gain for all channels');
     const taken = new Int16Array(this.#memory.buffer, at.features, padded(width));
     const normed = new Uint8Array(this.#memory.buffer, at.normed, hidden);
     const all = new Uint8Array(tokens * hidden);
     for (let token = 0; token < tokens; token++) {
       taken.set(features.subarray(token * width, (token + 1) * width));
       this.embed();
-      this.kernels.normalise(at.residual, this.#model.weights.layers[0]!.attentionGain, hidden, at.normed, 1);
+      this.kernels.normalise(at.residual, attentionGain, hidden, at.normed, 1);
       all.set(normed, token * hidden);
     }
     return all;

@@ -9,6 +9,7 @@ import {
 import { makeExponentTable } from '../engine/integer.ts';
 import type {
   FeedForwardWeights,
+  Gain,
   HistoryWeights,
   LayerWeights,
   Linear,
@@ -82,15 +83,19 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     exponentScale: Float32Array.from({ length: heads }, () => (0.1 + random()) / Math.sqrt(headSize(config))),
     contextScale: Float32Array.from({ length: heads }, () => (0.5 + random()) / 32767),
   });
+  const gain = (): Gain =>
+    config.normGains === 'channel'
+      ? Float32Array.from({ length: hidden }, () => 2 ** (2 + 4 * random()))
+      : 16;
   const block = (): FeedForwardWeights => ({
-    feedForwardGain: 16,
+    feedForwardGain: gain(),
     up: linear(feedForward, hidden, 80),
     gelu: Uint8Array.from({ length: 256 }, (_, index) => Math.max(5, Math.round((index - 128) * 0.9))),
     down: linear(hidden, feedForward, 300),
   });
   const layer = (index: number): LayerWeights => ({
     ...(isRouted(config, index) ? { router: linear(1, hidden, 65536) } : {}),
-    attentionGain: 16,
+    attentionGain: gain(),
     query: linear(hidden, hidden, 60),
     key: linear(hidden, hidden, 60),
     value: linear(hidden, hidden, 60),
@@ -120,7 +125,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
       embedding: linear(hidden, features, 400, 1024),
       layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
       ...(config.refinement === undefined ? {} : { refinement: block() }),
-      headGain: 16,
+      headGain: gain(),
       head: linear(outputs, hidden, 65536),
       ...(config.history === undefined
         ? { linear: { ...linear(outputs, features, 65536, 1024), bias: new Int32Array(outputs) } }

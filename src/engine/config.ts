@@ -37,6 +37,9 @@ export type AttentionKind = 'softmax' | 'spike';
  */
 export type KeyValueFormat = 'int8' | 'int4' | 'int4-rotated';
 
+/** shared: one gain for all channels of a norm. channel: one for each. */
+export type NormGains = 'shared' | 'channel';
+
 /** Mixture-of-depths: which layers a token may go around, and how many tokens may go through. */
 export interface Routing {
   /** Layers with a router, counted from 0, ascending. */
@@ -86,6 +89,8 @@ export interface TransformerConfig {
   readonly tiers: readonly [TierLimits, TierLimits, TierLimits];
   /** Absent: softmax. */
   readonly attention?: AttentionKind;
+  /** Absent: shared. */
+  readonly normGains?: NormGains;
   /** Absent: every token goes through every layer of its plan. */
   readonly routing?: Routing;
   /** Absent: there is nothing to refine with. */
@@ -187,6 +192,7 @@ export function validateConfig(input: unknown): TransformerConfig {
     ...Object.keys(sizeLimits),
     'tiers',
     'attention',
+    'normGains',
     'routing',
     'refinement',
     'history',
@@ -207,7 +213,7 @@ export function validateConfig(input: unknown): TransformerConfig {
       `config.window: expected at most sequence (${sizes.sequence}), got ${sizes.window}`,
     );
   }
-  const { attention, routing, refinement, history, keyValues, patterns } = fields;
+  const { attention, normGains, routing, refinement, history, keyValues, patterns } = fields;
   if (attention === 'spike' && (keyValues ?? patterns) !== undefined) {
     throw new ConfigError('config.attention: expected softmax with keyValues or patterns, got spike');
   }
@@ -216,6 +222,7 @@ export function validateConfig(input: unknown): TransformerConfig {
     ...sizes,
     tiers,
     ...(attention === undefined ? {} : { attention: requireAttention(attention) }),
+    ...(normGains === undefined ? {} : { normGains: requireNormGains(normGains) }),
     ...(routing === undefined ? {} : { routing: requireRouting(routing, sizes.layers) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement) }),
     ...(history === undefined ? {} : { history: requireHistory(history, sizes) }),
@@ -239,6 +246,11 @@ function requireFormat(input: unknown, size: number): KeyValueFormat {
     );
   }
   return input;
+}
+
+function requireNormGains(input: unknown): NormGains {
+  if (input === 'shared' || input === 'channel') return input;
+  throw new ConfigError(`config.normGains: expected shared or channel, got ${describe(input)}`);
 }
 
 function requireRefinement(input: unknown): Refinement {

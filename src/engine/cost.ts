@@ -99,18 +99,25 @@ function historyBytes({ history }: TransformerConfig): number {
 /** Beside its int8 weights each output of a matrix has a bias and a multiplier of four bytes. */
 const BYTES_PER_OUTPUT = 8;
 
+/** Of one norm's gains, where each channel has its own. */
+function gainBytes({ hidden, normGains }: TransformerConfig): number {
+  return normGains === 'channel' ? 4 * hidden : 0;
+}
+
 /** Bytes of one layer's matrices: each is read once a call, however many tokens the call has. */
 export function layerWeightBytes(config: TransformerConfig): number {
-  return layerMacs(config) + (5 * config.hidden + config.feedForward) * BYTES_PER_OUTPUT;
+  const outputs = 5 * config.hidden + config.feedForward;
+  return layerMacs(config) + outputs * BYTES_PER_OUTPUT + 2 * gainBytes(config);
 }
 
 export function feedForwardWeightBytes(config: TransformerConfig): number {
-  return feedForwardMacs(config) + (config.hidden + config.feedForward) * BYTES_PER_OUTPUT;
+  const outputs = config.hidden + config.feedForward;
+  return feedForwardMacs(config) + outputs * BYTES_PER_OUTPUT + gainBytes(config);
 }
 
 /** Of the part of a layer that makes keys and values. */
 export function keyValueWeightBytes(config: TransformerConfig): number {
-  return keyValueMacs(config) + 2 * config.hidden * BYTES_PER_OUTPUT;
+  return keyValueMacs(config) + 2 * config.hidden * BYTES_PER_OUTPUT + gainBytes(config);
 }
 
 export function embeddingWeightBytes(config: TransformerConfig): number {
@@ -120,12 +127,12 @@ export function embeddingWeightBytes(config: TransformerConfig): number {
 /** Of the head and the linear path of the present tick. */
 export function headWeightBytes(config: TransformerConfig): number {
   const matrices = config.history === undefined ? 2 : 1;
-  return headMacs(config) + matrices * config.outputs * BYTES_PER_OUTPUT;
+  return headMacs(config) + matrices * config.outputs * BYTES_PER_OUTPUT + gainBytes(config);
 }
 
 /** Of one router. */
-export function routerWeightBytes({ hidden }: TransformerConfig): number {
-  return hidden + BYTES_PER_OUTPUT;
+export function routerWeightBytes(config: TransformerConfig): number {
+  return config.hidden + BYTES_PER_OUTPUT + gainBytes(config);
 }
 
 /** Of one round of refinement, with its head. */

@@ -34,7 +34,7 @@ import {
   padded,
   planMemory,
 } from './memory-plan.ts';
-import type { Model } from './model.ts';
+import type { Gain, Model } from './model.ts';
 import { exitTable, type Plan, type PlanTable, planTable } from './plan.ts';
 import { writeWeights } from './write-weights.ts';
 
@@ -242,7 +242,7 @@ export class Engine {
     this.#begin(1, plan.layers);
     for (let index = this.#depths[0]!; index < plan.layers; index++) {
       if (isRouted(this.config, index)) continue;
-      this.#normalise(this.model.weights.layers[index]!.attentionGain, 0, 1);
+      this.#normaliseForAttention(index, 0, 1);
       this.#rememberOnly(index, 0, 1, plan);
     }
   }
@@ -354,7 +354,7 @@ export class Engine {
   #gate(index: number, row: number): number {
     const { normed, normedBytes, route, layers } = this.#layout;
     const { weights } = this.model;
-    this.#normalise(weights.layers[index]!.attentionGain, row, row + 1);
+    this.#normaliseForAttention(index, row, row + 1);
     this.#kernels.score(normed + row * normedBytes, layers[index]!.router!, route, 1);
     this.#charge(this.config.hidden, routerWeightBytes(this.config));
     const logit = this.#routeLogit[0]!;
@@ -365,13 +365,13 @@ export class Engine {
     const kernels = this.#kernels;
     const at = this.#layout;
     const layer = at.layers[index]!;
-    const { attentionGain, feedForwardGain } = this.model.weights.layers[index]!;
+    const { feedForwardGain } = this.model.weights.layers[index]!;
     const count = to - computed;
     const residual = at.residual + computed * at.residualBytes;
     const normed = at.normed + computed * at.normedBytes;
     const queryKeyValue = at.queryKeyValue + computed * at.queryKeyValueBytes;
 
-    this.#normalise(attentionGain, written, to);
+    this.#normaliseForAttention(index, written, to);
     kernels.project(normed, layer.queryKeyValue, queryKeyValue, at.queryKeyValueBytes, count);
     this.#rememberOnly(index, written, computed, plan);
     this.#rings.attend(kernels, index, computed, to, plan, this.stats);
@@ -381,9 +381,10 @@ export class Engine {
     this.#charge(count * layerMacs(this.config), layerWeightBytes(this.config));
   }
 
-  #feedForward({ up, gelu, down }: FeedForwardLayout, gain: number, from: number, to: number): void {
+  #feedForward(block: FeedForwardLayout, gain: Gain, from: number, to: number): void {
+    const { up, gelu, down } = block;
     const { normed, normedBytes, activated, residual, residualBytes } = this.#layout;
-    this.#normalise(gain, from, to);
+    this.#normalise(gain, block.gain, from, to);
     this.#kernels.activate(normed + from * normedBytes, up, gelu, activated, to - from);
     this.#kernels.addProjection(activated, down, residual + from * residualBytes, to - from);
   }
@@ -408,21 +409,24 @@ export class Engine {
   }
 
   #head(from: number, to: number, logits: number): void {
-    const { normed, normedBytes, head } = this.#layout;
-    this.#normalise(this.model.weights.headGain, from, to);
+    const { normed, normedBytes, headGain, head } = this.#layout;
+    this.#normalise(this.model.weights.headGain, headGain, from, to);
     this.#kernels.score(normed + from * normedBytes, head, logits, to - from);
     this.#charge((to - from) * headMacs(this.config), headWeightBytes(this.config));
   }
 
-  #normalise(gain: number, from: number, to: number): void {
-    const { residual, residualBytes, normed, normedBytes } = this.#layout;
-    this.#kernels.normalise(
-      residual + from * residualBytes,
-      gain,
-      this.config.hidden,
-      normed + from * normedBytes,
-      to - from,
-    );
+  #normaliseForAttention(index: number, from: number, to: number): void {
+    const { attentionGain } = this.model.weights.layers[index]!;
+    this.#normalise(attentionGain, this.#layout.layers[index]!.attentionGain, from, to);
+  }
+
+  /** `gains`: where the gains of the channels lie, if each has its own. */
+  #normalise(gain: Gain, gains: number, from: number, to: number): void {
+    const { hidden } = this.config;
+    const residual = this.#layout.residual + from * this.#layout.residualBytes;
+    const normed = this.#layout.normed + from * this.#layout.normedBytes;
+    if (typeof gain === 'number') this.#kernels.normalise(residual, gain, hidden, normed, to - from);
+    else this.#kernels.normaliseChannels(residual, gains, hidden, normed, to - from);
   }
 
   /** Rows that give a layer keys and values without going through it themselves. */

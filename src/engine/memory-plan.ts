@@ -63,6 +63,8 @@ export interface AttentionLayout {
 
 /** A feed-forward block in memory. */
 export interface FeedForwardLayout {
+  /** [hidden] float32: the norm's gain per channel. 0: it has one for all, as the following ones. */
+  readonly gain: number;
   readonly up: Matrix;
   readonly gelu: number;
   readonly down: Matrix;
@@ -93,6 +95,7 @@ export interface HistoryLayout {
 export interface LayerLayout extends FeedForwardLayout {
   /** Only in routed layers. */
   readonly router?: Matrix;
+  readonly attentionGain: number;
   readonly queryKeyValue: Matrix;
   /** The part of `queryKeyValue` that makes keys and values. */
   readonly keyValue: Matrix;
@@ -123,6 +126,7 @@ export interface MemoryLayout {
   readonly layers: readonly LayerLayout[];
   /** Only with a refinement. */
   readonly refinement?: FeedForwardLayout;
+  readonly headGain: number;
   readonly head: Matrix;
   /** Without a history. */
   readonly linear?: Matrix;
@@ -269,6 +273,7 @@ function planLayout(
     ...(config.refinement === undefined
       ? {}
       : { refinement: planFeedForward(planner, 'refinement', config) }),
+    headGain: planGain(planner, 'norm', config),
     head: planner.matrix('head', outputs, hidden),
     ...(config.history === undefined
       ? { linear: planner.matrix('linear', outputs, features) }
@@ -345,6 +350,7 @@ function planLayer(
   const queryKeyValue = planner.matrix(`${name}.query_key_value`, 3 * width, hidden);
   return Object.freeze({
     ...(isRouted(config, index) ? { router: planner.matrix(`${name}.router`, padded(1), hidden) } : {}),
+    attentionGain: planGain(planner, `${name}.attention_norm`, config),
     queryKeyValue,
     keyValue: rowsOf(queryKeyValue, width, 2 * width),
     output: planner.matrix(`${name}.output`, hidden, width),
@@ -366,10 +372,16 @@ function planLayer(
   });
 }
 
+/** No region at all for a gain that is one number. */
+function planGain(planner: Planner, name: string, { hidden, normGains }: TransformerConfig): number {
+  return normGains === 'channel' ? planner.take('weights', `${name}.gain`, padded(hidden) * 4) : 0;
+}
+
 function planFeedForward(planner: Planner, name: string, config: TransformerConfig): FeedForwardLayout {
   const hidden = padded(config.hidden);
   const feedForward = padded(config.feedForward);
   return {
+    gain: planGain(planner, `${name}.feed_forward_norm`, config),
     up: planner.matrix(`${name}.up`, feedForward, hidden),
     gelu: planner.take('tables', `${name}.gelu`, TABLE_SIZE),
     down: planner.matrix(`${name}.down`, hidden, feedForward),

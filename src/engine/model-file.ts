@@ -27,6 +27,7 @@ import {
 import { validateMeaning } from './meaning.ts';
 import type {
   FeedForwardWeights,
+  Gain,
   HistoryWeights,
   LayerWeights,
   Linear,
@@ -47,6 +48,8 @@ const NO_CHECKSUM = '00000000';
 const CHECKSUM_KEY = '"crc32":"';
 /** Biases by age and sinks stay this small, so that scores fit an int32 whatever the query. */
 const SCORE_BIAS_MAX = 2 ** 24;
+/** A normed activation stays an int32 before it is clamped. */
+const GAIN_MAX = 1024;
 
 /** Reads and checks a whole model file. Throws ModelError: a code, and a sentence that names the tensor. */
 export function loadModel(bytes: Uint8Array): Model {
@@ -154,6 +157,11 @@ class TensorReader {
     };
   }
 
+  gain(name: string, { hidden, normGains }: TransformerConfig): Gain {
+    if (normGains === 'channel') return this.take<Float32Array>(`${name}.gain`, 'F32', [hidden]);
+    return this.take<Float32Array>(`${name}.gain`, 'F32', [1])[0]!;
+  }
+
   requireAllRead(): void {
     for (const name of this.#tensors.keys())
       throw new ModelError('unexpected', `${name}: no such tensor in this architecture`);
@@ -166,7 +174,7 @@ function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeig
     embedding: reader.linear('embedding', hidden, features),
     layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, layer, config)),
     ...(config.refinement === undefined ? {} : { refinement: readFeedForward(reader, 'refinement', config) }),
-    headGain: reader.take<Float32Array>('norm.gain', 'F32', [1])[0]!,
+    headGain: reader.gain('norm', config),
     head: reader.linear('head', outputs, hidden),
     ...(config.history === undefined
       ? { linear: reader.linear('linear', outputs, features) }
@@ -191,7 +199,7 @@ function readLayer(reader: TensorReader, index: number, config: TransformerConfi
   const name = `layers.${index}`;
   return {
     ...(isRouted(config, index) ? { router: reader.linear(`${name}.router`, 1, hidden) } : {}),
-    attentionGain: reader.take<Float32Array>(`${name}.attention_norm.gain`, 'F32', [1])[0]!,
+    attentionGain: reader.gain(`${name}.attention_norm`, config),
     query: reader.linear(`${name}.attention.query`, hidden, hidden),
     key: reader.linear(`${name}.attention.key`, hidden, hidden),
     value: reader.linear(`${name}.attention.value`, hidden, hidden),
@@ -201,13 +209,10 @@ function readLayer(reader: TensorReader, index: number, config: TransformerConfi
   };
 }
 
-function readFeedForward(
-  reader: TensorReader,
-  name: string,
-  { hidden, feedForward }: TransformerConfig,
-): FeedForwardWeights {
+function readFeedForward(reader: TensorReader, name: string, config: TransformerConfig): FeedForwardWeights {
+  const { hidden, feedForward } = config;
   return {
-    feedForwardGain: reader.take<Float32Array>(`${name}.feed_forward_norm.gain`, 'F32', [1])[0]!,
+    feedForwardGain: reader.gain(`${name}.feed_forward_norm`, config),
     up: reader.linear(`${name}.feed_forward.up`, feedForward, hidden),
     gelu: reader.take<Uint8Array>(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE]),
     down: reader.linear(`${name}.feed_forward.down`, hidden, feedForward),
@@ -253,7 +258,10 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
     put(`${name}.bias`, 'I32', [rows], linear.bias);
     put(`${name}.multiplier`, 'F32', [rows], linear.multiplier);
   };
-  const putGain = (name: string, gain: number) => put(`${name}.gain`, 'F32', [1], Float32Array.of(gain));
+  const putGain = (name: string, gain: Gain) => {
+    if (typeof gain === 'number') put(`${name}.gain`, 'F32', [1], Float32Array.of(gain));
+    else put(`${name}.gain`, 'F32', [hidden], gain);
+  };
   const putFeedForward = (name: string, block: FeedForwardWeights) => {
     putGain(`${name}.feed_forward_norm`, block.feedForwardGain);
     putLinear(`${name}.feed_forward.up`, block.up, feedForward, hidden);
@@ -304,8 +312,8 @@ export function tensorList(model: Model): { name: string; dtype: Dtype; shape: r
 function checkRanges(weights: ModelWeights, config: TransformerConfig): void {
   checkLinear('embedding', weights.embedding, -FEATURE_MAX, FEATURE_MAX);
   for (const [index, layer] of weights.layers.entries()) checkLayer(`layers.${index}`, layer, config);
-  if (weights.refinement !== undefined) checkFeedForward('refinement', weights.refinement);
-  checkScale('norm.gain', weights.headGain, 1024);
+  if (weights.refinement !== undefined) checkFeedForward('refinement', weights.refinement, config);
+  checkGain('norm', weights.headGain, config);
   checkLinear('head', weights.head, 0, ACTIVATION_MAX);
   if (weights.linear !== undefined) checkPath(weights.linear);
   if (weights.history !== undefined) checkHistory(weights.history);
@@ -327,17 +335,21 @@ function checkHistory({ basis, readout }: HistoryWeights): void {
 
 function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {
   if (layer.router !== undefined) checkLinear(`${name}.router`, layer.router, 0, ACTIVATION_MAX);
-  checkScale(`${name}.attention_norm.gain`, layer.attentionGain, 1024);
+  checkGain(`${name}.attention_norm`, layer.attentionGain, config);
   for (const part of ['query', 'key', 'value', 'output'] as const) {
     checkLinear(`${name}.attention.${part}`, layer[part], 0, ACTIVATION_MAX);
   }
   if (config.attention === 'spike') checkSpikes(name, layer);
   else checkSoftmax(name, layer, config);
-  checkFeedForward(name, layer);
+  checkFeedForward(name, layer, config);
 }
 
-function checkFeedForward(name: string, { feedForwardGain, up, gelu, down }: FeedForwardWeights): void {
-  checkScale(`${name}.feed_forward_norm.gain`, feedForwardGain, 1024);
+function checkFeedForward(
+  name: string,
+  { feedForwardGain, up, gelu, down }: FeedForwardWeights,
+  config: TransformerConfig,
+): void {
+  checkGain(`${name}.feed_forward_norm`, feedForwardGain, config);
   checkLinear(`${name}.feed_forward.up`, up, 0, ACTIVATION_MAX);
   checkLinear(`${name}.feed_forward.down`, down, 0, ACTIVATION_MAX);
   const tooLarge = gelu.findIndex((activation) => activation > ACTIVATION_MAX);
@@ -377,6 +389,18 @@ function checkSoftmax(name: string, layer: LayerWeights, config: TransformerConf
       REQUANTISED_MAX / contextMax,
     );
   }
+}
+
+/** The model has one gain per norm, or one per channel, as the configuration says. */
+function checkGain(name: string, gain: Gain, { hidden, normGains }: TransformerConfig): void {
+  const gains = typeof gain === 'number' ? [gain] : [...gain];
+  const expected = normGains === 'channel' ? hidden : 1;
+  if (gains.length !== expected || (typeof gain === 'number') !== (normGains !== 'channel')) {
+    throw new ModelError('shape', `${name}.gain: expected [${expected}], got [${gains.length}]`);
+  }
+  const wrong = gains.findIndex((one) => !(one >= 0 && one <= GAIN_MAX));
+  if (wrong >= 0)
+    checkScale(gains.length > 1 ? `${name}.gain[${wrong}]` : `${name}.gain`, gains[wrong]!, GAIN_MAX);
 }
 
 function checkScale(name: string, scale: number, max: number): void {

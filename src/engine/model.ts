@@ -11,9 +11,12 @@ export interface Linear {
   readonly multiplier: Float32Array;
 }
 
+/** Steps of a normed activation per root mean square: of all channels, or [hidden] with `normGains: channel`. */
+export type Gain = number | Float32Array;
+
 /** RMSNorm, up, GELU, down, onto the residual stream. */
 export interface FeedForwardWeights {
-  readonly feedForwardGain: number;
+  readonly feedForwardGain: Gain;
   /** [feedForward, hidden], to the index of the GELU table. */
   readonly up: Linear;
   /** [256], index u + 128 to activation. */
@@ -25,7 +28,7 @@ export interface FeedForwardWeights {
 export interface LayerWeights extends FeedForwardWeights {
   /** [1, hidden], to a Q16 logit: below 0 a token goes around this layer. Only in routed layers. */
   readonly router?: Linear;
-  readonly attentionGain: number;
+  readonly attentionGain: Gain;
   /** [hidden, hidden]; row = head * headSize + component. */
   readonly query: Linear;
   readonly key: Linear;
@@ -58,7 +61,7 @@ export interface ModelWeights {
   readonly layers: readonly LayerWeights[];
   /** Only if the configuration has a refinement. */
   readonly refinement?: FeedForwardWeights;
-  readonly headGain: number;
+  readonly headGain: Gain;
   /** [outputs, hidden], to Q16 logits. */
   readonly head: Linear;
   /** [outputs, features], the linear path beside the transformer, to Q16 logits; bias all zero. Not with a history. */

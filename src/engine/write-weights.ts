@@ -2,7 +2,7 @@
 import { type HistoryConfig, headSize, type TransformerConfig } from './config.ts';
 import type { Kernels, MatrixInput } from './kernels/contract.ts';
 import type { FeedForwardLayout, HistoryLayout, LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
-import type { FeedForwardWeights, HistoryWeights, LayerWeights, Linear, Model } from './model.ts';
+import type { FeedForwardWeights, Gain, HistoryWeights, LayerWeights, Linear, Model } from './model.ts';
 
 /** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */
 interface Run {
@@ -26,6 +26,7 @@ export function writeWeights(
   const { weights, config } = model;
   const writer = new Writer(memory, kernels);
   writer.single(layout.embedding, weights.embedding, config.features, 'features');
+  writer.gain(layout.headGain, weights.headGain);
   writer.single(layout.head, weights.head, config.hidden);
   if (layout.linear !== undefined && weights.linear !== undefined) {
     writer.single(layout.linear, weights.linear, config.features, 'features');
@@ -51,6 +52,7 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
   if (at.router !== undefined && layer.router !== undefined) {
     writer.single(at.router, layer.router, config.hidden);
   }
+  writer.gain(at.attentionGain, layer.attentionGain);
   writer.matrix(at.queryKeyValue, parts, config.hidden);
   writer.single(at.output, layer.output, config.hidden, 'activations', heads);
   writeFeedForward(writer, at, layer, config);
@@ -69,9 +71,10 @@ function writeLayer(writer: Writer, at: LayerLayout, layer: LayerWeights, config
 function writeFeedForward(
   writer: Writer,
   at: FeedForwardLayout,
-  { up, gelu, down }: FeedForwardWeights,
+  { feedForwardGain, up, gelu, down }: FeedForwardWeights,
   { hidden, feedForward }: TransformerConfig,
 ): void {
+  writer.gain(at.gain, feedForwardGain);
   writer.single(at.up, up, hidden);
   writer.bytes(at.gelu, gelu);
   writer.single(at.down, down, feedForward);
@@ -131,6 +134,11 @@ class Writer {
     this.#kernels.pack(at, weight, input);
     this.ints(at.bias, bias);
     this.floats(at.multiplier, multiplier);
+  }
+
+  /** A gain that is one number stays in the model. */
+  gain(at: number, gain: Gain): void {
+    if (typeof gain !== 'number') this.floats(at, gain);
   }
 
   bytes(at: number, values: Uint8Array): void {

@@ -14,7 +14,7 @@ import {
   PROBABILITY_ONE,
   TABLE_SIZE,
 } from '../engine/limits.ts';
-import type { LayerWeights, Linear, Model, ModelWeights } from '../engine/model.ts';
+import type { Gain, LayerWeights, Linear, Model, ModelWeights } from '../engine/model.ts';
 import { fitGelu, type GeluScales } from './gelu-fit.ts';
 
 /** y[o] = scale[o] sum_j weight[o, j] x[j] + bias[o]. */
@@ -28,7 +28,7 @@ export interface RealLinear {
 }
 
 export interface RealLayer {
-  readonly attentionGain: number;
+  readonly attentionGain: Gain;
   /** [3 hidden, hidden]: queries scaled such that q.k is the exponent of a natural softmax, then keys, values. */
   readonly queryKeyValue: RealLinear;
   /** [3 hidden] where queries, keys and values saturate. */
@@ -37,7 +37,7 @@ export interface RealLayer {
   readonly ageBias: Float64Array;
   readonly sink: Float64Array;
   readonly output: RealLinear;
-  readonly feedForwardGain: number;
+  readonly feedForwardGain: Gain;
   readonly up: RealLinear;
   /** Null: the table is no GELU, and `up` gives the table's index, `down` takes its entries. */
   readonly gelu: GeluScales | null;
@@ -50,7 +50,7 @@ export interface RealTransformer {
   readonly config: TransformerConfig;
   readonly embedding: RealLinear;
   readonly layers: readonly RealLayer[];
-  readonly headGain: number;
+  readonly headGain: Gain;
   readonly head: RealLinear;
   readonly linear: RealLinear;
 }

@@ -1,7 +1,7 @@
 /** A model as an ONNX graph: the function that the engine computes, in float32 and without its roundings. */
 import { headSize } from '../engine/config.ts';
 import { ACTIVATION_MAX, ACTIVATION_ZERO, RESIDUAL_MAX, TABLE_SIZE } from '../engine/limits.ts';
-import type { Model } from '../engine/model.ts';
+import type { Gain, Model } from '../engine/model.ts';
 import { version } from '../version.ts';
 import { dequantise, type RealLayer, type RealLinear, type RealTransformer } from './dequantise.ts';
 import { OnnxGraph } from './onnx-graph.ts';
@@ -134,7 +134,7 @@ class Exporter {
   }
 
   /** x gain / root mean square, in the steps of a normed activation; the same nodes that others fuse. */
-  #normalise(x: string, gain: number): string {
+  #normalise(x: string, gain: Gain): string {
     const graph = this.#graph;
     const { hidden } = this.#model.config;
     const meanSquare = graph.node('ReduceMean', [graph.node('Pow', [x, graph.constant([2], [])])], {
@@ -143,8 +143,9 @@ class Exporter {
     });
     const root = graph.node('Sqrt', [graph.node('Add', [meanSquare, graph.constant([EPSILON], [])])]);
     const unit = graph.node('Div', [x, root]);
+    const gains = typeof gain === 'number' ? new Float32Array(hidden).fill(gain) : gain;
     return this.#clip(
-      graph.node('Mul', [unit, graph.constant(new Float32Array(hidden).fill(gain), [hidden])]),
+      graph.node('Mul', [unit, graph.constant(gains, [hidden])]),
       ACTIVATION_MAX - ACTIVATION_ZERO,
       -ACTIVATION_ZERO,
     );

@@ -63,6 +63,11 @@ describe('validateConfig', () => {
       'config.window: expected at most sequence (32), got 33',
     ],
     [
+      'gains of another kind',
+      { ...micro, normGains: 'token' },
+      'config.normGains: expected shared or channel, got token',
+    ],
+    [
       'two tiers',
       { ...micro, tiers: micro.tiers.slice(1) },
       'config.tiers: expected 3 tiers, got an array of 2',

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AttentionKind, presetConfig, type TransformerConfig } from '../../src/engine/config.ts';
+import {
+  type AttentionKind,
+  type NormGains,
+  presetConfig,
+  type TransformerConfig,
+} from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { isTrusted, kernelNames } from '../../src/engine/kernels/choose.ts';
 import type { KernelName } from '../../src/engine/kernels/contract.ts';
@@ -27,6 +32,7 @@ const configs: fc.Arbitrary<Partial<TransformerConfig>> = fc
     window: fc.integer({ min: 1, max: 12 }),
     feedForward: fc.integer({ min: 1, max: 50 }),
     attention: fc.constantFrom<AttentionKind>('softmax', 'softmax', 'spike'),
+    normGains: fc.constantFrom<NormGains>('shared', 'channel'),
   })
   .map(({ headSize, ...sizes }) => {
     const window = Math.min(sizes.window, sizes.sequence);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { presetConfig } from '../../src/engine/config.ts';
 import { crc32 } from '../../src/engine/crc32.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import { MODEL_HEADER_BYTES_MAX } from '../../src/engine/limits.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { loadModel, saveModel, tensorList } from '../../src/engine/model-file.ts';
@@ -390,6 +391,39 @@ describe('a model that could overflow or lie is not saved', () => {
   test.each(cases)('%s', (_, change, message) => {
     expect(changed(change)).toThrow(ModelError);
     expect(changed(change)).toThrow(message);
+  });
+});
+
+describe('a gain for each channel', () => {
+  const model = tinyModel({ config: { normGains: 'channel' } });
+
+  test('is a tensor of the file, with room in memory and in the cost', () => {
+    const loaded = loadModel(saveModel(model));
+    expect(loaded.weights).toEqual(model.weights);
+    const gains = tensorList(loaded).filter(({ name }) => name.endsWith('.gain'));
+    expect(gains.map(({ shape }) => shape)).toEqual(Array(5).fill([16]));
+    const [own, shared] = [new Engine(loaded), new Engine(tinyModel())];
+    const regions = own.memoryPlan.regions.filter(({ name }) => name.endsWith('.gain'));
+    expect(regions.map(({ bytes }) => bytes)).toEqual(Array(5).fill(64));
+    const bytes = (engine: Engine) => engine.cost(engine.plans[0]!.write).bytes;
+    expect(bytes(own) - bytes(shared)).toBe(5 * 64);
+  });
+
+  test.each([
+    [Float32Array.of(16), 'norm.gain: expected [16], got [1]'],
+    [16, 'norm.gain: expected [16], got [1]'],
+    [new Float32Array(16).fill(1025), 'norm.gain[0]: expected 0 to 1024, got 1025'],
+    [new Float32Array(16).fill(Number.NaN, 3), 'norm.gain[3]: expected 0 to 1024, got NaN'],
+  ])('is refused as %o', (headGain, message) => {
+    expect(() => saveModel({ ...model, weights: { ...model.weights, headGain } })).toThrow(message);
+  });
+
+  test('is refused where the configuration has one for all', () => {
+    const plain = tinyModel();
+    const headGain = new Float32Array(16).fill(16);
+    expect(() => saveModel({ ...plain, weights: { ...plain.weights, headGain } })).toThrow(
+      'norm.gain: expected [1], got [16]',
+    );
   });
 });
 

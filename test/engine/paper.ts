@@ -3,7 +3,7 @@
  * ring, no kernels. Independent of everything that it checks but the rounding.
  */
 import { headSize } from '../../src/engine/config.ts';
-import type { FeedForwardWeights, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
+import type { FeedForwardWeights, Gain, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
 import type { HeadPattern } from '../../src/engine/patterns.ts';
 
 const roundEven = (value: number): number => {
@@ -20,10 +20,12 @@ function linear({ weight, bias, multiplier }: Linear, input: readonly number[]):
   });
 }
 
-function norm(x: readonly number[], gain: number): number[] {
+function norm(x: readonly number[], gain: Gain): number[] {
   const meanSquare = Math.floor(x.reduce((sum, value) => sum + value * value, 0) / x.length);
   const root = Math.max(256, Math.floor(Math.sqrt(65536 * meanSquare)));
-  return x.map((value) => limit(64 + roundEven(value * ((gain * 256) / root)), 0, 127));
+  const scaled = (value: number, c: number) =>
+    typeof gain === 'number' ? value * ((gain * 256) / root) : value * gain[c]! * (256 / root);
+  return x.map((value, c) => limit(64 + roundEven(scaled(value, c)), 0, 127));
 }
 
 interface Projected {

@@ -3,7 +3,7 @@
  */
 import { headSize } from '../../src/engine/config.ts';
 import { ACTIVATION_ZERO, LOGIT_ONE } from '../../src/engine/limits.ts';
-import type { LayerWeights, Linear, Model } from '../../src/engine/model.ts';
+import type { Gain, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
 
 type Row = Float64Array<ArrayBuffer>;
 
@@ -39,9 +39,11 @@ function add(x: Row, matrix: Linear, change: Row): Row {
   return x.map((value, c) => clip(value + changes[c]!, -32767, 32767));
 }
 
-function normalise(x: Row, gain: number): Row {
+function normalise(x: Row, gain: Gain): Row {
   const root = Math.max(1, Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / x.length));
-  return x.map((value) => clip(ACTIVATION_ZERO + (value * gain) / root, 0, 127));
+  return x.map((value, c) =>
+    clip(ACTIVATION_ZERO + (value * (typeof gain === 'number' ? gain : gain[c]!)) / root, 0, 127),
+  );
 }
 
 function activate({ up, gelu }: LayerWeights, normed: Row): Row {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { randomFeatures, randomModel } from '../../src/bench/random-model.ts';
+import type { NormGains } from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { fitGelu, gelu } from '../../src/export/gelu-fit.ts';
@@ -11,8 +12,8 @@ import { type OnnxModel, readOnnx, type Tensor } from './onnx-reader.ts';
 const ROWS = 8;
 
 /** Without the linear path, which would hide a wrong transformer. */
-function subject(seed: number, table?: Uint8Array): Model {
-  const model = randomModel({ seed, config: { layers: 2 } });
+function subject(seed: number, table?: Uint8Array, normGains: NormGains = 'shared'): Model {
+  const model = randomModel({ seed, config: { layers: 2, normGains } });
   const { layers } = model.weights;
   const linear = model.weights.linear!;
   return {
@@ -47,8 +48,12 @@ function engineLogits(model: Model, features: Int16Array): number[] {
 const operatorsOf = (onnx: OnnxModel) => new Set(onnx.nodes.map(({ operator }) => operator));
 
 describe('exported ONNX', () => {
-  test.each([1, 2, 3])('computes what the engine computes, with a GELU (seed %i)', (seed) => {
-    const model = subject(seed, curve);
+  test.each([
+    [1, 'shared'],
+    [2, 'shared'],
+    [3, 'channel'],
+  ] as const)('computes what the engine computes, with a GELU (seed %i, gains %s)', (seed, normGains) => {
+    const model = subject(seed, curve, normGains);
     const features = randomFeatures(ROWS * model.config.features, seed);
     const onnx = readOnnx(exportOnnx(model));
     const logits = runOnnx(onnx, { features: tensor(features, model.config.features) }).get('logits')!;

@@ -23,6 +23,9 @@ export interface Kernels {
   /** RMSNorm: residual -> activations. `hidden` is the true width, without padding. */
   normalise(residual: number, gain: number, hidden: number, activations: number, rows: number): void;
 
+  /** The same with a gain of its own for each channel: `gains` is float32[padded(hidden)]. */
+  normaliseChannels(residual: number, gains: number, hidden: number, activations: number, rows: number): void;
+
   /** activations -> int8: queries, keys and values. `stride`: bytes from one projected row to the next. */
   project(activations: number, matrix: Matrix, projected: number, stride: number, rows: number): void;
 

@@ -53,16 +53,38 @@ export class TruthKernels implements Kernels {
     const stride = padded(hidden);
     for (let row = 0; row < rows; row++) {
       const x = residual / 2 + row * stride;
-      let sum = 0;
-      for (let c = 0; c < hidden; c++) sum += this.#int16[x + c]! ** 2;
-      const meanSquare = Math.floor(sum / hidden);
-      const root = Math.max(256, Math.floor(Math.sqrt(65536 * meanSquare)));
-      const scale = (gain * 256) / root;
+      const scale = (gain * 256) / this.#root(x, hidden);
       for (let c = 0; c < stride; c++) {
         const normed = ACTIVATION_ZERO + round(this.#int16[x + c]! * scale);
         this.#uint8[activations + row * stride + c] = clamp(normed, 0, ACTIVATION_MAX);
       }
     }
+  }
+
+  normaliseChannels(
+    residual: number,
+    gains: number,
+    hidden: number,
+    activations: number,
+    rows: number,
+  ): void {
+    const stride = padded(hidden);
+    for (let row = 0; row < rows; row++) {
+      const x = residual / 2 + row * stride;
+      const unit = 256 / this.#root(x, hidden);
+      for (let c = 0; c < stride; c++) {
+        const normed = ACTIVATION_ZERO + round(this.#int16[x + c]! * this.#float32[gains / 4 + c]! * unit);
+        this.#uint8[activations + row * stride + c] = clamp(normed, 0, ACTIVATION_MAX);
+      }
+    }
+  }
+
+  /** The root mean square in Q8 of the row at `x`, an int16 index; at least 256. */
+  #root(x: number, hidden: number): number {
+    let sum = 0;
+    for (let c = 0; c < hidden; c++) sum += this.#int16[x + c]! ** 2;
+    const meanSquare = Math.floor(sum / hidden);
+    return Math.max(256, Math.floor(Math.sqrt(65536 * meanSquare)));
   }
 
   project(activations: number, matrix: Matrix, projected: number, stride: number, rows: number): void {

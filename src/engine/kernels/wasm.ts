@@ -11,6 +11,7 @@ type Kernel = (...numbers: number[]) => number;
 interface Exports {
   readonly embed: Kernel;
   readonly normalise: Kernel;
+  readonly normaliseChannels: Kernel;
   readonly project: Kernel;
   readonly attend: Kernel;
   readonly countSpikes: Kernel;
@@ -88,6 +89,16 @@ export class WasmKernels implements Kernels {
 
   normalise(residual: number, gain: number, hidden: number, activations: number, rows: number): void {
     this.#exports.normalise(residual, gain, hidden, padded(hidden), activations, rows);
+  }
+
+  normaliseChannels(
+    residual: number,
+    gains: number,
+    hidden: number,
+    activations: number,
+    rows: number,
+  ): void {
+    this.#exports.normaliseChannels(residual, gains, hidden, padded(hidden), activations, rows);
   }
 
   project(activations: number, at: Matrix, projected: number, stride: number, rows: number): void {

@@ -210,6 +210,37 @@ describe.each<WasmBuild>(['exact', 'relaxed'])('the %s build gives the bits of t
     );
   });
 
+  test('normalise with a gain for each channel, at every width', () => {
+    const gains = [0, 2 ** -10, 0.3, 16, 31.4, 1024];
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 100 }),
+        kinds,
+        fc.constantFrom(0, 1, 3, 200, 32767),
+        fc.integer(),
+        (hidden, kind, size, seedOfRow) => {
+          const stride = Math.ceil(hidden / 16) * 16;
+          const [truth, exact] = worlds().map(({ memory, kernels }) => {
+            const random = randomNumbers(seedOfRow);
+            const residual = new Int16Array(memory.buffer, INPUT, stride * 2);
+            const gain = new Float32Array(memory.buffer, INPUT + 1024, stride);
+            for (let i = 0; i < residual.length; i++) {
+              residual[i] = i % stride < hidden ? value(kind, -size, size, random()) : 0;
+            }
+            for (let i = 0; i < stride; i++) {
+              const picked = gains[Math.floor(random() * gains.length)]!;
+              gain[i] = i < hidden ? picked * (1 - random() / 4) : 0;
+            }
+            kernels.normaliseChannels(INPUT, INPUT + 1024, hidden, OUTPUT, 2);
+            return new Uint8Array(memory.buffer, OUTPUT, stride * 2);
+          });
+          expect([...exact!]).toEqual([...truth!]);
+        },
+      ),
+      { seed, numRuns: 300 },
+    );
+  });
+
   test('attend, by softmax and by spikes, over rings with holes, wraps and scratch slots', () => {
     const rings = fc.record({
       heads: fc.integer({ min: 1, max: 4 }),

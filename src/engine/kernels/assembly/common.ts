@@ -227,13 +227,51 @@ export function toActivations(a: v128, b: v128, c: v128, d: v128): v128 {
   return i8x16.min_u(i8x16.narrow_i16x8_u(low, high), i8x16.splat(127));
 }
 
+/** In Q8, at least 256. */
+// @ts-ignore: decorator
+@inline
+function rootMeanSquare(x: usize, hidden: usize, stride: usize): f64 {
+  const meanSquare = sumOfSquares(x, stride) / <i64>hidden;
+  return max<f64>(256.0, floor<f64>(sqrt<f64>(<f64>meanSquare * 65536.0)));
+}
+
+/** round(x gain unit) of four int32 and four float32; x gain is exact. */
+// @ts-ignore: decorator
+@inline
+function scaleFourChannels(x: v128, gains: v128, unit: v128): v128 {
+  const rounder = f64x2.splat(ROUNDER);
+  const low = f64x2.mul(f64x2.convert_low_i32x4_s(x), f64x2.promote_low_f32x4(gains));
+  const high = f64x2.mul(
+    f64x2.convert_low_i32x4_s(v128.shuffle<i32>(x, x, 2, 3, 2, 3)),
+    f64x2.promote_low_f32x4(v128.shuffle<i32>(gains, gains, 2, 3, 2, 3)),
+  );
+  const a = f64x2.add(f64x2.mul(low, unit), rounder), b = f64x2.add(f64x2.mul(high, unit), rounder);
+  return v128.shuffle<i32>(a, b, 0, 2, 4, 6);
+}
+
+export function normaliseChannels(residual: usize, gains: usize, hidden: usize, stride: usize, activations: usize, rows: usize): void {
+  for (let row: usize = 0; row < rows; row++) {
+    const x = residual + row * stride * 2;
+    const to = activations + row * stride;
+    const unit = f64x2.splat(256.0 / rootMeanSquare(x, hidden, stride));
+    for (let i: usize = 0; i < stride; i += 16) {
+      const low = v128.load(x + 2 * i);
+      const high = v128.load(x + 2 * i, 16);
+      const g = gains + 4 * i;
+      const a = scaleFourChannels(i32x4.extend_low_i16x8_s(low), v128.load(g), unit);
+      const b = scaleFourChannels(i32x4.extend_high_i16x8_s(low), v128.load(g, 16), unit);
+      const c = scaleFourChannels(i32x4.extend_low_i16x8_s(high), v128.load(g, 32), unit);
+      const d = scaleFourChannels(i32x4.extend_high_i16x8_s(high), v128.load(g, 48), unit);
+      v128.store(to + i, toActivations(a, b, c, d));
+    }
+  }
+}
+
 export function normalise(residual: usize, gain: f64, hidden: usize, stride: usize, activations: usize, rows: usize): void {
   for (let row: usize = 0; row < rows; row++) {
     const x = residual + row * stride * 2;
     const to = activations + row * stride;
-    const meanSquare = sumOfSquares(x, stride) / <i64>hidden;
-    const root = max<f64>(256.0, floor<f64>(sqrt<f64>(<f64>meanSquare * 65536.0)));
-    const scale = f64x2.splat((gain * 256.0) / root);
+    const scale = f64x2.splat((gain * 256.0) / rootMeanSquare(x, hidden, stride));
     for (let i: usize = 0; i < stride; i += 16) {
       const low = v128.load(x + 2 * i);
       const high = v128.load(x + 2 * i, 16);

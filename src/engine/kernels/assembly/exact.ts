@@ -4,7 +4,7 @@
  */
 import { ADD_RESIDUAL, linearWide, STORE_GELU, STORE_INT32, STORE_INT8 } from './common';
 
-export { addLinearLogits, attend, blend, countSpikes, embed, normalise } from './common';
+export { addLinearLogits, attend, blend, countSpikes, embed, normalise, normaliseChannels } from './common';
 
 /** uint8[count] -> int16[count]; count is a multiple of 16. */
 // @ts-ignore: decorator
