@@ -21,7 +21,9 @@ export function readFloatModel(path: string, model: Model): FloatModel {
   const bytes = readNamed(path, 'float32 parameters');
   try {
     const float = loadFloatModel(bytes);
-    if (JSON.stringify(float.config) === JSON.stringify(model.config)) return float;
+    // Gains of norms are part of the float weights, however the int8 ones are laid out.
+    const { normGains: _, ...config } = model.config;
+    if (JSON.stringify(float.config) === JSON.stringify(config)) return float;
     throw new Error('expected the configuration of the model, got another');
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`, { cause: error });

@@ -7,7 +7,13 @@ import { openRecording, type Recording, withoutChannels } from '../recording/rec
 import type { Comparison } from '../train/compare.ts';
 import { type Dataset, loadDataset, outputCount } from '../train/dataset.ts';
 import { type FloatModel, FloatModelError, loadFloatModel } from '../train/float-model.ts';
-import { type PostTraining, quantiseFloatModel, settingsFor } from '../train/post-training.ts';
+import {
+  type PostTraining,
+  quantiseFloatModel,
+  type Smoothing,
+  settingsFor,
+  smoothings,
+} from '../train/post-training.ts';
 import { describeValidation } from '../train/progress.ts';
 import { quantisedProvenance } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
@@ -39,6 +45,8 @@ FLOAT's tensors is listed at once.
 
   -o, --output FILE     where the model goes (required)
   --config FILE         the configuration, as JSON; default: FLOAT's __metadata__.config
+  --smooth ALPHA        move difficulty from activations with outliers to weights (SmoothQuant): a number from 0 to 1,
+                        search (the default: what errs least on training rows), none, or fixed (as training does)
   --without NAMES       leave these channels out (names with commas between)
   --validation-share X  share of the training rows set aside if the recording names none
                         (default ${defaults.validationShare})
@@ -53,7 +61,7 @@ FLOAT's tensors is listed at once.
     const float = checkedModel(options, bytes);
     const { recording, dataset } = dataOf(float, options);
     const settings = settingsFor(float.config, defaultSettings);
-    const result = quantiseFloatModel(dataset, float, settings);
+    const result = quantiseFloatModel(dataset, float, settings, options.smoothings);
     const provenance = quantisedProvenance(recording, bytes, float, result, args);
     const { model } = result;
     const written = saveModel({ ...model, meaning: { ...model.meaning, provenance } });
@@ -69,6 +77,7 @@ interface Arguments {
   readonly output: string;
   readonly configPath: string | undefined;
   readonly without: readonly string[];
+  readonly smoothings: readonly Smoothing[];
   readonly json: boolean;
   readonly dataset: TrainingSettings['dataset'];
 }
@@ -80,6 +89,7 @@ function readArguments(args: string[]): Arguments {
     options: {
       output: { type: 'string', short: 'o' },
       config: text,
+      smooth: text,
       without: text,
       'validation-share': text,
       delta: text,
@@ -100,6 +110,7 @@ function readArguments(args: string[]): Arguments {
     output: values.output,
     configPath: values.config,
     without: namesOption(values.without),
+    smoothings: smoothOption(values.smooth),
     json: values.json ?? false,
     dataset: {
       ...defaults,
@@ -121,6 +132,14 @@ function readArguments(args: string[]): Arguments {
       ),
     },
   };
+}
+
+function smoothOption(text = 'search'): readonly Smoothing[] {
+  if (text === 'search') return smoothings;
+  if (text === 'none' || text === 'fixed') return [text];
+  const alpha = text.trim() === '' ? Number.NaN : Number(text);
+  if (alpha >= 0 && alpha <= 1) return [alpha];
+  throw new UsageError(`--smooth: expected a number from 0 to 1, search, none or fixed, got '${text}'`);
 }
 
 /** Lists every tensor that is not as expected on stderr before it throws. */
@@ -163,15 +182,24 @@ function textOf({ output, floatPath }: Arguments, result: PostTraining, bytes: U
   const { comparison, float, engine } = result;
   const lines = [
     `${output}: ${bytes.length} bytes, int8, from ${floatPath}`,
+    describeSmoothing(result),
     ...describeComparison(comparison),
     ...(float && engine ? [describeValidation(float, 'float: '), describeValidation(engine, 'int8: ')] : []),
   ];
   return `${lines.join('\n  ')}\n`;
 }
 
+const percent = (share: number) => (Number.isNaN(share) ? '-' : `${(100 * share).toFixed(2)} %`);
+
+function describeSmoothing({ smoothing, trials }: PostTraining): string {
+  const chosen = typeof smoothing === 'number' ? `alpha ${smoothing}` : smoothing;
+  if (trials.length === 1) return `smoothing: ${chosen}`;
+  const errors = trials.map((trial) => `${trial.smoothing} ${percent(trial.relativeError)}`);
+  return `smoothing: ${chosen}, by the error on training rows: ${errors.join(', ')}`;
+}
+
 /** For people: one line, and a table of the outputs. */
 function describeComparison({ rows, relativeError, agreement, outputs }: Comparison): string[] {
-  const percent = (share: number) => (Number.isNaN(share) ? '-' : `${(100 * share).toFixed(2)} %`);
   const short = (value: number) => String(Number(value.toPrecision(3)));
   const table = outputs.map((one) => [
     one.name,
@@ -190,8 +218,8 @@ function describeComparison({ rows, relativeError, agreement, outputs }: Compari
 
 function jsonOf(
   { output }: Arguments,
-  { comparison, float, engine }: PostTraining,
+  { comparison, float, engine, smoothing, trials }: PostTraining,
   bytes: Uint8Array,
 ): string {
-  return `${JSON.stringify({ output, bytes: bytes.length, comparison, float, engine })}\n`;
+  return `${JSON.stringify({ output, bytes: bytes.length, comparison, float, engine, smoothing, trials })}\n`;
 }

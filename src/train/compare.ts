@@ -28,19 +28,18 @@ export interface Comparison {
   readonly agreement: number;
 }
 
-/** Every tick of each series a token, from a cold start each. */
-export function compare(
+/** Compares engines with the float network on these series, every tick a token, from a cold start each. */
+export function comparer(
   meaning: ModelMeaning,
   series: readonly Series[],
   float: Predictor,
-  engine: Predictor,
-): Comparison {
+): (engine: Predictor) => Comparison {
   const streams = series.map((one) => encodeSeries(one, { ...meaning, dense: true }));
   const logitsOf = (predict: Predictor) =>
     streams.map(({ features, rows }) => predict(features, rows.length));
-  const pairs = { float: joined(logitsOf(float)), engine: joined(logitsOf(engine)) };
+  const expected = joined(logitsOf(float));
   const rows = streams.reduce((sum, stream) => sum + stream.rows.length, 0);
-  return compareLogits(meaning, pairs, rows);
+  return (engine) => compareLogits(meaning, { float: expected, engine: joined(logitsOf(engine)) }, rows);
 }
 
 interface Logits {

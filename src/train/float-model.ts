@@ -146,6 +146,9 @@ function configOf(tensors: FloatFile['tensors'], given: unknown): TransformerCon
   if (fields.history !== undefined) {
     throw new ConfigError('config.history: expected none, since float tensors have no path over the past');
   }
+  if (fields.normGains !== undefined) {
+    throw new ConfigError('config.normGains: expected none, since quantisation decides it');
+  }
   for (const name of ['hidden', 'heads', 'layers', 'window']) {
     if (fields[name] === undefined)
       throw new ConfigError(`config.${name}: expected a whole number, got none`);

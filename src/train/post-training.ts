@@ -1,21 +1,60 @@
 /** From float parameters that somebody trained, wherever, to an int8 model: calibrated on a recording, compared there. */
 import type { TransformerConfig } from '../engine/config.ts';
 import type { Model, ModelMeaning } from '../engine/model.ts';
+import type { Series } from '../recording/recording.ts';
 import { calibrate } from './calibrate.ts';
-import { type Comparison, compare } from './compare.ts';
-import type { Dataset } from './dataset.ts';
+import { type Comparison, comparer } from './compare.ts';
+import { type Dataset, splitLast } from './dataset.ts';
 import { enginePredictor, floatPredictor, type Predictor, type Validation, Validator } from './evaluate.ts';
 import type { FloatModel } from './float-model.ts';
 import { quantise, type Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
 import { ShardRunner } from './shard.ts';
+import { type NormRanges, normRanges, sharedGains, smoothGains } from './smooth.ts';
 import { makePool } from './tokens.ts';
 import type { Workspace } from './workspace.ts';
 
 const CALIBRATION_BATCHES = 16;
+/** Of the training rows, the last ones: enough to tell smoothings apart. */
+const TRIAL_ROWS = 2048;
+
+/** A gain for each channel is taken if it leaves out at least this share of the error. */
+const LEAST_GAIN = 0.05;
+
+/**
+ * fixed: the gain that training uses. none: one gain per norm that fits what was seen. A number: SmoothQuant's alpha,
+ * 0 to 1.
+ */
+export type Smoothing = 'fixed' | 'none' | number;
+
+/** What a search tries. */
+export const smoothings: readonly Smoothing[] = [
+  'fixed',
+  'none',
+  0,
+  0.1,
+  0.2,
+  0.3,
+  0.4,
+  0.5,
+  0.6,
+  0.7,
+  0.8,
+  0.9,
+  1,
+];
+
+export interface Trial {
+  readonly smoothing: Smoothing;
+  /** See Comparison, on training rows. */
+  readonly relativeError: number;
+}
 
 export interface PostTraining {
   readonly model: Model;
+  /** The best of `trials`: by its error on training rows, so that nothing is chosen on what is compared. */
+  readonly smoothing: Smoothing;
+  readonly trials: readonly Trial[];
   /** On the rows set aside, or else on the training rows. */
   readonly comparison: Comparison;
   /** Quality of both on the rows set aside; null if there are none. */
@@ -23,11 +62,12 @@ export interface PostTraining {
   readonly engine: Validation | null;
 }
 
-/** `dataset`: with the channels and spikes that the model was trained for. */
+/** `dataset`: with the channels and spikes that the model was trained for. `candidates`: at least one. */
 export function quantiseFloatModel(
   dataset: Dataset,
   { config, parameters }: FloatModel,
   settings: TrainingSettings,
+  candidates: readonly Smoothing[] = smoothings,
 ): PostTraining {
   const { kind } = dataset.task;
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
@@ -35,8 +75,23 @@ export function quantiseFloatModel(
   const { workspace } = runner;
   runner.prepare(parameters, null);
   const shape = { sequences: settings.shardSequences, length: settings.sequence };
-  const scales = calibrate(workspace, shape, CALIBRATION_BATCHES, (batch) => runner.samplePlain(pool, batch));
-  return judged(dataset, workspace, modelOf(dataset, workspace, parameters, scales));
+  const fill = (batch: number) => runner.samplePlain(pool, batch);
+  const scales = calibrate(workspace, shape, CALIBRATION_BATCHES, fill);
+  const ranges = normRanges(workspace, shape, CALIBRATION_BATCHES, fill);
+  const modelWith = (smoothing: Smoothing) => {
+    const own = withGains(workspace, parameters, scales, ranges, smoothing);
+    return modelOf(dataset, workspace, parameters, own, typeof smoothing === 'number');
+  };
+  const trials = tryAll(dataset, workspace, candidates, modelWith);
+  const smoothing = bestOf(trials);
+  return { smoothing, trials, ...judged(dataset, workspace, modelWith(smoothing)) };
+}
+
+/** The least error; but a gain for each channel must be worth its while. */
+function bestOf(trials: readonly Trial[]): Smoothing {
+  const weighed = ({ smoothing, relativeError }: Trial) =>
+    typeof smoothing === 'number' ? relativeError : (1 - LEAST_GAIN) * relativeError;
+  return trials.reduce((best, trial) => (weighed(trial) < weighed(best) ? trial : best)).smoothing;
 }
 
 /** `settings` with batches in which the windows of all layers fit. */
@@ -46,8 +101,21 @@ export function settingsFor(
 ): TrainingSettings {
   const tokens = settings.sequence * settings.shardSequences;
   const sequence = Math.max(settings.sequence, 2 * window);
-  const rows = Math.max(tokens, layers * window + tokens);
+  const rows = layers * window + tokens;
   return { ...settings, sequence, shardSequences: Math.ceil(rows / sequence) };
+}
+
+function withGains(
+  { layout }: Workspace,
+  parameters: Float32Array,
+  scales: Scales,
+  ranges: NormRanges,
+  smoothing: Smoothing,
+): Scales {
+  if (smoothing === 'fixed') return scales;
+  const gains =
+    smoothing === 'none' ? sharedGains(ranges) : smoothGains(layout, parameters, ranges, smoothing);
+  return { ...scales, gains };
 }
 
 function modelOf(
@@ -55,15 +123,42 @@ function modelOf(
   { config, layout }: Workspace,
   parameters: Float32Array,
   scales: Scales,
+  byChannel: boolean,
 ): Model {
   const { channels, intervalMs, task, spikes } = dataset;
   const { weights } = quantise(config, layout, parameters, scales);
   const refinement = config.refinement && { refinement: { gainQ16: 0 } };
   const meaning: ModelMeaning = { channels, intervalMs, task, spikes, ...refinement, provenance: {} };
-  return { config, weights, meaning };
+  return { config: byChannel ? { ...config, normGains: 'channel' } : config, weights, meaning };
 }
 
-function judged(dataset: Dataset, workspace: Workspace, quantised: Model): PostTraining {
+/** Each candidate's error on the last training rows. */
+function tryAll(
+  { train, channels, intervalMs, task, spikes }: Dataset,
+  workspace: Workspace,
+  candidates: readonly Smoothing[],
+  modelWith: (smoothing: Smoothing) => Model,
+): Trial[] {
+  const [only] = candidates;
+  if (candidates.length === 1) return [{ smoothing: only!, relativeError: Number.NaN }];
+  const meaning = { channels, intervalMs, task, spikes, provenance: {} };
+  const compare = comparer(meaning, lastRows(train, TRIAL_ROWS), floatPredictor(workspace));
+  return candidates.map((smoothing) => {
+    const { relativeError } = compare(enginePredictor(modelWith(smoothing)));
+    return { smoothing, relativeError };
+  });
+}
+
+function lastRows(series: readonly Series[], count: number): readonly Series[] {
+  const total = series.reduce((sum, { rows }) => sum + rows, 0);
+  return total <= count ? series : splitLast(series, count / total).validation;
+}
+
+function judged(
+  dataset: Dataset,
+  workspace: Workspace,
+  quantised: Model,
+): Omit<PostTraining, 'smoothing' | 'trials'> {
   const { validation, train } = dataset;
   const float = floatPredictor(workspace);
   const engine = enginePredictor(quantised);
@@ -71,7 +166,7 @@ function judged(dataset: Dataset, workspace: Workspace, quantised: Model): PostT
   const model = withThreshold(quantised, validator ?? new Validator(dataset, train, workspace), engine);
   return {
     model,
-    comparison: compare(model.meaning, validation.length === 0 ? train : validation, float, engine),
+    comparison: comparer(model.meaning, validation.length === 0 ? train : validation, float)(engine),
     float: validator?.validate(float) ?? null,
     engine: validator?.validate(engine) ?? null,
   };

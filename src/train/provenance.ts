@@ -43,7 +43,7 @@ export function quantisedProvenance(
   recording: Recording,
   float: Uint8Array,
   { meaning }: FloatModel,
-  { comparison, float: floatScore, engine }: PostTraining,
+  { comparison, float: floatScore, engine, smoothing }: PostTraining,
   args: readonly string[],
 ): Record<string, Json> {
   const scores = floatScore && engine && { float: figures(floatScore.dense), dense: figures(engine.dense) };
@@ -52,6 +52,7 @@ export function quantisedProvenance(
     command: commandOf('quantize', args),
     dormouse: version,
     float: { sha256: sha256(float), ...(meaning && { trained: meaning.provenance }) },
+    smoothing,
     relativeError: rounded(comparison.relativeError),
     agreement: rounded(comparison.agreement),
     ...(scores && { validation: { ...scores, gated: figures(engine.gated) } }),

@@ -10,7 +10,7 @@ import {
   TABLE_SIZE,
   WEIGHT_MAX,
 } from '../engine/limits.ts';
-import type { FeedForwardWeights, LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
+import type { FeedForwardWeights, Gain, LayerWeights, Linear, ModelWeights } from '../engine/model.ts';
 import {
   type FeedForwardSlices,
   type LinearSlices,
@@ -45,9 +45,18 @@ export interface Scales {
   readonly residualBits: number;
   readonly layers: readonly LayerScales[];
   readonly refinement?: FeedForwardScales;
+  /** Absent: GAIN everywhere. */
+  readonly gains?: Gains;
 }
 
-/** Steps of a normed activation per root mean square. */
+/** Steps of a normed activation per root mean square, norm by norm; either all are numbers or all are [hidden]. */
+export interface Gains {
+  readonly layers: readonly { readonly attention: Gain; readonly feedForward: Gain }[];
+  readonly refinement?: Gain;
+  readonly head: Gain;
+}
+
+/** The same for all norms, where nothing else is said. */
 export const GAIN = 16;
 
 /** Any bias stays below this in the accumulator: a quarter of what an accumulator may reach. */
@@ -65,9 +74,15 @@ export interface Quantised {
 interface Input {
   readonly step: number;
   readonly zero: number;
+  /** A column's step is so many times `step`. Absent: once. */
+  readonly times?: Float32Array;
 }
 
-const normedInput: Input = { step: 1 / GAIN, zero: ACTIVATION_ZERO };
+function normedInput(gain: Gain): Input {
+  if (typeof gain === 'number') return { step: 1 / gain, zero: ACTIVATION_ZERO };
+  return { step: 1 / GAIN, zero: ACTIVATION_ZERO, times: gain.map((own) => GAIN / own) };
+}
+
 const featureInput: Input = { step: 1 / FEATURE_ONE, zero: 0 };
 
 /** Quantises everything. `parameters`: [layout.count] in the layout's order. */
@@ -80,16 +95,23 @@ export function quantise(
   const dequantised = new Float32Array(layout.count);
   const matrix = new MatrixQuantiser(parameters, dequantised);
   const residualStep = 2 ** -scales.residualBits;
+  const { head = GAIN, refinement = GAIN } = scales.gains ?? {};
   const linear = (slices: LinearSlices, input: Input, outputStep: number) =>
     matrix.quantise(slices.weight, slices.bias, input, () => outputStep);
   const weights: ModelWeights = {
     embedding: linear(layout.embedding, featureInput, residualStep),
     layers: layout.layers.map((_, index) => quantiseLayer(config, layout, parameters, scales, index, matrix)),
     ...(layout.refinement && {
-      refinement: quantiseFeedForward(layout.refinement, scales.refinement!, residualStep, matrix),
+      refinement: quantiseFeedForward(
+        layout.refinement,
+        scales.refinement!,
+        refinement,
+        residualStep,
+        matrix,
+      ),
     }),
-    headGain: GAIN,
-    head: linear(layout.head, normedInput, 1 / LOGIT_ONE),
+    headGain: head,
+    head: linear(layout.head, normedInput(head), 1 / LOGIT_ONE),
     linear: matrix.quantise(layout.linear, null, featureInput, () => 1 / LOGIT_ONE),
     exponentTable: makeExponentTable(),
   };
@@ -100,7 +122,7 @@ function quantiseLayer(
   config: TransformerConfig,
   layout: ParameterLayout,
   parameters: Float32Array,
-  { residualBits, layers }: Scales,
+  { residualBits, layers, gains }: Scales,
   index: number,
   matrix: MatrixQuantiser,
 ): LayerWeights {
@@ -109,12 +131,14 @@ function quantiseLayer(
   const slices = layout.layers[index]!;
   const scales = layers[index]!;
   const residualStep = 2 ** -residualBits;
+  const { attention = GAIN, feedForward = GAIN } = gains?.layers[index] ?? {};
+  const attentionInput = normedInput(attention);
   const contextInput = { step: scales.context, zero: ACTIVATION_ZERO };
   const third = (which: number, steps: readonly number[]) =>
     matrix.quantise(
       rowsOf(slices.qkv.weight, which * hidden, hidden),
       rowsOf(slices.qkv.bias, which * hidden, hidden),
-      normedInput,
+      attentionInput,
       (row) => steps[Math.floor(row / size)]!,
     );
   // One step of q . k is this much of a score.
@@ -129,9 +153,9 @@ function quantiseLayer(
   const { router } = slices;
   return {
     ...(router && {
-      router: matrix.quantise(router.weight, router.bias, normedInput, () => 1 / LOGIT_ONE),
+      router: matrix.quantise(router.weight, router.bias, attentionInput, () => 1 / LOGIT_ONE),
     }),
-    attentionGain: GAIN,
+    attentionGain: attention,
     query: third(0, scales.query),
     key: third(1, scales.key),
     value: third(2, scales.value),
@@ -146,20 +170,21 @@ function quantiseLayer(
       isSpiking ? [] : scales.value,
       (step) => step / (PROBABILITY_ONE * scales.context),
     ),
-    ...quantiseFeedForward(slices, scales, residualStep, matrix),
+    ...quantiseFeedForward(slices, scales, feedForward, residualStep, matrix),
   };
 }
 
 function quantiseFeedForward(
   { up, down }: FeedForwardSlices,
   scales: FeedForwardScales,
+  gain: Gain,
   residualStep: number,
   matrix: MatrixQuantiser,
 ): FeedForwardWeights {
   const activatedInput = { step: scales.activatedStep, zero: scales.activatedZero };
   return {
-    feedForwardGain: GAIN,
-    up: matrix.quantise(up.weight, up.bias, normedInput, () => scales.upStep, scales.upCenter),
+    feedForwardGain: gain,
+    up: matrix.quantise(up.weight, up.bias, normedInput(gain), () => scales.upStep, scales.upCenter),
     gelu: geluTable(scales),
     down: matrix.quantise(down.weight, down.bias, activatedInput, () => residualStep),
   };
@@ -197,7 +222,7 @@ class MatrixQuantiser {
     for (let row = 0; row < rows; row++) {
       const shift = bias === null ? 0 : this.#parameters[bias.offset + row]! - center;
       const step = this.#rowStep(slice, row, shift, input);
-      const sum = this.#quantiseRow(slice, row, step, weight);
+      const sum = this.#quantiseRow(slice, row, step, input, weight);
       integerBias[row] = round(shift / (step * input.step)) - input.zero * sum;
       multiplier[row] = (step * input.step) / outputStep(row);
     }
@@ -207,20 +232,28 @@ class MatrixQuantiser {
   /** Large enough for the row's weights, and for its bias to fit; a row of zeros still gets a step. */
   #rowStep({ offset, columns }: Slice, row: number, shift: number, input: Input): number {
     let largest = 0;
-    for (let i = offset + row * columns; i < offset + (row + 1) * columns; i++) {
-      largest = Math.max(largest, Math.abs(this.#parameters[i]!));
+    for (let column = 0; column < columns; column++) {
+      const size = Math.abs(this.#parameters[offset + row * columns + column]!);
+      largest = Math.max(largest, size * (input.times?.[column] ?? 1));
     }
     return Math.max(largest / WEIGHT_MAX, Math.abs(shift) / (input.step * BIAS_MAX), 1e-12);
   }
 
   /** Returns the sum of the row's integers. */
-  #quantiseRow({ offset, columns }: Slice, row: number, step: number, weight: Int8Array): number {
+  #quantiseRow(
+    { offset, columns }: Slice,
+    row: number,
+    step: number,
+    { times }: Input,
+    weight: Int8Array,
+  ): number {
     let sum = 0;
     for (let column = 0; column < columns; column++) {
       const at = row * columns + column;
-      const value = clamp(round(this.#parameters[offset + at]! / step), -WEIGHT_MAX, WEIGHT_MAX);
+      const own = step / (times?.[column] ?? 1);
+      const value = clamp(round(this.#parameters[offset + at]! / own), -WEIGHT_MAX, WEIGHT_MAX);
       weight[at] = value;
-      this.#dequantised[offset + at] = value * step;
+      this.#dequantised[offset + at] = value * own;
       sum += value;
     }
     return sum;

@@ -72,8 +72,9 @@ export async function train(
   }
 }
 
-/** Throws ConfigError: a sequence of which no token goes through a layer teaches it nothing. */
-function requireTrainable({ routing }: TransformerConfig, { sequence }: TrainingSettings): void {
+/** Throws ConfigError: training has one gain for all channels, and a sequence of which no token goes through a layer teaches it nothing. */
+function requireTrainable({ routing, normGains }: TransformerConfig, { sequence }: TrainingSettings): void {
+  if (normGains === 'channel') throw new ConfigError('config.normGains: expected shared, got channel');
   if (routing === undefined || Math.round(routing.capacity * sequence) > 0) return;
   const least = `at least one token in a training sequence of ${sequence}`;
   throw new ConfigError(`config.routing.capacity: expected ${least}, got ${routing.capacity}`);

@@ -64,7 +64,8 @@ function change(
 
 describe('quantize', () => {
   test('makes a model of what the recording says, and tells how far it is from the float network', async () => {
-    expect(await quantize('float.safetensors', '--heartbeat', '7')).toBe(0);
+    expect(await quantize('float.safetensors', '--heartbeat', '7', '--smooth', 'fixed')).toBe(0);
+    expect(out).toContain('\n  smoothing: fixed\n');
     expect(out).toMatch(
       /int8 against float on 75 rows: error \d+\.\d\d % of the outputs' deviation, \d+\.\d\d % agree/,
     );
@@ -80,7 +81,7 @@ describe('quantize', () => {
       float: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
     });
     expect(provenance.command).toBe(
-      'dormouse quantize float.safetensors recording -o model.safetensors --heartbeat 7',
+      'dormouse quantize float.safetensors recording -o model.safetensors --heartbeat 7 --smooth fixed',
     );
     expect(JSON.stringify(provenance)).not.toContain(directory);
   });
@@ -90,7 +91,9 @@ describe('quantize', () => {
     const own = loadModel(readFileSync(at('model.safetensors'))).meaning;
     expect([own.channels, own.spikes]).toEqual([channels, spikes]);
     expect(own.provenance.float).toMatchObject({ trained: meaning.provenance });
-    const { comparison, bytes, engine } = JSON.parse(out);
+    const { comparison, bytes, engine, trials, smoothing } = JSON.parse(out);
+    expect(trials.map((trial: { smoothing: unknown }) => trial.smoothing)).toContain(smoothing);
+    expect(trials).toHaveLength(13);
     expect(bytes).toBe(readFileSync(at('model.safetensors')).length);
     expect(comparison.outputs).toHaveLength(2);
     expect(comparison.relativeError).toBeLessThan(0.2);
@@ -101,8 +104,11 @@ describe('quantize', () => {
     change('bare.safetensors', (_, metadata) => metadata.clear());
     const { hidden, heads, layers, window, feedForward } = config;
     writeFileSync(at('config.json'), JSON.stringify({ hidden, heads, layers, window, feedForward }));
-    expect(await quantize('bare.safetensors', '--config', at('config.json'))).toBe(0);
-    expect(loadModel(readFileSync(at('model.safetensors'))).config.sequence).toBe(32);
+    expect(await quantize('bare.safetensors', '--config', at('config.json'), '--smooth', '0.5')).toBe(0);
+    expect(loadModel(readFileSync(at('model.safetensors'))).config).toMatchObject({
+      sequence: 32,
+      normGains: 'channel',
+    });
     await expect(quantize('bare.safetensors')).rejects.toThrow(
       /bare\.safetensors: config: expected one in .*--config/,
     );
@@ -151,6 +157,10 @@ describe('quantize', () => {
     [['a'], 'expected a recording after the float tensors'],
     [['a', 'b'], 'expected --output FILE'],
     [['a', 'b', 'c', '-o', 'd'], "expected one recording, got also 'c'"],
+    [
+      ['a', 'b', '-o', 'd', '--smooth', '2'],
+      '--smooth: expected a number from 0 to 1, search, none or fixed',
+    ],
     [['a', 'b', '-o', 'd', '--delta=-1'], '--delta: expected a number from 0 to 100'],
     [['a', 'b', '-o', '/nowhere/d'], 'expected a file that can be written, got no directory /nowhere'],
   ])('refuses %j', async (args, message) => {

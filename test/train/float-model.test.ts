@@ -222,6 +222,7 @@ describe('the configuration', () => {
     [{ ...sizes, window: 1e9 }, 'config.window: expected a whole number from 1 to'],
     [{ ...sizes, dropout: 0.1 }, 'config.dropout: unknown; expected features, '],
     [{ ...sizes, history: { rows: 8 } }, 'config.history: expected none, since float tensors have no path'],
+    [{ ...sizes, normGains: 'channel' }, 'config.normGains: expected none, since quantisation decides it'],
     [{ ...sizes, features: 24.5 }, 'config.features: expected a whole number from 1 to 4096, got 24.5'],
   ])('%j is refused', (given, message) => {
     const bare = changed((_, metadata) => metadata.delete('config'));
