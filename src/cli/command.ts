@@ -1,5 +1,6 @@
 /** What a command is, and how it reads its options. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { type FeatureSet, featureSets } from '../engine/model.ts';
 
 export interface Command {
   readonly name: string;
@@ -57,6 +58,13 @@ export function wholeNumberOption(
 /** A list of names with commas between; empty when the option was not given. */
 export function namesOption(text: string | undefined): readonly string[] {
   return text?.split(',').map((name) => name.trim()) ?? [];
+}
+
+/** What a model sees of each channel. Throws UsageError. */
+export function featuresOption(name = 'changes'): FeatureSet {
+  const features = featureSets.find((known) => known === name);
+  if (features !== undefined) return features;
+  throw new UsageError(`--features: expected ${featureSets.join(' or ')}, got '${name}'`);
 }
 
 /** Node adds advice about `--` after its first sentence, which helps nobody here. */

@@ -19,6 +19,7 @@ import { quantisedProvenance } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
 import {
   type Command,
+  featuresOption,
   namesOption,
   numberOption,
   parseOptions,
@@ -52,6 +53,7 @@ FLOAT's tensors is listed at once.
                         (default ${defaults.validationShare})
   --delta X             if FLOAT does not say: a channel fires when it moved X interquartile ranges (default ${defaults.deltaShare})
   --heartbeat N         ... or was silent for N intervals (default ${defaults.heartbeatIntervals})
+  --features NAME       if FLOAT does not say: changes or trends, see 'dormouse train' (default changes)
   --force               calibrate even on a channel that only counts rows
   --json                print the result as one JSON object`,
   async run(args) {
@@ -94,6 +96,7 @@ function readArguments(args: string[]): Arguments {
       'validation-share': text,
       delta: text,
       heartbeat: text,
+      features: text,
       force: { type: 'boolean' },
       json: { type: 'boolean' },
     },
@@ -114,6 +117,7 @@ function readArguments(args: string[]): Arguments {
     json: values.json ?? false,
     dataset: {
       ...defaults,
+      features: featuresOption(values.features),
       allowClocks: values.force ?? false,
       validationShare: numberOption(
         'validation-share',
@@ -164,8 +168,9 @@ function dataOf(
   const opened = withoutChannels(openRecording(options.recordingPath), options.without);
   const recording = meaning ? matchRecording({ meaning }, opened) : opened;
   const loaded = loadDataset(recording, options.dataset);
-  const dataset = meaning ? { ...loaded, channels: meaning.channels, spikes: meaning.spikes } : loaded;
-  const count = dataset.channels.length;
+  const { channels, spikes, features = 'changes' } = meaning ?? loaded;
+  const dataset = { ...loaded, channels, spikes, features };
+  const count = channels.length;
   const fits = (name: 'features' | 'outputs', expected: number) => {
     if (config[name] === expected) return;
     const why = `as ${count} channels and the task of ${recording.name} have it`;
@@ -173,7 +178,7 @@ function dataOf(
       `${options.floatPath}: config.${name}: expected ${expected}, ${why}, got ${config[name]}`,
     );
   };
-  fits('features', featureCount(count));
+  fits('features', featureCount(count, features));
   fits('outputs', outputCount(dataset.task, count));
   return { recording, dataset };
 }

@@ -9,7 +9,6 @@ import {
   validateConfig,
 } from '../engine/config.ts';
 import { HIDDEN_MAX, LAYERS_MAX, REFINEMENT_ROUNDS_MAX, WINDOW_MAX } from '../engine/limits.ts';
-import { type FeatureSet, featureSets } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
@@ -23,6 +22,7 @@ import { resizedPreset, type Sizes } from '../train/sizes.ts';
 import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
 import {
   type Command,
+  featuresOption,
   namesOption,
   numberOption,
   parseOptions,
@@ -215,7 +215,7 @@ function readArguments(args: string[]): Arguments {
     settings: withSequenceFor(
       {
         ...settingsOf(values, {
-          features: requireFeatures(values.features),
+          features: featuresOption(values.features),
           allowClocks: values.force ?? false,
           leaveOut: rangesOption(values['leave-out']),
         }),
@@ -295,13 +295,6 @@ function requirePreset(name: string): PresetName {
 function requireAttention(name = 'softmax'): AttentionKind {
   if (name === 'softmax' || name === 'spike') return name;
   throw new UsageError(`--attention: expected softmax or spike, got '${name}'`);
-}
-
-function requireFeatures(name = 'changes'): FeatureSet {
-  const features = featureSets.find((known) => known === name);
-  if (features === undefined)
-    throw new UsageError(`--features: expected ${featureSets.join(' or ')}, got '${name}'`);
-  return features;
 }
 
 function requireRouter(name = 'learned'): 'learned' | 'fixed' {

@@ -1,6 +1,7 @@
 /** How far the int8 engine is from the float network on the same rows. */
-import type { ModelMeaning } from '../engine/model.ts';
+import type { Channel, Task } from '../engine/model.ts';
 import type { Series } from '../recording/recording.ts';
+import type { Dataset } from './dataset.ts';
 import type { Predictor } from './evaluate.ts';
 import { encodeSeries } from './tokens.ts';
 
@@ -28,18 +29,21 @@ export interface Comparison {
   readonly agreement: number;
 }
 
+/** What the features are made of, and what the outputs mean. */
+type Compared = Pick<Dataset, 'channels' | 'intervalMs' | 'task' | 'spikes' | 'features'>;
+
 /** Compares engines with the float network on these series, every tick a token, from a cold start each. */
 export function comparer(
-  meaning: ModelMeaning,
+  dataset: Compared,
   series: readonly Series[],
   float: Predictor,
 ): (engine: Predictor) => Comparison {
-  const streams = series.map((one) => encodeSeries(one, { ...meaning, dense: true }));
+  const streams = series.map((one) => encodeSeries(one, { ...dataset, dense: true }));
   const logitsOf = (predict: Predictor) =>
     streams.map(({ features, rows }) => predict(features, rows.length));
   const expected = joined(logitsOf(float));
   const rows = streams.reduce((sum, stream) => sum + stream.rows.length, 0);
-  return (engine) => compareLogits(meaning, { float: expected, engine: joined(logitsOf(engine)) }, rows);
+  return (engine) => compareLogits(dataset, { float: expected, engine: joined(logitsOf(engine)) }, rows);
 }
 
 interface Logits {
@@ -49,10 +53,14 @@ interface Logits {
 }
 
 /** The same of logits that are there. */
-export function compareLogits(meaning: ModelMeaning, logits: Logits, rows: number): Comparison {
+export function compareLogits(
+  { task, channels }: Pick<Dataset, 'task' | 'channels'>,
+  logits: Logits,
+  rows: number,
+): Comparison {
   const count = logits.float.length / Math.max(1, rows);
-  const groups = outputGroups(meaning, count);
-  const named = meaning.task.kind === 'classify' ? namedClasses(logits, count) : null;
+  const groups = outputGroups(task, channels, count);
+  const named = task.kind === 'classify' ? namedClasses(logits, count) : null;
   const outputs = groups.map((group, index) => compareGroup(group, index, logits, count, named));
   const root = (of: (one: OutputComparison) => number) =>
     Math.sqrt(outputs.reduce((sum, one) => sum + of(one) ** 2, 0) / outputs.length);
@@ -78,7 +86,7 @@ interface Group {
   readonly to: number;
 }
 
-function outputGroups({ task, channels }: ModelMeaning, outputs: number): Group[] {
+function outputGroups(task: Task, channels: readonly Channel[], outputs: number): Group[] {
   const one = (name: string, index: number) => ({ name, from: index, to: index + 1 });
   if (task.kind === 'classify') return task.classes.map(one);
   const names = channels.map(({ name }) => name);

@@ -125,24 +125,31 @@ function modelOf(
   scales: Scales,
   byChannel: boolean,
 ): Model {
-  const { channels, intervalMs, task, spikes } = dataset;
+  const { channels, intervalMs, task, spikes, features } = dataset;
   const { weights } = quantise(config, layout, parameters, scales);
   const refinement = config.refinement && { refinement: { gainQ16: 0 } };
-  const meaning: ModelMeaning = { channels, intervalMs, task, spikes, ...refinement, provenance: {} };
+  const meaning: ModelMeaning = {
+    channels,
+    intervalMs,
+    task,
+    spikes,
+    ...(features === 'trends' && { features }),
+    ...refinement,
+    provenance: {},
+  };
   return { config: byChannel ? { ...config, normGains: 'channel' } : config, weights, meaning };
 }
 
 /** Each candidate's error on the last training rows. */
 function tryAll(
-  { train, channels, intervalMs, task, spikes }: Dataset,
+  dataset: Dataset,
   workspace: Workspace,
   candidates: readonly Smoothing[],
   modelWith: (smoothing: Smoothing) => Model,
 ): Trial[] {
   const [only] = candidates;
   if (candidates.length === 1) return [{ smoothing: only!, relativeError: Number.NaN }];
-  const meaning = { channels, intervalMs, task, spikes, provenance: {} };
-  const compare = comparer(meaning, lastRows(train, TRIAL_ROWS), floatPredictor(workspace));
+  const compare = comparer(dataset, lastRows(dataset.train, TRIAL_ROWS), floatPredictor(workspace));
   return candidates.map((smoothing) => {
     const { relativeError } = compare(enginePredictor(modelWith(smoothing)));
     return { smoothing, relativeError };
@@ -166,7 +173,7 @@ function judged(
   const model = withThreshold(quantised, validator ?? new Validator(dataset, train, workspace), engine);
   return {
     model,
-    comparison: comparer(model.meaning, validation.length === 0 ? train : validation, float)(engine),
+    comparison: comparer(dataset, validation.length === 0 ? train : validation, float)(engine),
     float: validator?.validate(float) ?? null,
     engine: validator?.validate(engine) ?? null,
   };

@@ -8,6 +8,7 @@ import { command } from '../../src/cli/quantize.ts';
 import { validateConfig } from '../../src/engine/config.ts';
 import { loadModel } from '../../src/engine/model-file.ts';
 import { readTensors, type Tensor, writeTensors } from '../../src/engine/safetensors.ts';
+import { featureCount } from '../../src/gate/features.ts';
 import { saveFloatModel } from '../../src/train/float-model.ts';
 import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
 import { smallConfig, smallDataset } from '../train/small-dataset.ts';
@@ -98,6 +99,20 @@ describe('quantize', () => {
     expect(comparison.outputs).toHaveLength(2);
     expect(comparison.relativeError).toBeLessThan(0.2);
     expect(engine.dense.tokenShare).toBe(1);
+  });
+
+  test('sees trends where the float file, or the command, says so', async () => {
+    const wide = validateConfig({ ...config, features: featureCount(2, 'trends') });
+    const parameters = initialParameters(wide, parameterLayout(wide), 3);
+    const told = { ...meaning, features: 'trends' } as const;
+    writeFileSync(at('trends.safetensors'), saveFloatModel({ config: wide, parameters, meaning: told }));
+    writeFileSync(at('untold.safetensors'), saveFloatModel({ config: wide, parameters }));
+    for (const args of [['trends.safetensors'], ['untold.safetensors', '--features', 'trends']] as const) {
+      const [name, ...more] = args;
+      expect(await quantize(name, '--smooth', 'none', ...more)).toBe(0);
+      expect(loadModel(readFileSync(at('model.safetensors'))).meaning.features).toBe('trends');
+    }
+    await expect(quantize('untold.safetensors')).rejects.toThrow('config.features: expected 24, ');
   });
 
   test('takes a configuration of its own file', async () => {

@@ -1,13 +1,10 @@
 /** Float against int8 by hand-made logits: every figure by its definition. */
 import { describe, expect, it } from 'vitest';
-import type { ModelMeaning, Task } from '../../src/engine/model.ts';
+import type { Task } from '../../src/engine/model.ts';
 import { compareLogits } from '../../src/train/compare.ts';
 import { smallDataset } from './small-dataset.ts';
 
-function meaningOf(task: Task): ModelMeaning {
-  const { channels, intervalMs, spikes } = smallDataset({ kind: 'classify', classes: ['a', 'b'] });
-  return { channels, intervalMs, task, spikes, provenance: {} };
-}
+const meaningOf = (task: Task) => smallDataset(task);
 
 const floats = (...values: number[]) => Float32Array.from(values);
 
