@@ -13,14 +13,14 @@ import {
   policyNames,
   policyOf,
 } from '../gate/policy.ts';
-import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
+import { modelText, WITNESS_BYTES, Witness } from '../gate/witness.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { readWitnesses } from '../gateway/witness-log.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { parseTime } from '../recording/time.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
-import { readModel } from './files.ts';
+import { readModel, readModelTag } from './files.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 export const command: Command = {
@@ -71,6 +71,8 @@ interface Event {
   readonly witness: Witness;
   readonly policy: Policy;
   readonly model?: Model;
+  /** Of the model that names the channels, which need not be the one that decided. */
+  readonly modelTag?: number;
 }
 
 interface Options {
@@ -94,9 +96,12 @@ async function logged(positionals: readonly string[], options: Options): Promise
       `${directory}: tick ${witness.sequence} was decided by a policy that this version does not have (hash ${witness.policyHash.toString(16)})`,
     );
   }
-  const model = options.model === undefined ? {} : { model: readModel(options.model) };
+  const named =
+    options.model === undefined
+      ? {}
+      : { model: readModel(options.model), modelTag: readModelTag(options.model) };
   // Without a policy there was no gate, which the explanation says.
-  return { witness, policy: policy ?? policyOf(defaultPolicyName), ...model };
+  return { witness, policy: policy ?? policyOf(defaultPolicyName), ...named };
 }
 
 /** The tick that is asked for: by number, by time, or the last. */
@@ -164,7 +169,11 @@ function replayed([modelPath, recordingPath]: readonly string[], options: Option
   const policy = policyOf(requirePolicy(options.policy));
   const recording = matchRecording(model, openRecording(recordingPath!));
   const series = readSeries(recording, recording.test[0]!.file);
-  const pipeline = new Pipeline(new Engine(model), 0, { policy, exactLambda: true });
+  const pipeline = new Pipeline(new Engine(model), 0, {
+    policy,
+    exactLambda: true,
+    modelTag: readModelTag(modelPath!),
+  });
   const channels = recording.channels.length;
   const frame = { timeMs: 0, values: new Float64Array(channels) };
   const last = lastRow(series.timeMs, wanted, series.name);
@@ -193,17 +202,28 @@ function lastRow(timeMs: Float64Array, { number, timeMs: until }: Wanted, name: 
   return timeMs.findLastIndex((time) => time <= until);
 }
 
-function text({ witness, policy }: Event, names: readonly string[], explanation: Explanation): string[] {
+function text(
+  { witness, policy, modelTag }: Event,
+  names: readonly string[],
+  explanation: Explanation,
+): string[] {
   const { decision, why, rules, notches, waitsFor } = explanation;
   const fired = names.length > 0 || witness.firedCount > 0 ? firedText(witness, names) : 'nothing';
   const head = [
     `tick ${witness.sequence} at ${isoTime(witness.timeMs)}, policy ${policy.name}`,
+    ...(witness.model === 0
+      ? []
+      : [`model    ${modelText(witness.model)}${otherModel(witness.model, modelTag)}`]),
     `decided  ${describe(decision)}; keys and values: ${witness.kv}`,
     `because  ${why}`,
     `fired    ${fired}`,
   ];
   if (rules.length === 0) return head;
   return [...head, ...waitingText(waitsFor), '', ...ruleTable(rules), '', ...notchText(notches)];
+}
+
+function otherModel(decided: number, named = decided): string {
+  return decided === named ? '' : `; not the one given, which is ${modelText(named)}`;
 }
 
 function firedText(witness: Witness, names: readonly string[]): string {

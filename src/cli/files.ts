@@ -3,6 +3,8 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
+import { modelTag } from '../gate/witness.ts';
+import { sha256Of } from '../gateway/models/signature.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { type FloatModel, loadFloatModel } from '../train/float-model.ts';
 
@@ -14,6 +16,11 @@ export function readModel(path: string): Model {
   } catch (error) {
     throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** What witnesses say of the model in that file. Throws an Error whose message names the file. */
+export function readModelTag(path: string): number {
+  return modelTag(sha256Of(readNamed(path, 'a model file')));
 }
 
 /** The float32 parameters that `model` was quantised from. Throws an Error whose message names the file. */

@@ -10,9 +10,9 @@ import { runProgram } from '../energy/programs.ts';
 import { systemFiles } from '../energy/system-files.ts';
 import { findTarget } from '../energy/target.ts';
 import { ThrottleWatch, throttleNames } from '../energy/throttling.ts';
-import { measureTierCosts } from '../energy/tier-cost.ts';
+import { measureTierCosts, type TierCosts } from '../energy/tier-cost.ts';
 import { wattModelOf } from '../energy/watt-model.ts';
-import type { Engine } from '../engine/engine.ts';
+import { Engine } from '../engine/engine.ts';
 import { type GatewayConfig, type LedgerConfig, ownTopics } from '../gateway/config.ts';
 import { EnergyPart, PlugPart } from '../gateway/energy-part.ts';
 import type { Log } from '../gateway/log.ts';
@@ -62,9 +62,14 @@ export function openLedger(
   let ledger: Ledger | undefined;
   const tellMeter = failureTeller(() => ledger, log);
   const tellThrottling = throttlingTeller(log);
-  const part = new EnergyPart((onRecord) => (ledger = make(onRecord)), ownTopics(config).energy);
+  const part = new EnergyPart((onRecord) => (ledger = make(onRecord)), ownTopics(config).energy, costsOfTwin);
   tellChoice(ledger!, settings, passedOver, log);
   return part;
+}
+
+/** Measured on an engine of its own, since measuring empties its stream. */
+function costsOfTwin({ model, kernel }: Engine): TierCosts {
+  return measureTierCosts(new Engine(model, { kernels: kernel }));
 }
 
 /** A damaged calibration is no reason not to start. */

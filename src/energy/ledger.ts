@@ -68,7 +68,7 @@ export class Ledger {
   written = 0;
   readonly #options: LedgerOptions;
   readonly #model: ModelMeter;
-  readonly #context: IntervalContext;
+  #context: IntervalContext;
   readonly #clock: ProcessClock;
   readonly #wallClockMs: () => number;
   /** Ticks per tier, MACs, dense MACs. A typed array: counting must not make heap numbers. */
@@ -113,6 +113,12 @@ export class Ledger {
     this.#counters[witness.tier]! += 1;
     this.#counters[macsAt]! += witness.macs;
     this.#counters[macsDenseAt]! += witness.macsDense;
+  }
+
+  /** From here on steps cost this: of another model. The interval before it is closed, so that no record mixes two. */
+  useCosts(costs: TierCosts | undefined): void {
+    this.closeInterval();
+    this.#context = { ...this.#context, costs };
   }
 
   /** Everything since the ledger began, the open interval included. A copy. */

@@ -3,6 +3,8 @@ import type { Ledger, TickWitness } from '../energy/ledger.ts';
 import type { LedgerRecord } from '../energy/ledger-record.ts';
 import type { EnergySnapshot } from '../energy/metrics.ts';
 import type { PlugMeter } from '../energy/plug.ts';
+import type { TierCosts } from '../energy/tier-cost.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
 import type { OutgoingMessage } from './outbox.ts';
 import type { GatewayPart } from './part.ts';
@@ -29,13 +31,19 @@ export class EnergyPart implements GatewayPart {
   onInterval: (record: LedgerRecord) => void = () => {};
   readonly #ledger: Ledger;
   readonly #topic: string;
+  readonly #costsOf: (engine: Engine) => TierCosts | undefined;
   #publish: ((message: OutgoingMessage) => void) | undefined;
   #powerWatts = Number.NaN;
   #energyJ = 0;
 
-  /** The ledger's `onRecord` must be this part's. */
-  constructor(makeLedger: (onRecord: (record: LedgerRecord) => void) => Ledger, topic: string) {
+  /** The ledger's `onRecord` must be this part's. `costsOf`: what steps of another engine's model cost. */
+  constructor(
+    makeLedger: (onRecord: (record: LedgerRecord) => void) => Ledger,
+    topic: string,
+    costsOf: (engine: Engine) => TierCosts | undefined = () => undefined,
+  ) {
     this.#topic = topic;
+    this.#costsOf = costsOf;
     this.#ledger = makeLedger((record) => this.#onRecord(record));
   }
 
@@ -49,6 +57,10 @@ export class EnergyPart implements GatewayPart {
 
   onTick(witness: TickWitness): void {
     this.#ledger.onTick(witness);
+  }
+
+  onModel(engine: Engine): void {
+    this.#ledger.useCosts(this.#costsOf(engine));
   }
 
   counters(): { readonly ledger: { readonly [name: string]: Json } } {

@@ -16,6 +16,7 @@ import { meaningToRecord, type RecordConfig, readRecord } from './config-record.
 import * as sections from './config-sections.ts';
 import { anyDevice, forDevice, noteShareProblems, readShare } from './config-share.ts';
 import { readStorage } from './config-storage.ts';
+import { storedModelBytes } from './models/model-store.ts';
 import { sha256Of } from './models/signature.ts';
 import { fillTopic, topicMatches } from './topics.ts';
 
@@ -51,6 +52,8 @@ export interface LoadedConfig {
   readonly hints: readonly string[];
   /** Of the model's file, hexadecimal. */
   readonly modelSha256: string;
+  /** What is wrong with the file that the config names, where a stored model stands in for it. */
+  readonly modelProblem?: string;
   /**
    * The same text with another model instead of the one that it names. Throws ModelError, and GatewayConfigError where
    * the model is none for this config.
@@ -70,7 +73,7 @@ export function parseGatewayConfig(text: string, path: string, options: LoadOpti
   return parseWith(text, path, options, undefined);
 }
 
-type KnownModel = Pick<LoadedConfig, 'model' | 'modelSha256'>;
+type KnownModel = Pick<LoadedConfig, 'model' | 'modelSha256' | 'modelProblem'>;
 
 function parseWith(
   text: string,
@@ -98,10 +101,23 @@ function parseWith(
   };
 }
 
+/** `given`, or that of the file; should that be gone or damaged, the one that worked last, where models are kept. */
 function findModel(root: Section, directory: string, given: Uint8Array | undefined): KnownModel | undefined {
+  const { length } = root.problems.list;
   const bytes = given ?? readModelFile(root, directory);
   const model = bytes === undefined ? undefined : parseModel(root, bytes, given !== undefined);
-  return model === undefined ? undefined : { model, modelSha256: sha256Of(bytes!) };
+  if (model !== undefined) return { model, modelSha256: sha256Of(bytes!) };
+  const stored = readStored(root, directory);
+  if (stored === undefined) return undefined;
+  const [problem] = root.problems.list.splice(length);
+  return { model: loadModel(stored), modelSha256: sha256Of(stored), modelProblem: formatProblem(problem!) };
+}
+
+function readStored(root: Section, directory: string): Uint8Array | undefined {
+  const models = root.value('models');
+  if (typeof models !== 'object' || models === null || !root.has('model')) return undefined;
+  const { directory: name } = models as { readonly directory?: unknown };
+  return typeof name === 'string' ? storedModelBytes(resolve(directory, name)) : undefined;
 }
 
 /** What a recorder takes from a config: where the channels come from, without a model that knows them. */

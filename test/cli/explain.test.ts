@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/explain.ts';
+import { readModelTag } from '../../src/cli/files.ts';
 import { Engine } from '../../src/engine/engine.ts';
+import { saveModel } from '../../src/engine/model-file.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { writeHeader } from '../../src/gateway/record-file.ts';
 import { WitnessLog } from '../../src/gateway/witness-log.ts';
+import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture } from '../gateway/fixture.ts';
 
 const fixture = new Fixture();
@@ -20,7 +23,7 @@ let written = '';
 async function writeLog(ticks: number): Promise<void> {
   const { timeMs, values } = fixture.series();
   for (let start = 0; start < 2; start++) {
-    const pipeline = new Pipeline(new Engine(fixture.model), 0);
+    const pipeline = new Pipeline(new Engine(fixture.model), 0, { modelTag: readModelTag(model) });
     const witnesses = await WitnessLog.open(
       { directory: log, fileBytes: 1 << 20, files: 4, flushMs: 60_000, bytesPerDay: 0 },
       (text) => expect.fail(text),
@@ -68,9 +71,16 @@ describe('explain of a log', () => {
     expect(await command.run([log, '--sequence', '0', '--model', model])).toBe(0);
     expect(written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy steady\n/);
     expect(written).toContain('decided  tier 0 (full), trust allow, reason none; keys and values: write\n');
+    expect(written).toMatch(/\nmodel {4}[0-9a-f]{6}\n/);
     expect(written).toContain('fired    temperature, humidity\n');
     expect(written).toMatch(/\nlambda, freeze .* coherence means nothing yet\n/);
     expect(written).toMatch(/\none notch away: \d+ tried, 0 change the decision\n$/);
+  });
+
+  it('says so when the model that is given is not the one that decided', async () => {
+    writeFileSync(fixture.path('other.safetensors'), saveModel(tinyModel({ seed: 2 })));
+    await command.run([log, '--model', fixture.path('other.safetensors')]);
+    expect(written).toMatch(/\nmodel {4}([0-9a-f]{6}); not the one given, which is (?!\1)[0-9a-f]{6}\n/);
   });
 
   it.each([

@@ -25,6 +25,21 @@ function make(options: Partial<LedgerOptions> = {}, machine = false) {
 const tick = (tier: Tier, macs = 0, macsDense = 1000) => ({ tier, macs, macsDense });
 
 describe('Ledger', () => {
+  it('closes the interval when another model comes, whose steps cost something else', async () => {
+    const { now, disk, ledger } = make({ costs });
+    ledger.onTick(tick(0, 1000));
+    now.wall = 20_000;
+    ledger.useCosts([costs[1], costs[2], costs[2]]);
+    ledger.onTick(tick(0, 1000));
+    ledger.onTick(tick(3));
+    now.wall = 60_000;
+    await ledger.flush();
+    expect(disk.records().map(({ ticks, bytes, wallMs }) => ({ ticks, bytes, wallMs }))).toEqual([
+      { ticks: 1, bytes: 4000, wallMs: 20_000 },
+      { ticks: 2, bytes: 1500, wallMs: 40_000 },
+    ]);
+  });
+
   it('records what an interval executed, skipped and cost', async () => {
     const { now, disk, ledger } = make({ costs }, true);
     for (const witness of [tick(0, 1000), tick(3), tick(1, 400), tick(3), tick(3), tick(2, 100)]) {

@@ -11,6 +11,8 @@ export interface MetricsInput {
   readonly counters: Counters;
   readonly gateway: string;
   readonly kernel: string;
+  /** How the SHA-256 of the model's file begins. */
+  readonly model: string;
   readonly policy: string;
   readonly connected: boolean;
   readonly override: string;
@@ -25,9 +27,12 @@ export function gatewayMetrics(input: MetricsInput): string {
 }
 
 function metricsOfState(input: MetricsInput): Metric[] {
-  const { gateway, kernel, policy, counters } = input;
+  const { gateway, kernel, model, policy, counters } = input;
   return [
-    gauge('build_info', 'Always 1; its labels tell what runs.', [{ version, gateway, kernel, policy }, 1]),
+    gauge('build_info', 'Always 1; its labels tell what runs.', [
+      { version, gateway, kernel, model, policy },
+      1,
+    ]),
     gauge('uptime_seconds', 'Since the gateway was started.', [{}, number(counters.uptimeS)]),
     gauge('mqtt_connected', '1 while connected and subscribed.', [{}, Number(input.connected)]),
     gauge(
@@ -47,6 +52,7 @@ const groups = [
   { group: 'frames', name: 'frames', label: 'what', help: 'Frames that made no tick, by reason.' },
   { group: 'outbox', name: 'results', label: 'what', help: 'Results, by what became of them.' },
   { group: 'commands', name: 'commands', label: 'what', help: 'Commands over MQTT.' },
+  { group: 'models', name: 'models', label: 'what', help: 'Models, by what became of them.' },
   { group: 'page', name: 'page_requests', label: 'what', help: 'Requests of the page and of metrics.' },
 ] as const;
 /** Those among them that go down too. */
@@ -55,7 +61,7 @@ const gauges: readonly string[] = ['waiting', 'unacknowledged', 'readers'];
 function metricsOfMessages(counters: Counters): Metric[] {
   return groups.flatMap(({ group, name, label, help }) => {
     const entries = Object.entries((counters[group] ?? {}) as Counters);
-    const counted = entries.filter(([key]) => !gauges.includes(key));
+    const counted = entries.filter(([key, value]) => typeof value === 'number' && !gauges.includes(key));
     const current = entries.filter(([key]) => gauges.includes(key));
     return [
       counter(name, help, ...counted.map(([key, value]) => [{ [label]: key }, number(value)] as const)),

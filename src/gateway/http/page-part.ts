@@ -4,7 +4,7 @@ import type { LedgerRecord } from '../../energy/ledger-record.ts';
 import type { EnergySnapshot } from '../../energy/metrics.ts';
 import type { Json } from '../../engine/model.ts';
 import type { Frame } from '../../gate/packets.ts';
-import type { Witness } from '../../gate/witness.ts';
+import { modelTag, modelText, type Witness } from '../../gate/witness.ts';
 import type { History, State } from '../../page/protocol.ts';
 import type { PageConfig } from '../config.ts';
 import type { Log } from '../log.ts';
@@ -150,6 +150,7 @@ export class PagePart implements GatewayPart {
       counters: gateway.counters(),
       gateway: gateway.config.gateway,
       kernel: gateway.engine.kernel,
+      model: modelText(modelTag(gateway.served.loaded.modelSha256)),
       policy: gateway.pipeline.policy.name,
       connected: gateway.connection.ready,
       override: gateway.pipeline.override,

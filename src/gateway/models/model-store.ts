@@ -3,6 +3,8 @@
  * a checksum; a change writes the next of them, syncs it, and only then removes the one before. So whatever a cut of
  * power leaves, one whole such file says either what was or what is, and the models that it names were synced before.
  */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { crc32 } from '../../engine/crc32.ts';
 import type { Disk } from '../disk.ts';
 import { sha256Of } from './signature.ts';
@@ -139,6 +141,24 @@ export class ModelStore {
       if (isOldState || isUnnamed) await this.#disk.remove(name).catch(() => {});
     }
   }
+}
+
+/**
+ * The bytes of the model that worked last, of a folder on the real disk, for when the file that the config names is
+ * gone or damaged; undefined: there is none. Vouches for nothing but that it is whole.
+ */
+export function storedModelBytes(directory: string): Uint8Array | undefined {
+  const names = existsSync(directory) ? readdirSync(directory) : [];
+  const read = (name: string) => (names.includes(name) ? readFileSync(join(directory, name)) : undefined);
+  for (const name of names
+    .filter((each) => stateName.test(each))
+    .sort()
+    .reverse()) {
+    const sha256 = decodeState(read(name)!)?.current.sha256;
+    const bytes = sha256 === undefined ? undefined : read(modelFile(sha256));
+    if (bytes !== undefined && sha256Of(bytes) === sha256) return bytes;
+  }
+  return undefined;
 }
 
 function fileName(number: number): string {

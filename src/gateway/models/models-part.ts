@@ -5,6 +5,7 @@ import type { Frame } from '../../gate/packets.ts';
 import type { Witness } from '../../gate/witness.ts';
 import { type ModelsConfig, ownTopics } from '../config.ts';
 import { type Disk, realDisk } from '../disk.ts';
+import { FolderHeldError, FolderLock } from '../folder-lock.ts';
 import type { LoadedConfig } from '../load-config.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../outbox.ts';
@@ -47,6 +48,10 @@ export class ModelsPart implements GatewayPart {
   readonly #succession: Succession;
   readonly #topics: { readonly models: string; readonly reply: string };
   readonly #recent: RecentTicks;
+  readonly #modelProblem: string | undefined;
+  /** On the real disk. */
+  readonly #hasOwnFolder: boolean;
+  #lock: FolderLock | undefined;
   readonly #counts = { promoted: 0, confirmed: 0, rolledBack: 0, uploads: 0, ignored: 0 };
   readonly #refused = Object.fromEntries(refusalCodes.map((code) => [code, 0])) as Record<
     RefusalCode,
@@ -68,6 +73,8 @@ export class ModelsPart implements GatewayPart {
     this.#timers = options.timers ?? realTimers;
     this.#memoryLeft = options.memoryLeft;
     this.#topics = ownTopics(config);
+    this.#modelProblem = options.loaded.modelProblem;
+    this.#hasOwnFolder = options.disk === undefined;
     this.#trust = trustOf(this.#config);
     this.#source = options.source ?? modelFile(config.modelPath, this.#config.bytesMax);
     this.filters =
@@ -91,11 +98,16 @@ export class ModelsPart implements GatewayPart {
 
   /**
    * Before the gateway starts: puts to work what worked before. Rejects with ModelRefusal where no model may be run, as
-   * without a signature that is required.
+   * without a signature that is required, and with FolderHeldError.
    */
   async open(): Promise<void> {
+    if (this.#hasOwnFolder) this.#lock = takeLock(this.#config.directory, this.#log);
     this.#stamp = await this.#source.stamp();
-    await this.#succession.open(await this.#source.read());
+    if (this.#modelProblem === undefined) await this.#succession.open(await this.#source.read());
+    else {
+      this.#log.warning(`${this.#modelProblem}; the model that worked last stands in`);
+      await this.#succession.open(undefined);
+    }
   }
 
   start(): void {
@@ -136,13 +148,15 @@ export class ModelsPart implements GatewayPart {
   }
 
   counters(): { readonly models: { readonly [name: string]: Json } } {
-    const refused = Object.entries(this.#refused).filter(([, count]) => count > 0);
-    return { models: { ...this.#counts, refused: Object.fromEntries(refused) } };
+    const byCode = Object.entries(this.#refused).filter(([, count]) => count > 0);
+    const refused = byCode.reduce((sum, [, count]) => sum + count, 0);
+    return { models: { ...this.#counts, refused, refusals: Object.fromEntries(byCode) } };
   }
 
   async stop(): Promise<void> {
     for (const cancel of this.#cancels) cancel();
     await this.#succession.stop();
+    this.#lock?.release();
   }
 
   status(): { readonly [key: string]: Json } {
@@ -274,6 +288,17 @@ export class ModelsPart implements GatewayPart {
   #publishStatus(): void {
     const payload = JSON.stringify(this.status());
     this.#publish({ topic: this.#topics.models, payload, qos: 1, retain: true });
+  }
+}
+
+/** A disk that refuses is told when something is to be written. */
+function takeLock(directory: string, log: Log): FolderLock | undefined {
+  try {
+    return FolderLock.take(directory);
+  } catch (error) {
+    if (error instanceof FolderHeldError) throw error;
+    log.warning(`models: ${(error as Error).message}`);
+    return undefined;
   }
 }
 

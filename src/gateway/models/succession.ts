@@ -77,13 +77,13 @@ export class Succession {
     return this.#phase !== 'idle';
   }
 
-  /** `file`: what lies where the config says. Rejects with ModelRefusal if no model may be run at all. */
-  async open(file: Offered): Promise<void> {
-    const name = nameOf(file);
+  /** `file`: what lies where the config says, if it is a model. Rejects with ModelRefusal if none may be run at all. */
+  async open(file: Offered | undefined): Promise<void> {
     this.#store = await this.#openStore();
     const stored = await this.#findStored();
-    if (stored === undefined) await this.#beginWith(file, name);
-    else await this.#goOnWith(stored.state, stored.loaded, file, name);
+    if (stored !== undefined) await this.#goOnWith(stored.state, stored.loaded, file);
+    else if (file !== undefined) await this.#beginWith(file, nameOf(file));
+    else throw new ModelRefusal('foreign', 'expected a stored model that may be run, got none');
   }
 
   start(): void {
@@ -194,14 +194,15 @@ export class Succession {
     await this.#keep(state, name, file.bytes);
   }
 
-  async #goOnWith(state: ModelState, loaded: LoadedConfig, file: Offered, name: ModelName): Promise<void> {
+  async #goOnWith(state: ModelState, loaded: LoadedConfig, file: Offered | undefined): Promise<void> {
     const gateway = this.#options.gateway();
     this.#state = state;
     if (loaded.modelSha256 !== gateway.served.loaded.modelSha256) gateway.serve(gateway.make(loaded));
     if (state.trial !== null) await this.#goOnWatching(state);
     const candidate = state.candidate === null ? undefined : await this.#store!.read(state.candidate);
     if (candidate !== undefined) this.#pending = { offered: candidate, origin: { from: 'store' } };
-    if (!isSame(name, state.file)) this.#pending = { offered: file, origin: { from: 'file' } };
+    if (file !== undefined && !isSame(nameOf(file), state.file))
+      this.#pending = { offered: file, origin: { from: 'file' } };
   }
 
   /** The gateway was stopped or has died while a new model was watched. */

@@ -44,7 +44,7 @@ describe('a model that is put into the file', () => {
     expect(stage.unanswered()).toEqual([]);
     expect(modelsOfResults()).toEqual([first.slice(0, 6), sha256.slice(0, 6)]);
     expect(stage.gateway.pipeline.counters.frames).toBe(stage.sent);
-    expect(stage.part.counters().models).toMatchObject({ promoted: 1, confirmed: 1, refused: {} });
+    expect(stage.part.counters().models).toMatchObject({ promoted: 1, confirmed: 1, refusals: {} });
     expect(stage.broker.retained.get('dormouse/test/models')?.payload.toString()).toContain(sha256);
   });
 
@@ -72,12 +72,12 @@ describe('a model that is put into the file', () => {
     expect(stage.status.last).toMatchObject({ outcome: 'refused', code: 'canary' });
     expect(stage.status.last?.reason).toMatch(/^agreement: expected at 90 % of 20 ticks at least, got/);
     await stage.ticks(60);
-    expect(stage.part.counters().models).toMatchObject({ promoted: 0, refused: { canary: 1 } });
+    expect(stage.part.counters().models).toMatchObject({ promoted: 0, refusals: { canary: 1 } });
     expect(modelsOfResults()).toEqual([first.slice(0, 6)]);
     await stage.stop();
     await stage.start();
     await stage.ticks(30);
-    expect(stage.part.counters().models).toMatchObject({ refused: {} });
+    expect(stage.part.counters().models).toMatchObject({ refusals: {} });
   });
 
   test.each([
@@ -121,7 +121,7 @@ describe('a model that is put into the file', () => {
     expect(stage.status).toMatchObject({ phase: 'idle', current: first });
     expect(stage.status.last).toMatchObject({ outcome: 'refused', code });
     expect(stage.status.last!.reason).toContain(reason);
-    expect(stage.part.counters().models).toMatchObject({ refused: { [code]: 1 } });
+    expect(stage.part.counters().models).toMatchObject({ refusals: { [code]: 1 } });
     expect(stage.unanswered()).toEqual([]);
   });
 

@@ -123,7 +123,7 @@ describe('over MQTT', () => {
     const [refusal] = stage.replies;
     expect(refusal).toMatchObject({ id: 'u-2', ok: false });
     expect(refusal!.error).toContain('expected a signature, got none');
-    expect(stage.part.counters().models).toMatchObject({ uploads: 0, refused: { unsigned: 1 } });
+    expect(stage.part.counters().models).toMatchObject({ uploads: 0, refusals: { unsigned: 1 } });
   });
 
   test('a signature over other bytes than come is refused when they have come', async () => {
@@ -155,7 +155,7 @@ describe('over MQTT', () => {
     await stage.start();
     for (let i = 0; i < 50; i++) stage.broker.publish(`dormouse/test/models/part/${i}`, Buffer.alloc(100));
     await stage.scheduler.run(1000);
-    expect(stage.part.counters().models).toMatchObject({ refused: { unsolicited: 50 } });
+    expect(stage.part.counters().models).toMatchObject({ refusals: { unsolicited: 50 } });
     expect(stage.replies).toHaveLength(1);
     await stage.ticks(3);
     expect(stage.unanswered()).toEqual([]);
@@ -191,7 +191,7 @@ describe('over MQTT', () => {
     await stage.upload(offered(twin('another')), { id: 'u-4' });
     const reply = stage.replies.find(({ id }) => id === 'u-4');
     expect(reply).toMatchObject({ ok: false });
-    expect(stage.part.counters().models).toMatchObject({ refused: { busy: 1 } });
+    expect(stage.part.counters().models).toMatchObject({ refusals: { busy: 1 } });
     expect(stage.status.phase).toBe('canary');
   });
 
@@ -223,11 +223,11 @@ describe('over MQTT', () => {
     await stage.ticks(5);
     expect(stage.status).toMatchObject({ phase: 'idle', current: first });
     expect(stage.unanswered()).toEqual([]);
-    const { refused, ignored } = stage.part.counters().models as {
-      refused: Record<string, number>;
+    const { refusals, ignored } = stage.part.counters().models as {
+      refusals: Record<string, number>;
       ignored: number;
     };
-    const count = Object.values(refused).reduce((sum, each) => sum + each, ignored);
+    const count = Object.values(refusals).reduce((sum, each) => sum + each, ignored);
     // Some are good offers of a signed model, whose parts never come.
     expect(count).toBeGreaterThan(1300);
     expect((await stage.disk.list()).filter((name) => name.endsWith('.safetensors'))).toHaveLength(1);
