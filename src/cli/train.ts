@@ -66,6 +66,7 @@ again, and ends with the same file.
   --learning-rate X         at its peak (default ${defaultSettings.learningRate})
   --weight-decay X          (default ${defaultSettings.optimiser.weightDecay})
   --input-gain X            how loud values are at the start, beside flags and ages (default ${defaultSettings.inputGain})
+  --distillation X          so much of an earlier exit's loss is its distance from the last one (default ${defaultSettings.distillation})
   --label-smoothing X       (default ${defaultSettings.labelSmoothing})
   --channel-dropout X       share of sequences in which a channel is blank (default ${defaultSettings.channelDropout})
   --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
@@ -141,6 +142,7 @@ const numbers = [
   'weight-decay',
   'input-gain',
   'label-smoothing',
+  'distillation',
   'channel-dropout',
   'level-jitter',
   'level-noise',
@@ -241,6 +243,7 @@ function settingsOf(
     steps: whole('steps', defaults.steps, 2, 1e7),
     learningRate: number('learning-rate', defaults.learningRate, 1e-8, 1),
     inputGain: number('input-gain', defaults.inputGain, 1e-3, 1e3),
+    distillation: number('distillation', defaults.distillation, 0, 1),
     labelSmoothing: number('label-smoothing', defaults.labelSmoothing, 0, 0.9),
     channelDropout: number('channel-dropout', defaults.channelDropout, 0, 0.9),
     levelJitter: number('level-jitter', defaults.levelJitter, 0, 10),

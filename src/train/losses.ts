@@ -10,6 +10,8 @@ export interface LossSettings {
   readonly labelSmoothing: number;
   /** Weight of each router's loss beside the task's; see routing.ts. */
   readonly routerWeight?: number;
+  /** So much of an earlier exit's loss is its distance from the last one; see distillation.ts. */
+  readonly distillation?: number;
 }
 
 /** Log-scales below this count as this, so that a constant channel cannot win without end. */

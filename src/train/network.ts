@@ -5,6 +5,7 @@
  * tape and weights from `weights`, so it serves the quantised forward pass too (straight-through).
  */
 import { headSize } from '../engine/config.ts';
+import { divergence } from './distillation.ts';
 import { NN, NT, TN } from './kernels/kernels.ts';
 import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
@@ -163,7 +164,8 @@ export function exitLosses(
   settings: LossSettings,
   exits: readonly number[],
 ): number {
-  const { outputs } = workspace.config;
+  const { config } = workspace;
+  const { outputs } = config;
   const rows = shape.sequences * shape.length;
   const targets = floats(workspace, workspace.targets, rows * workspace.targetSize);
   const weights = floats(workspace, workspace.weights, rows);
@@ -171,12 +173,34 @@ export function exitLosses(
   for (const [index, tape] of exitTapes(workspace).entries()) {
     const logits = floats(workspace, tape.logits, rows * outputs);
     const scale = exits[index]!;
-    total += scale * loss(settings, logits, targets, weights, rows, outputs, logits, scale);
+    const pull = index < config.layers - 1 ? distil(workspace, rows, settings, logits, scale) : null;
+    const own = pull === null ? scale : scale * (1 - settings.distillation!);
+    total += own * loss(settings, logits, targets, weights, rows, outputs, logits, own);
+    if (pull === null) continue;
+    total += pull.loss;
+    for (const [i, part] of pull.gradient.entries()) logits[i]! += part;
   }
   for (const { routing } of workspace.layers) {
     if (routing) total += routerLoss(workspace, rows, routing, settings.routerWeight ?? 0);
   }
   return total;
+}
+
+/** What an exit before the last layer's is drawn to: that one's answer, whose logits are still whole. null: to nothing. */
+function distil(
+  workspace: Workspace,
+  rows: number,
+  { kind, distillation = 0 }: LossSettings,
+  logits: Float32Array,
+  scale: number,
+): { loss: number; gradient: Float32Array } | null {
+  if (distillation === 0) return null;
+  const { outputs } = workspace.config;
+  const teacher = floats(workspace, workspace.layers.at(-1)!.logits, rows * outputs);
+  const weights = floats(workspace, workspace.weights, rows);
+  const gradient = new Float32Array(rows * outputs);
+  const share = scale * distillation;
+  return { loss: share * divergence(kind, teacher, logits, weights, outputs, gradient, share), gradient };
 }
 
 /**

@@ -23,6 +23,8 @@ export interface TrainingSettings {
   readonly inputGain: number;
   readonly labelSmoothing: number;
   readonly exitScale: number;
+  /** 0 to 1: so much of the earlier exits' loss is their distance from the last one's answer. */
+  readonly distillation: number;
   readonly layerDropout: number;
   /** Weight of each router's auxiliary loss beside the task's. */
   readonly routerWeight: number;
@@ -57,6 +59,7 @@ export const defaultSettings: TrainingSettings = {
   inputGain: 1,
   labelSmoothing: 0.05,
   exitScale: 1,
+  distillation: 0,
   layerDropout: 0.1,
   routerWeight: 0.01,
   routersLearn: true,

@@ -48,7 +48,8 @@ export class ShardRunner {
     const rows = this.#shape.sequences * this.#shape.length;
     this.workspace = makeWorkspace(config, kind, { sequences: this.#shape.sequences, rows });
     this.#exits = exitWeights(config.layers, settings.exitScale, config.refinement?.rounds);
-    this.#loss = { kind, labelSmoothing: settings.labelSmoothing, routerWeight: settings.routerWeight };
+    const { labelSmoothing, routerWeight, distillation } = settings;
+    this.#loss = { kind, labelSmoothing, routerWeight, distillation };
   }
 
   /** Takes the parameters of this step; with `scales` the step is a quantised one. */
