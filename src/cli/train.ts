@@ -71,6 +71,7 @@ again, and ends with the same file.
   --channel-dropout X       share of sequences in which a channel is blank (default ${defaultSettings.channelDropout})
   --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
   --level-noise X           shift every channel's level by X standard deviations (default ${defaultSettings.levelNoise})
+  --level-wander X          let levels wander slowly, by X standard deviations; classify only (default ${defaultSettings.pool.levelWander})
   --gain-jitter X           stretch a channel's excursions by e to the X (default ${defaultSettings.gainJitter})
   --event-shuffle X         share of sequences whose fired flags and times are another's (default ${defaultSettings.eventShuffle})
   --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
@@ -79,6 +80,7 @@ again, and ends with the same file.
   --dense-share X           share of the streams in training on which every tick is a token (default ${defaultSettings.pool.denseShare})
   --heartbeat N             ... or was silent for N intervals (default ${defaultSettings.dataset.heartbeatIntervals})
   --checkpoint-every S      seconds between two writes of MODEL.checkpoint; 0: after every step (default ${checkpointSeconds})
+  --no-line                 learn a classifier's linear path, too, instead of beginning with a discriminant
   --force                   train even on a channel that only counts rows
   --quiet                   no progress on stderr
   --json                    print the result as one JSON object`,
@@ -146,6 +148,7 @@ const numbers = [
   'channel-dropout',
   'level-jitter',
   'level-noise',
+  'level-wander',
   'gain-jitter',
   'event-shuffle',
   'delta',
@@ -182,6 +185,7 @@ function readArguments(args: string[]): Arguments {
       features: text,
       float: text,
       force: { type: 'boolean' },
+      'no-line': { type: 'boolean' },
       quiet: { type: 'boolean' },
       json: { type: 'boolean' },
       ...(Object.fromEntries([...numbers, ...wholeNumbers].map((name) => [name, text])) as Record<
@@ -222,6 +226,7 @@ function readArguments(args: string[]): Arguments {
           leaveOut: rangesOption(values['leave-out']),
         }),
         routersLearn: requireRouter(values.router) === 'learned',
+        linearStart: !(values['no-line'] ?? false),
       },
       values.window,
     ),
@@ -255,6 +260,7 @@ function settingsOf(
       ...defaults.pool,
       denseShare: number('dense-share', defaults.pool.denseShare, 0, 1),
       finest: number('finest', defaults.pool.finest, 1e-6, 1),
+      levelWander: number('level-wander', defaults.pool.levelWander, 0, 10),
       widest: number('widest', defaults.pool.widest, 1e-6, 1e6),
     },
     optimiser: {

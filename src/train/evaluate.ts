@@ -39,7 +39,7 @@ export class Validator {
 
   /** `workspace` tells task and sizes; its batch is overwritten by `floatPredictor`. */
   constructor(dataset: Dataset, series: readonly Series[], workspace: Workspace) {
-    const two = { seed: 0, variants: 2, denseShare: 1, finest: 1, widest: 1, maxBytes: 0 };
+    const two = { seed: 0, variants: 2, denseShare: 1, finest: 1, widest: 1, levelWander: 0, maxBytes: 0 };
     this.#pool = makePool(dataset, series, two);
     this.#workspace = workspace;
     this.#series = series.length;

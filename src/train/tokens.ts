@@ -5,6 +5,7 @@ import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import type { Series } from '../recording/recording.ts';
 import type { Dataset } from './dataset.ts';
 import { Random } from './random.ts';
+import { wander } from './wander.ts';
 
 /** The ticks of one series that became tokens. */
 export interface TokenStream {
@@ -94,6 +95,8 @@ export interface PoolSettings {
   /** Thresholds are drawn log-uniformly from `finest` to `widest` times the default. */
   readonly finest: number;
   readonly widest: number;
+  /** The channels of the drawn settings wander by so many standard deviations; classify only. See wander.ts. */
+  readonly levelWander: number;
   readonly maxBytes: number;
 }
 
@@ -111,9 +114,17 @@ export function makePool(dataset: Dataset, series: readonly Series[], settings: 
     const drawnScale = finest * Math.exp(Math.log(widest / finest) * random.uniform());
     const dense = variant > 1 ? drawnDense : variant === 0;
     const spikes = scaleDeltas(dataset.spikes, variant > 1 ? drawnScale : 1);
-    for (const one of series) streams.push(encodeSeries(one, { ...dataset, spikes, dense }));
+    const wanderings = new Random(settings.seed, 4, variant);
+    for (const one of series) {
+      const seen = variant > 1 ? wandering(one, dataset, settings.levelWander, wanderings) : one;
+      streams.push(encodeSeries(seen, { ...dataset, spikes, dense }));
+    }
   }
   return joinStreams(dataset, series, streams, variants);
+}
+
+function wandering(series: Series, { channels, intervalMs }: Dataset, by: number, random: Random): Series {
+  return by === 0 ? series : wander(series, channels, intervalMs, by, random);
 }
 
 function joinStreams(

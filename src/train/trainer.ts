@@ -61,7 +61,7 @@ export async function train(
   report: (report: StepReport) => void,
   checkpoints: Checkpoints | null = null,
 ): Promise<TrainingResult> {
-  requireTrainable(config, settings);
+  requireTrainable(config, settings, dataset.task);
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
   const job: Job = { config, kind: dataset.task.kind, pool, settings };
   const team = new Team(job, threads);
@@ -72,8 +72,18 @@ export async function train(
   }
 }
 
-/** Throws ConfigError: training has one gain for all channels, and a sequence of which no token goes through a layer teaches it nothing. */
-function requireTrainable({ routing, normGains }: TransformerConfig, { sequence }: TrainingSettings): void {
+/**
+ * Throws ConfigError: training has one gain for all channels, a sequence of which no token goes through a layer teaches
+ * it nothing, and readings that are to be foretold do not wander with the features.
+ */
+function requireTrainable(
+  { routing, normGains }: TransformerConfig,
+  { sequence, pool }: TrainingSettings,
+  { kind }: Task,
+): void {
+  if (pool.levelWander > 0 && kind !== 'classify') {
+    throw new ConfigError(`level wander: expected 0 unless the task is classify, got ${pool.levelWander}`);
+  }
   if (normGains === 'channel') throw new ConfigError('config.normGains: expected shared, got channel');
   if (routing === undefined || Math.round(routing.capacity * sequence) > 0) return;
   const least = `at least one token in a training sequence of ${sequence}`;

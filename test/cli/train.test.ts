@@ -123,7 +123,8 @@ it('trains all techniques at once, with two threads as with one', async () => {
 }, 60_000);
 
 it('makes a model that sees trends, with two threads as with one', async () => {
-  const common = [recording, '--steps', '3', '--features', 'trends', '-o', 'trends.safetensors', '--quiet'];
+  const asked = ['--features', 'trends', '--level-wander', '0.2', '--distillation', '0.5', '--no-line'];
+  const common = [recording, '--steps', '3', ...asked, '-o', 'trends.safetensors', '--quiet'];
   await dormouse(...common, '--threads', '1');
   const first = readFileSync(join(directory, 'trends.safetensors'));
   const { config, meaning } = loadModel(first);
