@@ -5,13 +5,18 @@
 import type { KeyValueFormat, TransformerConfig } from '../engine/config.ts';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
+import type { Model } from '../engine/model.ts';
 import type { HeadPattern } from '../engine/patterns.ts';
+import type { Token } from '../eval/attention-samples.ts';
+import { contextError, ringBytes } from '../eval/context-error.ts';
 import { type BenchResult, type Effort, measure, result, rounded } from './harness.ts';
 import { randomFeatures, randomModel, randomNumbers } from './random-model.ts';
 
 const FEATURES = 36;
 const LENGTHS = [64, 128, 256, 512, 1024, 2048, 4096, 8192];
 const QUICK_LENGTH_MAX = 256;
+/** Longer ones take as long as their timing to compare. */
+const COMPARED_LENGTH_MAX = 1024;
 const TICKS = 64;
 /** One token in so many is marked. */
 const MARKED_EVERY = 20;
@@ -56,10 +61,8 @@ async function measureLength(length: number, effort: Effort, kernels?: KernelNam
   const floorUs = timings.at(-1)!.medianUs;
   return variants.map(({ name }, index) => {
     const timing = timings[index]!;
-    const { stats, memoryPlan, kernel } = engines[index]!;
-    const ringBytes = memoryPlan.regions
-      .filter(({ owner }) => owner === 'kv')
-      .reduce((sum, { bytes }) => sum + bytes, 0);
+    const engine = engines[index]!;
+    const { stats, kernel } = engine;
     return result('long-context', `${length} ${name}`, kernel, timing, {
       attentionUs: rounded(timing.medianUs - floorUs),
       overDense: rounded(timing.medianUs / timings[0]!.medianUs),
@@ -67,9 +70,36 @@ async function measureLength(length: number, effort: Effort, kernels?: KernelNam
       macs: stats.macs,
       kvReadBytes: stats.kvReadBytes,
       kvWriteBytes: stats.kvWriteBytes,
-      ringBytes,
+      ringBytes: ringBytes(engine),
+      ...(length > COMPARED_LENGTH_MAX ? {} : errorsOf(engines[0]!.model, engine.model)),
     });
   });
+}
+
+/** How far attention is from dense int8, on weights without a training, and where one component in 16 is ten times as large. */
+function errorsOf(dense: Model, model: Model) {
+  const random = randomNumbers(3);
+  const tokens = Array.from({ length: dense.config.window + TICKS }, (_, tick): Token => {
+    const mark = random() * MARKED_EVERY < 1 ? 1 + Math.floor(random() * 1000) : 0;
+    return { features: randomFeatures(FEATURES, tick), kv: 'write', mark, held: 0 };
+  });
+  const outliers = contextError(withOutliers(dense), withOutliers(model), [tokens]);
+  return {
+    relativeError: rounded(contextError(dense, model, [tokens]).relativeError),
+    outlierError: rounded(outliers.relativeError),
+  };
+}
+
+/** One component in 16 of each key and value is ten times as large as the others. */
+export function withOutliers(model: Model): Model {
+  const layers = model.weights.layers.map((layer) => {
+    const stretch = ({ multiplier, ...rest }: (typeof layer)['key']) => ({
+      ...rest,
+      multiplier: multiplier.map((one, row) => (row % 16 === 3 ? one : one / 10)),
+    });
+    return { ...layer, key: stretch(layer.key), value: stretch(layer.value) };
+  });
+  return { ...model, weights: { ...model.weights, layers } };
 }
 
 function engineOf({ keyValues, pattern }: Variant, length: number, kernels?: KernelName): Engine {
@@ -138,4 +168,6 @@ export const longContextColumns: readonly string[] = [
   'positions',
   'kvReadBytes',
   'ringBytes',
+  'relativeError',
+  'outlierError',
 ];

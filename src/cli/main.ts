@@ -12,6 +12,7 @@ const workshopCommands: Record<(typeof workshopNames)[number], CommandTable[stri
   quantize: () => import('./quantize.ts'),
   eval: () => import('./eval.ts'),
   'calibrate gate': () => import('./calibrate-gate.ts'),
+  'calibrate attention': () => import('./calibrate-attention.ts'),
   lambda: () => import('./lambda.ts'),
   tune: () => import('./tune.ts'),
   bench: () => import('./bench.ts'),

@@ -5,6 +5,7 @@ export const workshopNames = [
   'quantize',
   'eval',
   'calibrate gate',
+  'calibrate attention',
   'lambda',
   'tune',
   'bench',

@@ -133,7 +133,6 @@ export class KvRings {
     const position = this.#streamPositions[stream]! - count;
     assert(count >= 0 && position >= 0, 'no more tokens than the stream has seen');
     assert(this.#creditPerTick === CREDIT_ONE, 'credits of routed layers are not taken back');
-    assert(this.#longContext?.isReversible ?? true, 'sums of blocks are not taken back');
     this.#streamPositions[stream] = position;
     for (let ring = stream * this.#layers; ring < (stream + 1) * this.#layers; ring++) {
       while (this.#filled[ring]! > 0 && this.#newestPosition(ring) >= position) this.#retreat(ring);
@@ -245,6 +244,7 @@ export class KvRings {
   }
 
   #retreat(ring: number): void {
+    assert(this.#longContext?.isReversible ?? true, 'sums of blocks are not taken back');
     this.#next[ring] = this.#newest(ring);
     this.#filled[ring]!--;
   }

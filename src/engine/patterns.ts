@@ -64,7 +64,7 @@ export function requirePatterns(input: unknown, { layers, heads, window }: Sizes
 
 function requireList(input: unknown, path: string, length: number): unknown[] {
   if (Array.isArray(input) && input.length === length) return input;
-  const got = Array.isArray(input) ? `an array of ${input.length}` : typeof input;
+  const got = Array.isArray(input) ? input.length : typeof input;
   throw new ConfigError(`${path}: expected an array of ${length}, got ${got}`);
 }
 

@@ -19,6 +19,7 @@ export class FloatTwin implements PipelineEngine {
   readonly plans;
   readonly stats;
   readonly logits: Int32Array;
+  readonly marks = new Int32Array(0);
   readonly #engine: Engine;
   readonly #float: FloatModel;
   /** Per stream between two resets: features of its tokens, then their logits. */

@@ -12,6 +12,7 @@ export function forceTier(engine: Engine, tier: Exclude<Tier, 3>): PipelineEngin
     plans,
     model: engine.model,
     stats: engine.stats,
+    marks: engine.marks,
     get logits() {
       return engine.logits;
     },

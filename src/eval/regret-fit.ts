@@ -105,6 +105,10 @@ class ProbingEngine implements PipelineEngine {
     return this.#engine.logits;
   }
 
+  get marks() {
+    return this.#engine.marks;
+  }
+
   get stats() {
     return this.#engine.stats;
   }
@@ -123,9 +127,11 @@ class ProbingEngine implements PipelineEngine {
 
   step(stream: number, features: Int16Array, plan: Plan): void {
     const engine = this.#engine;
+    const mark = engine.marks[0] ?? 0;
     engine.step(stream, features, engine.plans[1]!.freeze);
     this.#cheap.set(engine.logits);
     engine.rollback(stream, 1); // a frozen token writes nothing, but it makes those before it a token older
+    if (engine.marks.length > 0) engine.marks[0] = mark;
     engine.step(stream, features, plan);
     this.#compare(engine.logits);
   }

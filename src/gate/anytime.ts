@@ -15,6 +15,7 @@ export class Anytime {
   readonly model: Model;
   readonly plans: PlanTable;
   readonly logits: Int32Array;
+  readonly marks: Int32Array;
   readonly stats: StepStats = emptyStats();
   /** Tier-0 tokens, and rounds of refinement over all of them. */
   readonly counters = { tokens: 0, rounds: 0 };
@@ -27,6 +28,7 @@ export class Anytime {
     this.model = engine.model;
     this.plans = engine.plans;
     this.logits = engine.logits;
+    this.marks = engine.marks;
     this.#engine = engine;
     this.#rule = rule;
     this.#costs = new Map(Object.values(engine.plans[0]!).map((plan) => [plan, withRounds(engine, plan)]));

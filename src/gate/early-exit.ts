@@ -16,6 +16,7 @@ export class EarlyExit {
   readonly model: Model;
   readonly plans: PlanTable;
   readonly logits: Int32Array;
+  readonly marks: Int32Array;
   readonly stats: StepStats = emptyStats();
   /** Tier-0 tokens that left early, and all of them. */
   readonly counters = { exits: 0, tokens: 0 };
@@ -27,6 +28,7 @@ export class EarlyExit {
     this.model = engine.model;
     this.plans = engine.plans;
     this.logits = engine.logits;
+    this.marks = engine.marks;
     this.#engine = engine;
     this.#rule = rule;
     this.#costs = new Map(Object.values(engine.plans[0]!).map((plan) => [plan, withHead(engine, plan)]));

@@ -20,7 +20,7 @@ import { Output } from './output.ts';
 /** What a pipeline asks of an engine. */
 export type PipelineEngine = Pick<
   Engine,
-  'model' | 'plans' | 'logits' | 'stats' | 'step' | 'hold' | 'cost' | 'reset'
+  'model' | 'plans' | 'logits' | 'marks' | 'stats' | 'step' | 'hold' | 'cost' | 'reset'
 >;
 
 export interface PipelineOptions {
@@ -334,6 +334,8 @@ export class Pipeline {
     this.#featureEncoder.encode(frame, this.#spike, this.#sinceToken, this.#features);
     const passed = Math.round(this.#sinceToken) - 1;
     if (passed > 0) engine.hold(this.#stream, passed);
+    // What was surprising stays visible for longer, to heads that look at pinned positions.
+    if (engine.marks.length > 0) engine.marks[0] = this.#spike.noveltyQ15;
     engine.step(this.#stream, this.#features, plan);
     this.output.update(engine.logits, frame.values);
     this.counters.tokens++;

@@ -4,6 +4,12 @@ import { ConfigError, presetConfig, presetNames, validateConfig } from '../../sr
 
 const micro = presetConfig('micro', 36, 2);
 
+/** The first layer's heads; what is wrong is found before the others are missed. */
+function patterned(...heads: object[]) {
+  const layer = heads.length === 0 ? [] : [...heads, ...Array(micro.heads - heads.length).fill({ local: 1 })];
+  return { ...micro, patterns: [layer, layer] };
+}
+
 describe('presets', () => {
   test('are the ones of the design', () => {
     expect(presetNames).toEqual(['micro', 'baseline']);
@@ -81,6 +87,53 @@ describe('validateConfig', () => {
       'a tier that looks further than it may',
       { ...micro, tiers: [micro.tiers[0], { layers: 1, sequence: 2, window: 3 }, micro.tiers[2]] },
       'config.tiers[1].window: expected a whole number from 1 to 2, got 3',
+    ],
+    [
+      'key values of two bits',
+      { ...micro, keyValues: 'int2' },
+      'config.keyValues: expected int8, int4 or int4-rotated, got int2',
+    ],
+    [
+      'a rotation of odd heads',
+      { ...micro, hidden: 120, keyValues: 'int4-rotated' },
+      'config.keyValues: int4-rotated: expected heads of 16, 32, 64, 128 or 256, got 30',
+    ],
+    [
+      'four bits of spikes',
+      { ...micro, attention: 'spike', keyValues: 'int4' },
+      'config.attention: expected softmax with keyValues or patterns, got spike',
+    ],
+    ['patterns of one layer', { ...micro, patterns: [[]] }, 'config.patterns: expected an array of 2, got 1'],
+    ['patterns of no head', patterned(), 'config.patterns[0]: expected an array of 4, got 0'],
+    [
+      'a head that sees more than the window',
+      patterned({ local: 9 }),
+      'config.patterns[0][0].local: expected a whole number from 1 to 8, got 9',
+    ],
+    [
+      'a head that pins nothing',
+      patterned({ local: 1, pinned: 0 }),
+      'config.patterns[0][0].pinned: expected a whole number from 1 to 64, got 0',
+    ],
+    [
+      'blocks beside ages',
+      patterned({ local: 1, ages: [2], blocks: 1 }),
+      'config.patterns[0][0].blocks: expected no pinned or ages beside it',
+    ],
+    [
+      'an age that is seen anyway',
+      patterned({ local: 3, ages: [2] }),
+      'config.patterns[0][0].ages: expected at most 1024 ascending ages from 3 to 7, got [2]',
+    ],
+    [
+      'ages that do not ascend',
+      patterned({ local: 1, ages: [3, 3] }),
+      'config.patterns[0][0].ages: expected at most 1024 ascending ages from 1 to 7, got [3,3]',
+    ],
+    [
+      'a part of a pattern that nobody knows',
+      patterned({ local: 1, sinks: 4 }),
+      'config.patterns[0][0].sinks: unknown; expected local, pinned, ages, blocks',
     ],
   ];
   test.each(cases)('refuses %s', (_, input, message) => {

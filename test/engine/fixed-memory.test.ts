@@ -78,3 +78,43 @@ test('the presets keep to their memory while they run', () => {
   for (let i = 0; i < 100; i++) engine.prefill(0, features, 32, engine.plans[0]!.write);
   expect(engine.memory.buffer.byteLength).toBe(engine.memoryPlan.totalBytes);
 });
+
+test.skipIf(collect === undefined)(
+  'heads with patterns and rings of four bits allocate nothing either',
+  () => {
+    const limits = { layers: 2, sequence: 128, window: 128 };
+    const patterns = [0, 1].map(() => [
+      { local: 8, pinned: 4, ages: [16, 32] },
+      { local: 8, blocks: 2 },
+    ]);
+    const engine = new Engine(
+      tinyModel({
+        config: {
+          hidden: 32,
+          sequence: 128,
+          window: 128,
+          tiers: [limits, limits, limits],
+          keyValues: 'int4-rotated',
+          patterns,
+        },
+      }),
+    );
+    const ticks = Int16Array.from({ length: 64 * 24 }, (_, i) => ((i * 7919) % 4000) - 2000);
+    const rows = Array.from({ length: 64 }, (_, row) => ticks.subarray(row * 24, row * 24 + 24));
+    const { write, freeze } = engine.plans[0]!;
+    let consumed = 0;
+    const run = (steps: number) => {
+      for (let i = 0; i < steps; i++) {
+        engine.marks[0] = i % 5;
+        engine.step(0, rows[i & 63]!, i % 7 === 0 ? freeze : write);
+        consumed ^= engine.logits[0]!;
+      }
+    };
+    run(50_000);
+    expect(
+      allocatedPerStep(() => run(20_000), 20_000),
+      'bytes allocated per step, collected or not',
+    ).toBeLessThan(1);
+    expect(consumed).not.toBe(0);
+  },
+);

@@ -33,6 +33,7 @@ function differencesBySlowWay(series: Series): number[] {
     plans: engine.plans,
     logits: engine.logits,
     stats: engine.stats,
+    marks: engine.marks,
     hold: (stream, ticks) => engine.hold(stream, ticks),
     cost: (plan) => engine.cost(plan),
     reset: () => past.splice(0),

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import type { FeatureSet, SpikeSettings } from '../../src/engine/model.ts';
 import type { Plan } from '../../src/engine/plan.ts';
+import { forceTier } from '../../src/eval/forced-tier.ts';
 import { featureCount } from '../../src/gate/features.ts';
 import { Q15_ONE } from '../../src/gate/packets.ts';
 import { policyNames, steadyPolicy } from '../../src/gate/policy.ts';
@@ -25,6 +26,7 @@ function engineOf(channels = 2, features: FeatureSet = 'changes') {
     plans: engine.plans,
     logits: engine.logits,
     stats: engine.stats,
+    marks: engine.marks,
     hold: (stream, ticks) => engine.hold(stream, ticks),
     cost: (plan) => engine.cost(plan),
     reset: (stream) => engine.reset(stream),
@@ -150,6 +152,30 @@ describe('Pipeline', () => {
     expect(next(pipeline, [Number.NaN, Number.NaN])).toMatchObject({ tier: 3 });
     expect(steps).toHaveLength(1);
     expect(pipeline.counters).toMatchObject({ missing: 4, tokens: 1, skips: 1 });
+  });
+
+  it('marks each token with its novelty, for heads that look at pinned positions', () => {
+    const pinned = [0, 1].map(() => [{ local: 1, pinned: 1 }, { local: 1 }]);
+    const engine = new Engine(
+      tinyModel({ channels: ['a', 'b'], config: { features: featureCount(2, 'changes'), patterns: pinned } }),
+    );
+    const seen: number[] = [];
+    const spied = forceTier(engine, 0);
+    const pipeline = new Pipeline(
+      {
+        ...spied,
+        logits: engine.logits,
+        step(stream, features, plan) {
+          seen.push(engine.marks[0]!);
+          engine.step(stream, features, plan);
+        },
+      },
+      0,
+    );
+    const novelties = [20, 30, 20.6].map((value) => next(pipeline, [value, 40]).noveltyQ15);
+    expect(seen).toEqual(novelties);
+    expect(seen[1]).toBeGreaterThan(seen[2]!);
+    expect([...engine.marks].every((mark) => mark === 0)).toBe(true);
   });
 
   it('refuses and counts frames that are not later than the last, and goes on', () => {
