@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
 import { Commands } from '../gateway/commands.ts';
-import type { StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
+import type { MemoryConfig, StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
 import { FolderHeldError } from '../gateway/folder-lock.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
@@ -12,6 +12,7 @@ import { ModelsPart } from '../gateway/models/models-part.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
 import { Storage } from '../gateway/storage.ts';
+import { TickMemory } from '../gateway/tick-memory.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
@@ -128,6 +129,7 @@ async function openEach({ gateway, choice, models }: Prepared, log: Log): Promis
   const { storage, witnessLog } = gateway.config;
   if (storage !== undefined) await openStorage(storage, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
+  if (gateway.config.memory !== undefined) await openMemory(gateway.config.memory, gateway, log);
   const energy = choice === undefined ? undefined : openLedger(gateway.config, choice, gateway.engine, log);
   if (energy !== undefined) gateway.parts.add(energy);
   const { page, ledger } = gateway.config;
@@ -154,6 +156,18 @@ async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): P
     // Two that write to the same files would lose what both keep.
     if (error instanceof FolderHeldError) throw error;
     log.error(`storage: ${(error as Error).message}; what waits is kept in memory alone`);
+  }
+}
+
+/** Without its past a gateway works all the same. */
+async function openMemory(config: MemoryConfig, gateway: Gateway, log: Log): Promise<void> {
+  try {
+    const channels = gateway.engine.model.meaning.channels.map(({ name }) => name);
+    const memory = await TickMemory.open(config, { channels, onProblem: (text) => log.warning(text) });
+    gateway.useMemory(memory);
+    if (memory.waiting > 0) log.info(`memory: ${memory.waiting} ticks of before are remembered`);
+  } catch (error) {
+    log.error(`memory: ${(error as Error).message}; the model sees the world anew`);
   }
 }
 

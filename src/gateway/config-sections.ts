@@ -38,6 +38,7 @@ export const rootKeys = [
   'commands',
   'record',
   'models',
+  'memory',
   'share',
 ];
 

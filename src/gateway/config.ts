@@ -138,6 +138,14 @@ export interface CommandsConfig {
   readonly perMinute: number;
 }
 
+/** What the model remembers outlives the gateway. */
+export interface MemoryConfig {
+  readonly directory: string;
+  /** At least so many of the latest are kept. */
+  readonly ticks: number;
+  readonly flushMs: number;
+}
+
 /** How long a model is watched: until all three have passed. */
 export interface TrialConfig {
   readonly ticks: number;
@@ -205,6 +213,7 @@ export interface GatewayConfig {
   readonly page?: PageConfig;
   readonly commands?: CommandsConfig;
   readonly models?: ModelsConfig;
+  readonly memory?: MemoryConfig;
   /** Present: this is the config of one of the devices that a group of gateways shares, or of any of them. */
   readonly share?: ShareConfig;
 }

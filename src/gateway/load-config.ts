@@ -15,7 +15,7 @@ import { readCommands, readPage } from './config-page.ts';
 import { meaningToRecord, type RecordConfig, readRecord } from './config-record.ts';
 import * as sections from './config-sections.ts';
 import { anyDevice, forDevice, noteShareProblems, readShare } from './config-share.ts';
-import { readStorage } from './config-storage.ts';
+import { readMemory, readStorage } from './config-storage.ts';
 import { storedModelBytes } from './models/model-store.ts';
 import { sha256Of } from './models/signature.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -255,6 +255,7 @@ function readConfig(
     countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
     limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
     ...sections.optional('storage', readStorage(root, directory)),
+    ...sections.optional('memory', readMemory(root, directory)),
     ...(root.has('witnessLog')
       ? {
           witnessLog: sections.readWitnessLog(root.section('witnessLog', sections.witnessLogKeys), directory),

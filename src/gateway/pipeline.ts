@@ -210,6 +210,11 @@ export class Pipeline {
   /** As `forget`, and the counters begin anew. */
   reset(): void {
     this.forget();
+    this.countAnew();
+  }
+
+  /** The counters begin anew; what is remembered stays. */
+  countAnew(): void {
     copyCounters(makePipelineCounters(), this.counters);
   }
 

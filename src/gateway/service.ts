@@ -17,6 +17,7 @@ import { type GatewayPart, Parts } from './part.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';
 import type { Storage } from './storage.ts';
+import type { TickMemory } from './tick-memory.ts';
 import { type Cancel, realTimers, type Timers } from './timers.ts';
 
 export interface GatewayOptions {
@@ -90,6 +91,8 @@ export class Gateway {
   #gridTurns = 0;
   readonly #timers: Timers;
   #storage: Storage | undefined;
+  /** Until the first tick. */
+  #memory: TickMemory | undefined;
   #isScheduled = false;
   #cancelGrid: Cancel | undefined;
   /** Of what comes at intervals. */
@@ -165,6 +168,12 @@ export class Gateway {
         nowMs: () => this.#clock.nowMs(),
       }),
     );
+  }
+
+  /** Before the start. */
+  useMemory(memory: TickMemory): void {
+    this.#memory = memory;
+    this.parts.add(memory);
   }
 
   start(): void {
@@ -347,6 +356,7 @@ export class Gateway {
   }
 
   #tick(frame: Frame): void {
+    if (this.#memory !== undefined) this.#recall(this.#memory, frame.timeMs);
     const { trial } = this;
     const witness = trial === undefined ? this.pipeline.tick(frame) : trial.answer(frame);
     const { output } = this.pipeline;
@@ -355,6 +365,22 @@ export class Gateway {
     if (this.#rule.wants(witness, output) && isNews) this.#publish(witness, output);
     // By now it may be another that answers the next tick.
     this.trial?.after(frame);
+  }
+
+  /** Makes of ticks of an earlier run what the model would remember, had it not been stopped. */
+  #recall(memory: TickMemory, timeMs: number): void {
+    this.#memory = undefined;
+    const { pipeline } = this;
+    let lastMs = Number.NEGATIVE_INFINITY;
+    memory.play(timeMs, (past, restarts) => {
+      if (restarts) pipeline.restartTime();
+      pipeline.tick(past);
+      this.parts.onRecall(past, restarts);
+      lastMs = past.timeMs;
+    });
+    // It was heard while we were away that time began anew.
+    if (timeMs <= lastMs) pipeline.restartTime();
+    pipeline.countAnew();
   }
 
   #publish(witness: Witness, output: Output): void {

@@ -166,3 +166,23 @@ export class SimulatedDisk implements Disk {
 export function diskError(code: string): Error {
   return Object.assign(new Error(`${code}: simulated`), { code });
 }
+
+/** A disk of a process that may be killed: what it has not begun it never will. */
+export function mortalDisk(disk: SimulatedDisk, isAlive: () => boolean): Disk {
+  const alive = <T>(call: () => Promise<T>): Promise<T> => (isAlive() ? call() : new Promise(() => {}));
+  const mortalFile = (file: DiskFile): DiskFile => ({
+    get size() {
+      return file.size;
+    },
+    read: (at, length) => alive(() => file.read(at, length)),
+    write: (at, bytes) => alive(() => file.write(at, bytes)),
+    truncate: (size) => alive(() => file.truncate(size)),
+    sync: () => alive(() => file.sync()),
+    close: () => alive(() => file.close()),
+  });
+  return {
+    list: () => alive(() => disk.list()),
+    open: (name) => alive(async () => mortalFile(await disk.open(name))),
+    remove: (name) => alive(() => disk.remove(name)),
+  };
+}

@@ -1,7 +1,6 @@
 /** Models in a simulated life: good ones, bad ones and no models at all come by file and by MQTT, on a disk of their own. */
 import type { Linear, Model } from '../../src/engine/model.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import type { Disk, DiskFile } from '../../src/gateway/disk.ts';
 import type { LoadedConfig } from '../../src/gateway/load-config.ts';
 import type { ModelSource } from '../../src/gateway/models/model-source.ts';
 import { ModelsPart } from '../../src/gateway/models/models-part.ts';
@@ -12,7 +11,7 @@ import type { Gateway } from '../../src/gateway/service.ts';
 import type { Timers } from '../../src/gateway/timers.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { silentLog } from '../gateway/fixture.ts';
-import { SimulatedDisk } from './disk.ts';
+import { mortalDisk, SimulatedDisk } from './disk.ts';
 
 /** The same for all seeds: signatures are the same then too. */
 export const modelKeys = makeKeyPair();
@@ -151,24 +150,4 @@ export class SimulatedModels implements ModelSource {
   #oneOf<T>(list: readonly T[]): T {
     return list[Math.floor(this.#random() * list.length)]!;
   }
-}
-
-/** A disk of a process that may be killed: what it has not begun it never will. */
-function mortalDisk(disk: SimulatedDisk, isAlive: () => boolean): Disk {
-  const alive = <T>(call: () => Promise<T>): Promise<T> => (isAlive() ? call() : new Promise(() => {}));
-  const mortalFile = (file: DiskFile): DiskFile => ({
-    get size() {
-      return file.size;
-    },
-    read: (at, length) => alive(() => file.read(at, length)),
-    write: (at, bytes) => alive(() => file.write(at, bytes)),
-    truncate: (size) => alive(() => file.truncate(size)),
-    sync: () => alive(() => file.sync()),
-    close: () => alive(() => file.close()),
-  });
-  return {
-    list: () => alive(() => disk.list()),
-    open: (name) => alive(async () => mortalFile(await disk.open(name))),
-    remove: (name) => alive(() => disk.remove(name)),
-  };
 }

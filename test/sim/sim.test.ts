@@ -45,6 +45,7 @@ function worldOf(seed: number) {
     source: { topic: 'room/+', object: true },
     ...(isStored ? { storage } : {}),
     ...(seed % 3 === 1 ? { models } : {}),
+    ...(seed % 2 === 1 ? { memory: { directory: 'memory', flushS: 60 } } : {}),
   });
   return {
     seed,

@@ -3,6 +3,7 @@
  * place with the old one beside it; and back, at any of these steps. What holds is on disk before it is acted on.
  */
 import { engineBytes } from '../../engine/engine.ts';
+import type { Frame } from '../../gate/packets.ts';
 import type { ModelsConfig } from '../config.ts';
 import type { Disk } from '../disk.ts';
 import type { LoadedConfig } from '../load-config.ts';
@@ -113,6 +114,11 @@ export class Succession {
     else if (this.#state?.previous == null)
       throw new RangeError('expected a model that worked before, got none');
     else void this.#goBack(this.#state.previous, reason);
+  }
+
+  /** A tick of an earlier run, for the model that is not at work too. */
+  recall(frame: Frame): void {
+    this.#trial?.beside.pipeline.tick(frame);
   }
 
   /** Time begins anew, for the model that is not at work too. */

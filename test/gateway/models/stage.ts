@@ -10,6 +10,7 @@ import { makeKeyPair, readPrivateKey, sha256Of, signModel } from '../../../src/g
 import { uploadMessages } from '../../../src/gateway/models/upload.ts';
 import type { Offered } from '../../../src/gateway/models/vet.ts';
 import { Gateway } from '../../../src/gateway/service.ts';
+import { TickMemory } from '../../../src/gateway/tick-memory.ts';
 import { randomNumbers, tinyModel } from '../../engine/tiny-model.ts';
 import { SimulatedBroker } from '../../sim/broker.ts';
 import { SimulatedDisk } from '../../sim/disk.ts';
@@ -67,13 +68,16 @@ export class Stage {
   readonly scheduler = new Scheduler();
   readonly broker = new SimulatedBroker(this.scheduler, randomNumbers(1));
   readonly disk = new SimulatedDisk({ random: randomNumbers(2) });
+  readonly memoryDisk = new SimulatedDisk({ random: randomNumbers(4) });
   readonly source: FileStandIn;
   readonly log = noteLog();
   readonly results: Result[] = [];
   readonly replies: Record<string, unknown>[] = [];
   readonly statuses: Status[] = [];
-  gateway!: Gateway;
+  gateway: Gateway = undefined as never;
   part!: ModelsPart;
+  /** Where the config has one. */
+  memory: TickMemory | undefined;
   /** How long a turn of the event loop takes. */
   turnMs = 0;
   #life = 0;
@@ -133,6 +137,13 @@ export class Stage {
       network: { makeClient: this.broker.makeClient, random: randomNumbers(3) },
     });
     await part.open();
+    this.memory = undefined;
+    if (loaded.config.memory !== undefined) {
+      const channels = loaded.model.meaning.channels.map(({ name }) => name);
+      const options = { channels, onProblem: log.warning, disk: this.memoryDisk };
+      this.memory = await TickMemory.open(loaded.config.memory, options);
+      gateway.useMemory(this.memory);
+    }
     this.gateway = gateway;
     this.part = part;
     gateway.start();
@@ -147,6 +158,7 @@ export class Stage {
   }
 
   async stop(): Promise<void> {
+    if (this.gateway === undefined) return;
     const stopping = this.gateway.stop();
     await this.scheduler.run(2000);
     await stopping;
@@ -155,12 +167,17 @@ export class Stage {
   /** So many messages, a second apart, that move enough to be computed now and then. */
   async ticks(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
-      const wave = Math.sin(this.#sent / 3) * 3;
-      const time = startMs + this.#sent++ * 1000;
-      const message = { time, temperature: 20 + wave, humidity: 20 - wave };
-      this.broker.publish('room/climate', Buffer.from(JSON.stringify(message)));
+      this.send();
       await this.scheduler.run(1000);
     }
+  }
+
+  /** The next message. */
+  send(): void {
+    const wave = Math.sin(this.#sent / 3) * 3;
+    const time = startMs + this.#sent++ * 1000;
+    const message = { time, temperature: 20 + wave, humidity: 20 - wave };
+    this.broker.publish('room/climate', Buffer.from(JSON.stringify(message)));
   }
 
   /** Sends a model over MQTT. */
