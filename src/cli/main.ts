@@ -9,6 +9,7 @@ import type { workshopNames } from './workshop-names.ts';
 const workshopCommands: Record<(typeof workshopNames)[number], CommandTable[string]> = {
   demo: () => import('./demo.ts'),
   train: () => import('./train.ts'),
+  encode: () => import('./encode.ts'),
   quantize: () => import('./quantize.ts'),
   eval: () => import('./eval.ts'),
   'calibrate gate': () => import('./calibrate-gate.ts'),

@@ -17,20 +17,11 @@ import {
 import { describeValidation } from '../train/progress.ts';
 import { quantisedProvenance } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
-import {
-  type Command,
-  featuresOption,
-  namesOption,
-  numberOption,
-  parseOptions,
-  UsageError,
-  wholeNumberOption,
-} from './command.ts';
+import { type Command, namesOption, parseOptions, UsageError } from './command.ts';
+import { datasetOptions, datasetSettings, datasetUsage } from './dataset-options.ts';
 import { readNamed, requireWritable } from './files.ts';
 import { problemCount, readConfigFile } from './inspect-float.ts';
 import { alignColumns } from './terminal/columns.ts';
-
-const { dataset: defaults } = defaultSettings;
 
 export const command: Command = {
   name: 'quantize',
@@ -48,13 +39,7 @@ FLOAT's tensors is listed at once.
   --config FILE         the configuration, as JSON; default: FLOAT's __metadata__.config
   --smooth ALPHA        move difficulty from activations with outliers to weights (SmoothQuant): a number from 0 to 1,
                         search (the default: what errs least on training rows), none, or fixed (as training does)
-  --without NAMES       leave these channels out (names with commas between)
-  --validation-share X  share of the training rows set aside if the recording names none
-                        (default ${defaults.validationShare})
-  --delta X             if FLOAT does not say: a channel fires when it moved X interquartile ranges (default ${defaults.deltaShare})
-  --heartbeat N         ... or was silent for N intervals (default ${defaults.heartbeatIntervals})
-  --features NAME       if FLOAT does not say: changes or trends, see 'dormouse train' (default changes)
-  --force               calibrate even on a channel that only counts rows
+${datasetUsage('if FLOAT does not say: ')}
   --json                print the result as one JSON object`,
   async run(args) {
     const options = readArguments(args);
@@ -92,12 +77,7 @@ function readArguments(args: string[]): Arguments {
       output: { type: 'string', short: 'o' },
       config: text,
       smooth: text,
-      without: text,
-      'validation-share': text,
-      delta: text,
-      heartbeat: text,
-      features: text,
-      force: { type: 'boolean' },
+      ...datasetOptions,
       json: { type: 'boolean' },
     },
     allowPositionals: true,
@@ -115,26 +95,7 @@ function readArguments(args: string[]): Arguments {
     without: namesOption(values.without),
     smoothings: smoothOption(values.smooth),
     json: values.json ?? false,
-    dataset: {
-      ...defaults,
-      features: featuresOption(values.features),
-      allowClocks: values.force ?? false,
-      validationShare: numberOption(
-        'validation-share',
-        values['validation-share'],
-        defaults.validationShare,
-        0,
-        0.9,
-      ),
-      deltaShare: numberOption('delta', values.delta, defaults.deltaShare, 0, 100),
-      heartbeatIntervals: wholeNumberOption(
-        'heartbeat',
-        values.heartbeat,
-        defaults.heartbeatIntervals,
-        1,
-        1e9,
-      ),
-    },
+    dataset: datasetSettings(values),
   };
 }
 

@@ -2,6 +2,7 @@
 export const workshopNames = [
   'demo',
   'train',
+  'encode',
   'quantize',
   'eval',
   'calibrate gate',

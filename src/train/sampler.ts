@@ -197,7 +197,7 @@ function fillTargets(
 
 /** The target at a tick; false if there is none. `row` comes filled with NaN. */
 export function writeTarget(
-  workspace: Workspace,
+  workspace: Pick<Workspace, 'kind'>,
   pool: TokenPool,
   tick: number,
   end: number,

@@ -5,24 +5,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { FEATURE_ONE } from '../../src/engine/limits.ts';
+import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { readTensors, writeTensors } from '../../src/engine/safetensors.ts';
+import { encodeDataset } from '../../src/train/encode.ts';
 import { floatPredictor } from '../../src/train/evaluate.ts';
 import { loadFloatModel, saveFloatModel } from '../../src/train/float-model.ts';
 import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
+import { quantiseFloatModel, settingsFor } from '../../src/train/post-training.ts';
 import { Random } from '../../src/train/random.ts';
 import { referenceLogits } from '../../src/train/reference.ts';
 import { floats, makeWorkspace } from '../../src/train/workspace.ts';
 import { pythonBlock, pythonWithTorch } from './pytorch.ts';
-import { smallConfig } from './small-dataset.ts';
+import { smallConfig, smallDataset, smallSettings } from './small-dataset.ts';
 
-const python = pythonWithTorch();
+const interpreter = pythonWithTorch();
 const config = smallConfig({ kind: 'classify', classes: ['a', 'b'] });
 const layout = parameterLayout(config);
 const sequences = 3;
 const length = 11;
 const rows = sequences * length;
 
-describe.skipIf(python === undefined)('the module in PyTorch', () => {
+describe.skipIf(interpreter === undefined)('the module in PyTorch', { timeout: 120_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'dormouse-pytorch-'));
   const at = (name: string) => join(directory, name);
   afterAll(() => rmSync(directory, { recursive: true }));
@@ -31,6 +34,13 @@ describe.skipIf(python === undefined)('the module in PyTorch', () => {
   const features = Int16Array.from({ length: rows * config.features }, () =>
     Math.round(FEATURE_ONE * random.normal()),
   );
+
+  function python(name: string, program: string, ...args: string[]): void {
+    writeFileSync(at(name), program);
+    // Threads that wait for each other are slow where others compute, too.
+    const env = { ...process.env, OMP_NUM_THREADS: '1' };
+    execFileSync(interpreter!, [name, ...args], { cwd: directory, env });
+  }
 
   /** Runs the page's module on the features; `body` makes `model`. Returns [layers] of [rows, outputs]. */
   function run(body: string): Float32Array[] {
@@ -45,7 +55,7 @@ describe.skipIf(python === undefined)('the module in PyTorch', () => {
       "exits = model(load('features.safetensors')[0]['features'])",
       "save('logits.safetensors', {f'layer{i}': exit for i, exit in enumerate(exits)}, {})",
     ].join('\n');
-    execFileSync(python!, ['-c', script], { cwd: directory });
+    python('exits.py', script);
     const logits = readTensors(readFileSync(at('logits.safetensors'))).tensors;
     return Array.from(
       { length: config.layers },
@@ -107,5 +117,23 @@ save('model.safetensors', model.state_dict(), {'config': json.dumps(config)})
 `);
     const { parameters } = loadFloatModel(readFileSync(at('model.safetensors')));
     expectClose(exits, reference(parameters));
+  });
+
+  it('learns a recording by the program on the page, and is quantised', () => {
+    const task = { kind: 'classify', classes: ['below', 'above'] } as const;
+    const dataset = smallDataset(task);
+    writeFileSync(at('tokens.safetensors'), encodeDataset(dataset, { ...smallSettings.pool, seed: 1 }));
+    const program = ['class Dormouse', 'def save', 'sys.argv[1]'].map(pythonBlock).join('\n');
+    // Debian's PyTorch may have no fast matrix product.
+    const smaller = program.replace(/'hidden': 64(.*)'feedForward': 256/, "'hidden': 16$1'feedForward': 32");
+    expect(smaller).not.toBe(program);
+    python('train.py', smaller, 'tokens.safetensors', 'trained.safetensors', '60');
+    const float = loadFloatModel(readFileSync(at('trained.safetensors')));
+    expect(float.meaning).toMatchObject({ channels: dataset.channels, spikes: dataset.spikes, task });
+    const settings = settingsFor(float.config, smallSettings);
+    const result = quantiseFloatModel(dataset, float, settings, ['none', 0.5]);
+    expect(result.float!.dense.accuracy).toBeGreaterThan(0.9);
+    expect(result.comparison.agreement).toBeGreaterThan(0.97);
+    expect(loadModel(saveModel(result.model)).config.hidden).toBe(16);
   });
 });
