@@ -7,7 +7,7 @@ import type { Series } from '../recording/recording.ts';
 import { type Dataset, outputCount } from './dataset.ts';
 import { targetSize } from './losses.ts';
 import { writeTarget } from './sampler.ts';
-import { makePool, type PoolSettings, type TokenPool } from './tokens.ts';
+import { makePool, type PoolSettings, plainPool, type TokenPool } from './tokens.ts';
 
 const FORMAT = 'dormouse-tokens-1';
 
@@ -42,8 +42,7 @@ export function encodeDataset(dataset: Dataset, settings: PoolSettings): Uint8Ar
 }
 
 function validationTensors(dataset: Dataset, series: readonly Series[]): [string, Tensor][] {
-  const two = { seed: 0, variants: 2, denseShare: 1, finest: 1, widest: 1, maxBytes: 0 };
-  return tensorsOf('validation', dataset, makePool(dataset, series, two));
+  return tensorsOf('validation', dataset, makePool(dataset, series, plainPool));
 }
 
 function tensorsOf(name: string, dataset: Dataset, pool: TokenPool): [string, Tensor][] {

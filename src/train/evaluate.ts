@@ -7,7 +7,7 @@ import type { Dataset } from './dataset.ts';
 import { loss } from './losses.ts';
 import { forward } from './network.ts';
 import { writeTarget } from './sampler.ts';
-import { makePool, type TokenPool } from './tokens.ts';
+import { makePool, plainPool, type TokenPool } from './tokens.ts';
 import { exitTapes, floats, type Workspace } from './workspace.ts';
 
 /** Real logits [tokens, outputs] of one stream's features, from a cold start. */
@@ -39,8 +39,7 @@ export class Validator {
 
   /** `workspace` tells task and sizes; its batch is overwritten by `floatPredictor`. */
   constructor(dataset: Dataset, series: readonly Series[], workspace: Workspace) {
-    const two = { seed: 0, variants: 2, denseShare: 1, finest: 1, widest: 1, levelWander: 0, maxBytes: 0 };
-    this.#pool = makePool(dataset, series, two);
+    this.#pool = makePool(dataset, series, plainPool);
     this.#workspace = workspace;
     this.#series = series.length;
   }

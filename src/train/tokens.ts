@@ -100,6 +100,17 @@ export interface PoolSettings {
   readonly maxBytes: number;
 }
 
+/** Nothing but the two variants that every pool begins with. */
+export const plainPool: PoolSettings = {
+  seed: 0,
+  variants: 2,
+  denseShare: 1,
+  finest: 1,
+  widest: 1,
+  levelWander: 0,
+  maxBytes: 0,
+};
+
 /** Variant 0 is dense and variant 1 has the default thresholds; the rest is drawn. */
 export function makePool(dataset: Dataset, series: readonly Series[], settings: PoolSettings): TokenPool {
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
