@@ -25,6 +25,7 @@ const keys = [
   'alarmsMax',
   'skipDropMax',
   'slowerMax',
+  'stepMsMax',
   'forecastTolerance',
 ];
 
@@ -139,6 +140,9 @@ function readThresholds(section: Section): Thresholds {
     alarmsMax: section.number('alarmsMax', share, 0.05),
     skipDropMax: section.number('skipDropMax', share, 0.25),
     slowerMax: section.number('slowerMax', { min: 1, max: 1_000_000 }, 4),
+    stepMsMax: section.has('stepMsMax')
+      ? section.number('stepMsMax', { min: 0.001, max: 1_000_000 })
+      : Number.POSITIVE_INFINITY,
     forecastTolerance: section.number('forecastTolerance', { min: 0, max: 1_000_000 }, 0.5),
   };
 }

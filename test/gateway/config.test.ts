@@ -409,6 +409,7 @@ describe('models', () => {
         alarmsMax: 0.05,
         skipDropMax: 0.25,
         slowerMax: 4,
+        stepMsMax: Number.POSITIVE_INFINITY,
         forecastTolerance: 0.5,
       },
     });

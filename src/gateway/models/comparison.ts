@@ -14,6 +14,8 @@ export interface Thresholds {
   readonly skipDropMax: number;
   /** So many times as long may its median step take. */
   readonly slowerMax: number;
+  /** So long may its median step take, milliseconds; Infinity: not asked. */
+  readonly stepMsMax: number;
   /** Forecasts agree if they differ by so many scales of their channels at most, on average. */
   readonly forecastTolerance: number;
 }
@@ -109,8 +111,10 @@ export class Comparison {
 
   /** Whether its steps take too long. */
   slowness(): string | undefined {
-    const { slowerMax } = this.#thresholds;
+    const { slowerMax, stepMsMax } = this.#thresholds;
     const [trusted, judged] = [this.#trusted.stepMs, this.#judged.stepMs];
+    if (judged !== null && judged > stepMsMax)
+      return `steps: expected at most ${stepMsMax} ms, got ${judged} ms`;
     if (trusted === null || judged === null) return undefined;
     const factor = judged / Math.max(trusted, stepMsMin);
     if (judged <= stepMsMin || factor <= slowerMax) return undefined;

@@ -9,6 +9,7 @@ const thresholds = {
   alarmsMax: 0.05,
   skipDropMax: 0.25,
   slowerMax: 4,
+  stepMsMax: 100,
   forecastTolerance: 0.5,
 };
 
@@ -96,6 +97,7 @@ test('steps: medians of those that were computed; times too short to be told are
   expect(taking(1, 4.1).problem()).toBe(
     'steps: expected at most 4 times as long as before (1 ms), got 4.1 ms',
   );
+  expect(taking(90, 101).problem()).toBe('steps: expected at most 100 ms, got 101 ms');
   expect(taking(0, 0.0009).problem()).toBeUndefined();
   expect(taking(0, 0).problem()).toBeUndefined();
   expect(compare(classify, 10, () => [{ tier: 3 }, { tier: 3 }]).problem()).toBeUndefined();

@@ -8,6 +8,7 @@ import { tinyModel } from '../../engine/tiny-model.ts';
 import { offered, Stage, stranger, twin } from './stage.ts';
 
 const seed = 20_261_124;
+const runs = Number(process.env.DORMOUSE_FUZZ ?? 1500);
 const limits = { bytesMax: 1 << 20, idleMs: 1000 };
 const first = sha256Of(saveModel(tinyModel()));
 
@@ -214,7 +215,7 @@ describe('over MQTT', () => {
             .map((fields) => Buffer.from(JSON.stringify(fields))),
         ),
       ),
-      { seed, numRuns: 1500 },
+      { seed, numRuns: runs },
     );
     for (const [topic, payload] of sample) {
       stage.broker.publish(`dormouse/test/models/${topic}`, payload);
@@ -229,7 +230,7 @@ describe('over MQTT', () => {
     };
     const count = Object.values(refusals).reduce((sum, each) => sum + each, ignored);
     // Some are good offers of a signed model, whose parts never come.
-    expect(count).toBeGreaterThan(1300);
+    expect(count).toBeGreaterThan(0.85 * runs);
     expect((await stage.disk.list()).filter((name) => name.endsWith('.safetensors'))).toHaveLength(1);
-  });
+  }, 600_000);
 });
