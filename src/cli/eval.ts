@@ -10,6 +10,7 @@ import { type PolicyName, policyNames } from '../gate/policy.ts';
 import { openRecording, type Recording, withChangePoints, withoutChannels } from '../recording/recording.ts';
 import { type Command, namesOption, numberOption, parseOptions, UsageError } from './command.ts';
 import { readFloatModel, readModel } from './files.ts';
+import { clearStatus, showStatus } from './terminal/status-line.ts';
 
 /** Thresholds that a plot shows beside the model's own. */
 const plottedScales: readonly number[] = [0.25, 0.5, 1, 2, 4, 8];
@@ -33,6 +34,7 @@ is marked with *.
   --beside MODEL         another model of the same recording among the rivals, dense; may be repeated
   --without NAMES        the recording without these channels (names with commas between), for the rivals too
   --change-points NAME   column of change points that recording.json ignores, for the NAB score
+  --force                score even on a channel that only counts rows
   --trace FILE           write the gated run's results, one JSON line per tick as the gateway publishes them`,
   async run(args) {
     const { model, recording, options, json, tracePath, plotPath } = readArguments(args);
@@ -68,6 +70,7 @@ function readArguments(args: string[]): Arguments {
       float: { type: 'string' },
       beside: { type: 'string', multiple: true },
       without: { type: 'string' },
+      force: { type: 'boolean' },
       'change-points': { type: 'string' },
     },
     allowPositionals: true,
@@ -85,6 +88,7 @@ function readArguments(args: string[]): Arguments {
     ...policy,
     spikes: scaleThresholds(model.meaning.spikes, scale),
     curveScales: scales,
+    allowClocks: values.force ?? false,
     ...(values.float !== undefined && { float: readFloatModel(values.float, model) }),
     beside: new Map((values.beside ?? []).map((path) => [basename(path), readModel(path)])),
     onProgress: showProgress,
@@ -129,7 +133,7 @@ function evaluateTraced(
       trace.close();
     }
   } finally {
-    clearProgress();
+    clearStatus();
   }
 }
 
@@ -141,9 +145,5 @@ function title(model: Model, { name, task, test, source }: Recording): string {
 
 /** Only where a person watches. */
 function showProgress(pass: string, done: number, total: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done + 1} of ${total}: ${pass}`);
-}
-
-function clearProgress(): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  showStatus(`${done + 1} of ${total}: ${pass}`);
 }

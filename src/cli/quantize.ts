@@ -22,6 +22,7 @@ import { datasetOptions, datasetSettings, datasetUsage } from './dataset-options
 import { readNamed, requireWritable } from './files.ts';
 import { problemCount, readConfigFile } from './inspect-float.ts';
 import { alignColumns } from './terminal/columns.ts';
+import { clearStatus, showStatus } from './terminal/status-line.ts';
 
 export const command: Command = {
   name: 'quantize',
@@ -48,7 +49,8 @@ ${datasetUsage('if FLOAT does not say: ')}
     const float = checkedModel(options, bytes);
     const { recording, dataset } = dataOf(float, options);
     const settings = settingsFor(float.config, defaultSettings);
-    const result = quantiseFloatModel(dataset, float, settings, options.smoothings);
+    const result = quantiseFloatModel(dataset, float, settings, options.smoothings, showTrial);
+    clearStatus();
     const provenance = quantisedProvenance(recording, bytes, float, result, args);
     const { model } = result;
     const written = saveModel({ ...model, meaning: { ...model.meaning, provenance } });
@@ -57,6 +59,10 @@ ${datasetUsage('if FLOAT does not say: ')}
     return 0;
   },
 };
+
+function showTrial(smoothing: Smoothing, index: number): void {
+  showStatus(`${index + 1} of ${smoothings.length}: smoothing ${smoothing}`);
+}
 
 interface Arguments {
   readonly floatPath: string;

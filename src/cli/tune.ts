@@ -12,6 +12,7 @@ import { openRecording, type Recording } from '../recording/recording.ts';
 import { version } from '../version.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
 import { readModel } from './files.ts';
+import { clearStatus, showStatus } from './terminal/status-line.ts';
 
 const defaults = defaultTuneOptions;
 
@@ -39,7 +40,7 @@ on and on those set aside. Where anomalies are to be found, rows that have none 
     const { model, recording, retention, output, json, ...search } = readArguments(args);
     const rows = loadTuneRows(model, recording);
     const tuning = tune(model, rows, { ...defaults, ...search, retention, onTrial: showProgress });
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    clearStatus();
     const text = json ? [JSON.stringify(tuning)] : describeTuning(tuning, rows, retention);
     process.stdout.write(`${text.join('\n')}\n`);
     if (tuning.best === null)
@@ -105,7 +106,7 @@ function requirePolicies(names: string): readonly PolicyName[] {
 
 /** Only where a person watches. */
 function showProgress(done: number, most: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${done} of at most ${most} settings`);
+  showStatus(`${done} of at most ${most} settings`);
 }
 
 function writeSettings(

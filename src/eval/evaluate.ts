@@ -7,6 +7,7 @@ import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type Recording, selectChannels } from '../recording/recording.ts';
 import { median } from '../statistics/statistics.ts';
+import { refuseClockChannels } from '../train/clock-channels.ts';
 import type { FloatModel } from '../train/float-model.ts';
 import { anomalyRivals } from './anomaly-rivals.ts';
 import { type Interval, keptShare, metricIntervals, retentionInterval } from './bootstrap.ts';
@@ -95,6 +96,8 @@ export interface EvaluateOptions {
   readonly beside?: ReadonlyMap<string, Model>;
   /** Timed passes of each kind; default 3. */
   readonly repetitions?: number;
+  /** Score even on a channel that only counts rows. */
+  readonly allowClocks?: boolean;
   /** Sees the gated run, row by row. */
   readonly trace?: Trace;
   /** Told before each pass. */
@@ -112,8 +115,15 @@ export class EvaluationError extends Error {
 /** Reads the recording's files and runs everything. Throws EvaluationError or RecordingError. */
 export function evaluate(model: Model, recording: Recording, options: EvaluateOptions = {}): Evaluation {
   const protocol = loadProtocol(matchRecording(model, recording));
-  const evaluation = evaluateProtocol(model, protocol, options, rivalsProtocol(protocol, recording));
+  const forRivals = rivalsProtocol(protocol, recording);
+  if (!options.allowClocks) for (const one of [protocol, forRivals]) refuseOracles(one);
+  const evaluation = evaluateProtocol(model, protocol, options, forRivals);
   return { ...evaluation, rivals: { ...evaluation.rivals, ...modelsBeside(recording, options) } };
+}
+
+/** Neither a model nor a rival is scored on what counts rows: it may have been told at which ones something happens. */
+function refuseOracles({ recording, train, tests }: Protocol): void {
+  refuseClockChannels(recording, [...train, ...tests.map(({ series }) => series)]);
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Channels that only say how late it is: what a model learns of them is the order of the training rows. */
+/** Channels that only say how late it is: what a model learns of them is the order of the rows. */
 import { type Recording, RecordingError, type Series } from '../recording/recording.ts';
 
 /** Shorter series rise by chance. */
@@ -13,8 +13,8 @@ export function refuseClockChannels(recording: Recording, series: readonly Serie
         recording.name,
         {},
         `channel '${name}': expected readings that a sensor could repeat, got a value that ${sign > 0 ? 'rises' : 'falls'} ` +
-          'with every row, like a row number or a clock; a model would learn the order of the training rows and not ' +
-          `what happens in them. Leave it out (--without ${name}), or train on it all the same with --force`,
+          'with every row, like a row number or a clock; a model would learn the order of these rows and not what ' +
+          `happens in them. Leave it out (--without ${name}), or take it all the same with --force`,
       );
     }
   }

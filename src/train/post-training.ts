@@ -62,12 +62,16 @@ export interface PostTraining {
   readonly engine: Validation | null;
 }
 
-/** `dataset`: with the channels and spikes that the model was trained for. `candidates`: at least one. */
+/**
+ * `dataset`: with the channels and spikes that the model was trained for. `candidates`: at least one. `onTrial` is told
+ * before each of them.
+ */
 export function quantiseFloatModel(
   dataset: Dataset,
   { config, parameters }: FloatModel,
   settings: TrainingSettings,
   candidates: readonly Smoothing[] = smoothings,
+  onTrial: (smoothing: Smoothing, index: number) => void = () => {},
 ): PostTraining {
   const { kind } = dataset.task;
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
@@ -82,7 +86,7 @@ export function quantiseFloatModel(
     const own = withGains(workspace, parameters, scales, ranges, smoothing);
     return modelOf(dataset, workspace, parameters, own, typeof smoothing === 'number');
   };
-  const trials = tryAll(dataset, workspace, candidates, modelWith);
+  const trials = tryAll(dataset, workspace, candidates, modelWith, onTrial);
   const smoothing = bestOf(trials);
   return { smoothing, trials, ...judged(dataset, workspace, modelWith(smoothing)) };
 }
@@ -146,11 +150,13 @@ function tryAll(
   workspace: Workspace,
   candidates: readonly Smoothing[],
   modelWith: (smoothing: Smoothing) => Model,
+  onTrial: (smoothing: Smoothing, index: number) => void,
 ): Trial[] {
   const [only] = candidates;
   if (candidates.length === 1) return [{ smoothing: only!, relativeError: Number.NaN }];
   const compare = comparer(dataset, lastRows(dataset.train, TRIAL_ROWS), floatPredictor(workspace));
-  return candidates.map((smoothing) => {
+  return candidates.map((smoothing, index) => {
+    onTrial(smoothing, index);
     const { relativeError } = compare(enginePredictor(modelWith(smoothing)));
     return { smoothing, relativeError };
   });
