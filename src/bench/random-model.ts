@@ -1,5 +1,6 @@
 /** Seeded random models for benchmarks and tests: valid, but trained on nothing. */
 import {
+  embeddingInputs,
   type HistoryConfig,
   headSize,
   isRouted,
@@ -104,8 +105,8 @@ export function randomModel(options: RandomModelOptions = {}): Model {
     ...block(),
   });
   const history = ({ rows, channels: count, ranks: [rank] }: HistoryConfig): HistoryWeights => ({
-    basis: linear(rank, rows, 8000, 1024),
-    readout: linear(outputs / count, rank, 65536, 8000),
+    basis: linear(rank, rows, 4000, 1024),
+    readout: linear(outputs / count, rank, 65536, 4000),
   });
   const meaning: ModelMeaning = {
     channels: channels.map((name) => ({ name, unit: '', center: 20, scale: 2 })),
@@ -122,7 +123,7 @@ export function randomModel(options: RandomModelOptions = {}): Model {
   return {
     config,
     weights: {
-      embedding: linear(hidden, features, 400, 1024),
+      embedding: linear(hidden, embeddingInputs(config), 400, 1024),
       layers: Array.from({ length: config.layers }, (_, index) => layer(index)),
       ...(config.refinement === undefined ? {} : { refinement: block() }),
       headGain: gain(),

@@ -8,13 +8,21 @@ import {
   type TransformerConfig,
   validateConfig,
 } from '../engine/config.ts';
-import { HIDDEN_MAX, LAYERS_MAX, REFINEMENT_ROUNDS_MAX, WINDOW_MAX } from '../engine/limits.ts';
+import {
+  HIDDEN_MAX,
+  HISTORY_ROWS_MAX,
+  LAYERS_MAX,
+  REFINEMENT_ROUNDS_MAX,
+  WINDOW_MAX,
+} from '../engine/limits.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
 import { CheckpointFile, fingerprint } from '../train/checkpoint.ts';
-import { loadDataset, outputCount, taskOf } from '../train/dataset.ts';
-import { saveFloatModel } from '../train/float-model.ts';
+import { type Dataset, loadDataset, outputCount, taskOf } from '../train/dataset.ts';
+import { type FloatModel, saveFloatModel } from '../train/float-model.ts';
+import { fitHistory, type HistoryFit } from '../train/history-fit.ts';
+import { type FloatPast, makePastModel, withHistory } from '../train/past-model.ts';
 import { describeValidation, Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
@@ -55,6 +63,8 @@ again, and ends with the same file.
   --features NAME           changes, or trends: also how each channel moved over minutes to hours (default changes)
   --refinement N            a block after the last layer that runs up to N times a tick
   --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
+  --history N,N,...         forecasts: beside the transformer a linear path over the last N ticks of each channel, in
+                            closed form; which N, how long and of which rank is chosen on the validation rows
   --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
@@ -89,32 +99,48 @@ again, and ends with the same file.
     requireWritable(options.output);
     const recording = withoutChannels(openRecording(options.recordingPath), options.without);
     const dataset = loadDataset(recording, options.settings.dataset);
-    const config = configOf(recording, options);
+    const fit = fitOf(dataset, options);
+    const past = fit && makePastModel(dataset, fit);
+    const plain = configOf(recording, options);
+    const config = fit === null ? plain : validateConfig(withHistory(plain, fit, dataset));
     const checkpoints = checkpointsOf(options, fingerprint(dataset, config, options.settings));
     const progress = options.quiet ? null : new Progress(progressTarget(), () => performance.now());
     const report = (step: StepReport) => progress?.update(step);
     const { settings, threads } = options;
-    const result = await train(dataset, config, settings, threads, report, checkpoints).finally(() =>
+    const result = await train(dataset, config, settings, threads, report, checkpoints, past).finally(() =>
       progress?.close(),
     );
     const provenance = provenanceOf(recording, settings, result, args);
     const bytes = saveModel({ ...result.model, meaning: { ...result.model.meaning, provenance } });
     writeFileSync(options.output, bytes);
     if (options.floatOutput !== undefined) {
-      writeFileSync(
-        options.floatOutput,
-        saveFloatModel({
-          config,
-          parameters: result.parameters,
-          meaning: { ...result.model.meaning, provenance },
-        }),
-      );
+      const meaning = { ...result.model.meaning, provenance };
+      writeFileSync(options.floatOutput, saveFloatModel({ ...floatModelOf(result, past), meaning }));
     }
     checkpoints.remove();
     process.stdout.write(options.json ? jsonOf(options, result, bytes) : textOf(options, result, bytes));
     return 0;
   },
 };
+
+function fitOf(dataset: Dataset, { history, quiet }: Arguments): HistoryFit | null {
+  if (history.length === 0) return null;
+  if (dataset.task.kind !== 'forecast') {
+    throw new UsageError(`--history: expected a forecast, got a recording to ${dataset.task.kind}`);
+  }
+  const fit = fitHistory(dataset, history);
+  if (!quiet) process.stderr.write(`${describeFit(fit)}\n`);
+  return fit;
+}
+
+function describeFit({ rows, ranks, ridge, validation }: HistoryFit): string {
+  const errors = ranks.map((rank, tier) => `rank ${rank} ${validation[tier]!.toFixed(4)}`);
+  return `linear path: ${rows} ticks back, ridge ${ridge}, validation loss ${errors.join(', ')}`;
+}
+
+function floatModelOf({ model, parameters }: TrainingResult, past: FloatPast | null): FloatModel {
+  return { config: model.config, parameters, ...(past !== null && { past }) };
+}
 
 interface Arguments {
   readonly recordingPath: string;
@@ -126,6 +152,8 @@ interface Arguments {
   readonly attention: AttentionKind;
   /** Rounds; undefined: none. */
   readonly refinement: number | undefined;
+  /** Ticks to look back on, to choose from; empty: no history. */
+  readonly history: readonly number[];
   readonly floatOutput: string | undefined;
   readonly without: readonly string[];
   readonly threads: number;
@@ -183,6 +211,7 @@ function readArguments(args: string[]): Arguments {
       router: text,
       attention: text,
       features: text,
+      history: text,
       float: text,
       force: { type: 'boolean' },
       'no-line': { type: 'boolean' },
@@ -211,6 +240,7 @@ function readArguments(args: string[]): Arguments {
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
       window: sizeOption('window', values.window, WINDOW_MAX),
     },
+    history: historyOption(values.history),
     floatOutput: values.float,
     without: namesOption(values.without),
     checkpointMs:
@@ -306,6 +336,10 @@ function requireAttention(name = 'softmax'): AttentionKind {
   throw new UsageError(`--attention: expected softmax or spike, got '${name}'`);
 }
 
+function historyOption(text: string | undefined): readonly number[] {
+  return (text?.split(',') ?? []).map((part) => wholeNumberOption('history', part, 0, 2, HISTORY_ROWS_MAX));
+}
+
 function requireRouter(name = 'learned'): 'learned' | 'fixed' {
   if (name === 'learned' || name === 'fixed') return name;
   throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
@@ -356,15 +390,18 @@ function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array
     const place = index < layers ? `layer ${index + 1}` : `refinement ${index - layers + 1}`;
     return `  after ${place}: ${describeValidation(exit)}\n`;
   });
+  const tiers = result.tiers.map((tier, index) => `  tier ${index}: ${describeValidation(tier)}\n`);
+  const alone = result.alone === null ? '' : `  linear path alone: ${describeValidation(result.alone)}\n`;
   const leftOut =
     result.leftOut === null ? '' : `  rows left out: ${describeValidation(result.leftOut, '')}\n`;
   const shares = result.routedShares.map((share) => `${(100 * share).toFixed(1)} %`);
   const routed = shares.length === 0 ? '' : `  through routed layers: ${shares.join(', ')} of the tokens\n`;
-  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}${routed}${leftOut}`;
+  return `${output}: ${bytes.length} bytes, int8, from step ${result.bestStep}\n${exits.join('')}${alone}${tiers.join('')}${routed}${leftOut}`;
 }
 
 function jsonOf({ output, settings }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
-  const { validation, exits, leftOut, bestStep, routedShares } = result;
+  const { validation, exits, alone, tiers, leftOut, bestStep, routedShares } = result;
+  const ofHistory = alone === null ? {} : { alone, tiers };
   const seed = settings.seed;
-  return `${JSON.stringify({ output, bytes: bytes.length, seed, bestStep, validation, exits, routedShares, leftOut })}\n`;
+  return `${JSON.stringify({ output, bytes: bytes.length, seed, bestStep, validation, exits, ...ofHistory, routedShares, leftOut })}\n`;
 }

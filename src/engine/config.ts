@@ -65,7 +65,10 @@ export interface HistoryConfig {
   readonly channels: number;
   /** Channel c's value is feature c x stride. */
   readonly stride: number;
-  /** How many components tiers 0, 1 and 2 use, the first ones; none more than the tier before. */
+  /**
+   * How many components tiers 0, 1 and 2 use, the first ones; none more than the tier before. The transformer reads
+   * them beside the features, zeros for those that a tier leaves out.
+   */
   readonly ranks: readonly [number, number, number];
 }
 
@@ -149,6 +152,11 @@ export function presetConfig(name: PresetName, features: number, outputs: number
 /** `hidden / heads`: the width of one attention head. */
 export function headSize(config: TransformerConfig): number {
   return config.hidden / config.heads;
+}
+
+/** What the embedding reads: the features, and the components of each channel's past. */
+export function embeddingInputs({ features, history }: TransformerConfig): number {
+  return features + (history === undefined ? 0 : history.channels * history.ranks[0]);
 }
 
 /** Whether tokens may go around layer `index`. */

@@ -1,5 +1,5 @@
 /** What a plan costs, counted from the configuration. */
-import { hasBlocks, headSize, isInt4, type Tier, type TransformerConfig } from './config.ts';
+import { embeddingInputs, hasBlocks, headSize, isInt4, type TransformerConfig } from './config.ts';
 import { blockSlots, positionsMax } from './patterns.ts';
 import type { Plan } from './plan.ts';
 
@@ -57,8 +57,8 @@ export function keyValueMacs({ hidden }: TransformerConfig): number {
   return 2 * hidden * hidden;
 }
 
-export function embeddingMacs({ features, hidden }: TransformerConfig): number {
-  return features * hidden;
+export function embeddingMacs(config: TransformerConfig): number {
+  return embeddingInputs(config) * config.hidden;
 }
 
 /** Of the routers of the first `layers` layers. */
@@ -76,19 +76,27 @@ export function historyHorizon({ outputs, history }: TransformerConfig): number 
   return history === undefined ? 0 : outputs / history.channels;
 }
 
-/** Of the linear path over the past, if there is one: into the components, with the present value taken off, and out. */
-export function historyMacs(config: TransformerConfig, tier: Tier): number {
-  const { history } = config;
-  if (history === undefined || tier === 3) return 0;
-  return history.channels * history.ranks[tier] * (history.rows + 1 + historyHorizon(config));
+/** Components of each channel's past that a plan makes; 0 without a history. */
+export function historyRank({ history }: TransformerConfig, { tier }: Plan): number {
+  return history === undefined || tier === 3 ? 0 : history.ranks[tier];
 }
 
-/** Of its weights; the past itself is read besides. */
-export function historyWeightBytes(config: TransformerConfig, tier: Tier): number {
-  const { history } = config;
-  if (history === undefined || tier === 3) return 0;
-  const [rank, horizon] = [history.ranks[tier], historyHorizon(config)];
-  return rank * (history.rows + horizon) + (rank + horizon) * BYTES_PER_OUTPUT;
+/** Of one tick's components, with the present value taken off. */
+export function componentMacs({ history }: TransformerConfig, rank: number): number {
+  return history === undefined ? 0 : history.channels * rank * (history.rows + 1);
+}
+
+export function componentWeightBytes({ history }: TransformerConfig, rank: number): number {
+  return history === undefined ? 0 : rank * (history.rows + BYTES_PER_OUTPUT);
+}
+
+/** Of what follows from so many components. */
+export function forecastMacs(config: TransformerConfig, rank: number): number {
+  return config.outputs * rank;
+}
+
+export function forecastWeightBytes(config: TransformerConfig, rank: number): number {
+  return historyHorizon(config) * (rank + BYTES_PER_OUTPUT);
 }
 
 /** int16 values of the past that one tick reads, and writes. */
@@ -146,10 +154,17 @@ export function refinementCost(config: TransformerConfig): Cost {
 /** The most that one token of this plan can take. */
 export function planCost(config: TransformerConfig, plan: Plan): Cost {
   const transformer = plan.layers === 0 ? { macs: 0, bytes: 0 } : transformerCost(config, plan);
-  return Object.freeze({
-    macs: transformer.macs + historyMacs(config, plan.tier),
-    bytes: transformer.bytes + historyWeightBytes(config, plan.tier) + historyBytes(config),
-  });
+  const history = historyCost(config, historyRank(config, plan));
+  return Object.freeze({ macs: transformer.macs + history.macs, bytes: transformer.bytes + history.bytes });
+}
+
+function historyCost(config: TransformerConfig, rank: number): Cost {
+  if (config.history === undefined) return { macs: 0, bytes: 0 };
+  const weightBytes = componentWeightBytes(config, rank) + forecastWeightBytes(config, rank);
+  return {
+    macs: componentMacs(config, rank) + forecastMacs(config, rank),
+    bytes: weightBytes + historyBytes(config),
+  };
 }
 
 function transformerCost(config: TransformerConfig, plan: Plan): Cost {

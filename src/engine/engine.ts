@@ -3,17 +3,20 @@
  *
  * `#forward` is the whole of it and reads like the paper; the arithmetic of each line is in docs/integer-rules.md.
  */
-import { hasPins, isRouted, type Tier, type TransformerConfig } from './config.ts';
+import { hasPins, isRouted, type TransformerConfig } from './config.ts';
 import {
   type Cost,
+  componentMacs,
+  componentWeightBytes,
   embeddingMacs,
   embeddingWeightBytes,
   feedForwardMacs,
   feedForwardWeightBytes,
+  forecastMacs,
+  forecastWeightBytes,
   headMacs,
   headWeightBytes,
-  historyMacs,
-  historyWeightBytes,
+  historyRank,
   keyValueMacs,
   keyValueWeightBytes,
   layerMacs,
@@ -156,9 +159,9 @@ export class Engine {
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#routeLogit = new Int32Array(this.memory.buffer, this.#layout.route, this.config.routing ? 1 : 0);
     this.#depths = new Uint8Array(this.rows);
-    const { features, rowLogits, logits } = this.#layout;
+    const { features, featureBytes, rowLogits, logits } = this.#layout;
     const outputs = this.config.outputs;
-    this.#features = new Int16Array(this.memory.buffer, features, this.rows * padded(this.config.features));
+    this.#features = new Int16Array(this.memory.buffer, features, (this.rows * featureBytes) / 2);
     this.#rowLogits = Array.from(
       { length: this.rows },
       (_, row) => new Int32Array(this.memory.buffer, rowLogits + row * padded(outputs) * 4, outputs),
@@ -305,14 +308,16 @@ export class Engine {
   /** The transformer: rows `from` to `to` -> logits. What the `wanted` outputs do not need is left out. */
   #forward(from: number, to: number, plan: Plan, wanted: Wanted, logits: number): void {
     const memory = this.config.window - 1;
-    if (plan.layers > 0) this.#embed(firstRow(wanted, from, to, this.#coneRows(plan, 0) + memory), to);
+    const embedded = plan.layers > 0 ? this.#coneRows(plan, 0) + memory : 1;
+    this.#summarise(firstRow(wanted, from, to, embedded), to, plan);
+    if (plan.layers > 0) this.#embed(firstRow(wanted, from, to, embedded), to);
     for (let index = 0; index < plan.layers; index++) {
       const computed = firstRow(wanted, from, to, this.#coneRows(plan, index));
       const written = firstRow(wanted, from, to, this.#coneRows(plan, index) + memory);
       this.#layer(index, written, computed, to, plan);
     }
     this.#depths.fill(plan.layers, from, to);
-    this.#extrapolate(firstRow(wanted, from, to, 1), to, plan.tier);
+    this.#extrapolate(firstRow(wanted, from, to, 1), to, plan);
     this.#predict(firstRow(wanted, from, to, 1), to, logits);
   }
 
@@ -389,11 +394,20 @@ export class Engine {
     this.#kernels.addProjection(activated, down, residual + from * residualBytes, to - from);
   }
 
-  /** Where the past of each channel leads by itself. */
-  #extrapolate(from: number, to: number, tier: Tier): void {
+  /** What the past of each channel amounts to, beside the features. */
+  #summarise(from: number, to: number, plan: Plan): void {
     if (this.#histories === undefined) return;
-    this.#histories.forecast(this.#kernels, from, to, tier);
-    this.#charge((to - from) * historyMacs(this.config, tier), historyWeightBytes(this.config, tier));
+    const rank = historyRank(this.config, plan);
+    this.#histories.summarise(this.#kernels, from, to, rank);
+    this.#charge((to - from) * componentMacs(this.config, rank), componentWeightBytes(this.config, rank));
+  }
+
+  /** Where that leads by itself. */
+  #extrapolate(from: number, to: number, plan: Plan): void {
+    if (this.#histories === undefined) return;
+    const rank = historyRank(this.config, plan);
+    this.#histories.forecast(this.#kernels, from, to, rank);
+    this.#charge((to - from) * forecastMacs(this.config, rank), forecastWeightBytes(this.config, rank));
   }
 
   /** Head and linear path. */
@@ -474,7 +488,7 @@ export class Engine {
     if (features.length < count * width) {
       throw new RangeError(`features: expected ${count * width} values, got ${features.length}`);
     }
-    const stride = padded(width);
+    const stride = this.#layout.featureBytes / 2;
     for (let row = 0; row < count; row++) {
       for (let j = 0; j < width; j++) {
         const value = features[row * width + j]!;

@@ -5,10 +5,10 @@
  * A ring lies in memory twice, one copy after the other, so that the last `rows` values are always side by side and
  * the kernels read them where they are. NLinear's subtraction of the present value is a bias, one for each channel.
  */
-import type { HistoryConfig, Tier } from './config.ts';
+import type { HistoryConfig } from './config.ts';
 import { historyHorizon } from './cost.ts';
 import type { Kernels } from './kernels/contract.ts';
-import { assert, FEATURE_ONE, LOGIT_ONE } from './limits.ts';
+import { assert, FEATURE_MAX, FEATURE_ONE, LOGIT_ONE } from './limits.ts';
 import type { HistoryLayout, MemoryLayout } from './memory-plan.ts';
 import type { Model } from './model.ts';
 import type { Plan } from './plan.ts';
@@ -101,22 +101,38 @@ export class Histories {
     if (isBegin) this.empty(stream);
   }
 
-  /** Rows `from` to `to` -> forecast, [rows, channels, padded outputs of a channel] Q16. */
-  forecast(kernels: Kernels, from: number, to: number, tier: Tier): void {
-    const { bases, readouts, latent, forecast, forecastBytes } = this.#at;
-    const { channels } = this.#config;
-    const readout = readouts[tier]!;
+  /**
+   * Rows `from` to `to` -> the components of each channel's past, beside the features of the row: [channels,
+   * componentsStride] int16.
+   */
+  summarise(kernels: Kernels, from: number, to: number, rank: number): void {
+    const bases = this.#basesOf(rank);
     for (let row = from; row < to; row++) {
-      for (let channel = 0; channel < channels; channel++) {
-        this.#centre(row, channel, tier);
-        const window = 2 * this.#window(row, channel);
-        const basis = bases[tier]![channel]!;
-        kernels.embed(window, basis, latent + channel * basis.outputs * 2, 1);
-        const start = (forecast + row * forecastBytes) / 4 + channel * readout.outputs;
-        this.#int32.fill(this.#value(row, channel) * LOGITS_PER_FEATURE, start, start + readout.outputs);
+      if (this.#rowFrozen[row] === 1) this.#show(row, true);
+      for (let channel = 0; channel < this.#config.channels; channel++) {
+        const basis = bases[channel]!;
+        this.#centre(basis.bias / 4, this.#value(row, channel), rank);
+        const components = this.#components(row, channel);
+        kernels.embed(2 * this.#window(row, channel), basis, components, 1);
+        this.#clamp(components / 2, rank);
       }
-      kernels.addFeatures(latent, readout, forecast + row * forecastBytes, channels);
       if (this.#rowFrozen[row] === 1) this.#show(row, false);
+    }
+  }
+
+  /** Rows `from` to `to`, summarised before -> forecast, [rows, channels, padded outputs of a channel] Q16. */
+  forecast(kernels: Kernels, from: number, to: number, rank: number): void {
+    const { forecast, forecastBytes } = this.#at;
+    const { channels } = this.#config;
+    const readout = this.#at.readouts[this.#config.ranks.indexOf(rank)]!;
+    for (let row = from; row < to; row++) {
+      const out = forecast + row * forecastBytes;
+      for (let channel = 0; channel < channels; channel++) {
+        const own = out + channel * readout.outputs * 4;
+        const last = this.#value(row, channel) * LOGITS_PER_FEATURE;
+        this.#int32.fill(last, own / 4, own / 4 + readout.outputs);
+        kernels.addFeatures(this.#components(row, channel), readout, own, 1);
+      }
     }
   }
 
@@ -133,13 +149,30 @@ export class Histories {
     }
   }
 
-  /** bias - (sum of the weights) x (present value), for every component of a tier. */
-  #centre(row: number, channel: number, tier: Tier): void {
-    if (channel === 0 && this.#rowFrozen[row] === 1) this.#show(row, true);
-    const rank = this.#config.ranks[tier as 0 | 1 | 2];
-    const last = this.#value(row, channel);
-    const bias = this.#at.bases[tier]![channel]!.bias / 4;
+  #basesOf(rank: number): HistoryLayout['bases'][number] {
+    return this.#at.bases[this.#config.ranks.indexOf(rank)]!;
+  }
+
+  /** Of every component bias - (sum of the weights) x (present value). */
+  #centre(bias: number, last: number, rank: number): void {
     for (let k = 0; k < rank; k++) this.#int32[bias + k] = this.#biases[k]! - this.#sums[k]! * last;
+  }
+
+  /** As large as features; what a tier leaves out is zero. */
+  #clamp(at: number, rank: number): void {
+    for (let i = at; i < at + rank; i++) {
+      const value = this.#int16[i]!;
+      if (value > FEATURE_MAX) this.#int16[i] = FEATURE_MAX;
+      else if (value < -FEATURE_MAX) this.#int16[i] = -FEATURE_MAX;
+    }
+    this.#int16.fill(0, at + rank, at + this.#at.componentsStride);
+  }
+
+  /** Address of the components of a channel. */
+  #components(row: number, channel: number): number {
+    const { features, featureBytes } = this.#layout;
+    const { componentsOffset, componentsStride } = this.#at;
+    return features + row * featureBytes + componentsOffset + channel * componentsStride * 2;
   }
 
   /** A frozen tick sees its own values while it is computed, later ticks those before it. */

@@ -85,8 +85,11 @@ export interface HistoryLayout {
   readonly newest: number;
   readonly known: number;
   readonly recent: number;
-  /** [channels, components] int16, and [rows, channels, outputs of a channel] int32. */
-  readonly latent: number;
+  /** Bytes from a row's features to the components of the channels' pasts: [channels, components] int16. */
+  readonly componentsOffset: number;
+  /** int16 values from one channel's components to the next's. */
+  readonly componentsStride: number;
+  /** [rows, channels, outputs of a channel] int32. */
   readonly forecast: number;
   /** Bytes from one row to the next. */
   readonly forecastBytes: number;
@@ -253,6 +256,7 @@ function planLayout(
   rows: number,
 ): MemoryLayout {
   const features = padded(config.features);
+  const embedded = features + componentsWidth(config);
   const hidden = padded(config.hidden);
   const outputs = padded(config.outputs);
   const feedForward = padded(config.feedForward);
@@ -264,7 +268,7 @@ function planLayout(
   const attentionScratch = planner.take('scratch', 'attention', width * 2 + config.window * 16);
   return Object.freeze({
     exponentTable,
-    embedding: planner.matrix('embedding', hidden, features),
+    embedding: planner.matrix('embedding', hidden, embedded),
     layers: Object.freeze(
       Array.from({ length: config.layers }, (_, layer) =>
         planLayer(planner, layer, config, exponentTable, attentionScratch),
@@ -286,7 +290,7 @@ function planLayout(
     ringNext: planner.take('kv', 'ring next', rings * 4),
     ringFilled: planner.take('kv', 'ring filled', rings * 4),
     routeCredits: planner.take('kv', 'route credits', config.routing === undefined ? 0 : rings * 4),
-    features: planner.take('scratch', 'features', rows * features * 2),
+    features: planner.take('scratch', 'features', rows * embedded * 2),
     residual: planner.take('scratch', 'residual', rows * hidden * 2),
     normed: planner.take('scratch', 'normed', rows * hidden),
     queryKeyValue: planner.take('scratch', 'query, key, value', rows * width * 3),
@@ -301,7 +305,7 @@ function planLayout(
     ...(hasLongContext(config) ? { longContext: planLongContext(planner, config, rings, width) } : {}),
     route: planner.take('scratch', 'route', config.routing === undefined ? 0 : 16 * 4),
     before: planner.take('scratch', 'residual before', config.routing === undefined ? 0 : hidden * 2),
-    featureBytes: features * 2,
+    featureBytes: embedded * 2,
     residualBytes: hidden * 2,
     normedBytes: hidden,
     queryKeyValueBytes: width * 3,
@@ -388,6 +392,11 @@ function planFeedForward(planner: Planner, name: string, config: TransformerConf
   };
 }
 
+/** int16 values beside the features of a row: the components of each channel's past, padded. */
+export function componentsWidth({ history }: TransformerConfig): number {
+  return history === undefined ? 0 : history.channels * padded(history.ranks[0]);
+}
+
 function planHistory(
   planner: Planner,
   config: TransformerConfig,
@@ -419,7 +428,8 @@ function planHistory(
     newest: planner.take('kv', 'history newest', streams * 4),
     known: planner.take('kv', 'history known', streams * 4),
     recent: planner.take('kv', 'history recent', streams * 4),
-    latent: planner.take('scratch', 'history latent', channels * basis.outputs * 2),
+    componentsOffset: padded(config.features) * 2,
+    componentsStride: padded(ranks[0]),
     forecast: planner.take('scratch', 'history forecast', rows * channels * horizon * 4),
     forecastBytes: channels * horizon * 4,
   });

@@ -5,6 +5,7 @@
  */
 import {
   ConfigError,
+  embeddingInputs,
   type HistoryConfig,
   isRouted,
   type TransformerConfig,
@@ -19,7 +20,6 @@ import {
   FEATURE_MAX,
   PROBABILITY_ONE,
   REQUANTISED_MAX,
-  RESIDUAL_MAX,
   TABLE_SIZE,
   WEIGHT_MAX,
   WINDOW_MAX,
@@ -171,7 +171,7 @@ class TensorReader {
 function readWeights(reader: TensorReader, config: TransformerConfig): ModelWeights {
   const { features, hidden, outputs } = config;
   return {
-    embedding: reader.linear('embedding', hidden, features),
+    embedding: reader.linear('embedding', hidden, embeddingInputs(config)),
     layers: Array.from({ length: config.layers }, (_, layer) => readLayer(reader, layer, config)),
     ...(config.refinement === undefined ? {} : { refinement: readFeedForward(reader, 'refinement', config) }),
     headGain: reader.gain('norm', config),
@@ -268,7 +268,7 @@ function namedTensors(weights: ModelWeights, config: TransformerConfig): Map<str
     put(`${name}.feed_forward.gelu`, 'U8', [TABLE_SIZE], block.gelu);
     putLinear(`${name}.feed_forward.down`, block.down, hidden, feedForward);
   };
-  putLinear('embedding', weights.embedding, hidden, features);
+  putLinear('embedding', weights.embedding, hidden, embeddingInputs(config));
   weights.layers.forEach((layer, index) => {
     const name = `layers.${index}`;
     if (layer.router !== undefined) putLinear(`${name}.router`, layer.router, 1, hidden);
@@ -330,7 +330,7 @@ function checkPath(linear: Linear): void {
 /** What a value is above the present one can be twice as large as a value. A forecast leaves room for the head's logit. */
 function checkHistory({ basis, readout }: HistoryWeights): void {
   checkLinear('history.basis', basis, -2 * FEATURE_MAX, 2 * FEATURE_MAX);
-  checkLinear('history.readout', readout, -RESIDUAL_MAX, RESIDUAL_MAX, REQUANTISED_MAX / 2);
+  checkLinear('history.readout', readout, -FEATURE_MAX, FEATURE_MAX, REQUANTISED_MAX / 2);
 }
 
 function checkLayer(name: string, layer: LayerWeights, config: TransformerConfig): void {

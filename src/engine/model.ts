@@ -49,14 +49,14 @@ export interface LayerWeights extends FeedForwardWeights {
 
 /** The linear path over each channel's past, of rank r; see docs/integer-rules.md. */
 export interface HistoryWeights {
-  /** [r, rows], oldest tick first: to int16 latents. */
+  /** [r, rows], oldest tick first: to components, as large as features. */
   readonly basis: Linear;
   /** [outputs per channel, r], to Q16 above the present value. A tier uses the first columns of its rank. */
   readonly readout: Linear;
 }
 
 export interface ModelWeights {
-  /** [hidden, features]. */
+  /** [hidden, features], and with a history as many columns for each channel's components after them. */
   readonly embedding: Linear;
   readonly layers: readonly LayerWeights[];
   /** Only if the configuration has a refinement. */

@@ -1,7 +1,14 @@
 /** Lays a model's weights and tables out in the engine's memory, padded with zeros to whole vectors. */
-import { type HistoryConfig, headSize, type TransformerConfig } from './config.ts';
+import { embeddingInputs, type HistoryConfig, headSize, type TransformerConfig } from './config.ts';
 import type { Kernels, MatrixInput } from './kernels/contract.ts';
-import type { FeedForwardLayout, HistoryLayout, LayerLayout, Matrix, MemoryLayout } from './memory-plan.ts';
+import {
+  type FeedForwardLayout,
+  type HistoryLayout,
+  type LayerLayout,
+  type Matrix,
+  type MemoryLayout,
+  padded,
+} from './memory-plan.ts';
 import type { FeedForwardWeights, Gain, HistoryWeights, LayerWeights, Linear, Model } from './model.ts';
 
 /** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */
@@ -25,7 +32,7 @@ export function writeWeights(
 ): void {
   const { weights, config } = model;
   const writer = new Writer(memory, kernels);
-  writer.single(layout.embedding, weights.embedding, config.features, 'features');
+  writeEmbedding(writer, layout, weights.embedding, config);
   writer.gain(layout.headGain, weights.headGain);
   writer.single(layout.head, weights.head, config.hidden);
   if (layout.linear !== undefined && weights.linear !== undefined) {
@@ -78,6 +85,32 @@ function writeFeedForward(
   writer.single(at.up, up, hidden);
   writer.bytes(at.gelu, gelu);
   writer.single(at.down, down, feedForward);
+}
+
+/** Features and the components of each channel's past are padded apart. */
+function writeEmbedding(
+  writer: Writer,
+  { embedding: at }: MemoryLayout,
+  embedding: Linear,
+  config: TransformerConfig,
+): void {
+  const { features, history } = config;
+  if (history === undefined) {
+    writer.single(at, embedding, features, 'features');
+    return;
+  }
+  const [from, rank] = [embeddingInputs(config), history.ranks[0]];
+  const weight = new Int8Array(config.hidden * at.inputs);
+  for (let row = 0; row < config.hidden; row++) {
+    const own = embedding.weight.subarray(row * from, (row + 1) * from);
+    weight.set(own.subarray(0, features), row * at.inputs);
+    for (let channel = 0; channel < history.channels; channel++) {
+      const first = features + channel * rank;
+      const place = padded(features) + channel * padded(rank);
+      weight.set(own.subarray(first, first + rank), row * at.inputs + place);
+    }
+  }
+  writer.single(at, { ...embedding, weight }, at.inputs, 'features');
 }
 
 function writeHistory(

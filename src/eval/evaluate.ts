@@ -268,7 +268,7 @@ class Runs {
 
   constructor(model: Model, protocol: Protocol, options: EvaluateOptions) {
     const { task } = model.meaning;
-    const { sequence, layers } = model.config;
+    const { sequence, layers, history } = model.config;
     this.#engine = new Engine(model, { streams: 2 });
     this.#protocol = protocol;
     this.#options = options;
@@ -276,7 +276,7 @@ class Runs {
     this.#dense = new Pipeline(this.#engine, 1, { gating: false });
     this.#threshold = task.kind === 'anomaly' ? task.threshold : Number.NaN;
     // So many tokens can reach the first scored one; ticks that are skipped on the way need room too.
-    this.#warmUpRows = 4 * sequence * layers;
+    this.#warmUpRows = Math.max(4 * sequence * layers, history?.rows ?? 0);
     const asked = (options.curveScales?.length ?? 0) + (options.float === undefined ? 0 : 1);
     this.#passes = 3 + tierCount + asked + 2 * this.#repetitions;
   }

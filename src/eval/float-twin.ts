@@ -5,14 +5,22 @@
 import type { Engine } from '../engine/engine.ts';
 import { LOGIT_ONE } from '../engine/limits.ts';
 import type { PipelineEngine } from '../gateway/pipeline.ts';
-import { floatPredictor } from '../train/evaluate.ts';
+import { floatPredictor, type TokenSequence } from '../train/evaluate.ts';
 import type { FloatModel } from '../train/float-model.ts';
+import { realPast, tracePast } from '../train/past.ts';
+import { type FloatPast, networkConfig } from '../train/past-model.ts';
+import { tokenShape } from '../train/tokens.ts';
 import { floats, makeWorkspace } from '../train/workspace.ts';
 
 /** Rows of a batch beyond the past that they need. */
 const BATCH_ROWS = 512;
 /** A logit stays an int32. */
 const LOGIT_MAX = 2 ** 31 - 1;
+
+interface SeenToken {
+  readonly features: Int16Array;
+  readonly tick: number;
+}
 
 export class FloatTwin implements PipelineEngine {
   readonly model;
@@ -23,10 +31,11 @@ export class FloatTwin implements PipelineEngine {
   readonly #engine: Engine;
   readonly #float: FloatModel;
   /** Per stream between two resets: features of its tokens, then their logits. */
-  readonly #seen: Int16Array[][] = [];
+  readonly #seen: SeenToken[][] = [];
   #answers: Float32Array[] | null = null;
   #stream = -1;
   #token = 0;
+  #tick = 0;
 
   /** `engine`: of the model that `float` is behind; says what a step would cost. */
   constructor(engine: Engine, float: FloatModel) {
@@ -40,29 +49,44 @@ export class FloatTwin implements PipelineEngine {
 
   /** Between the two passes. */
   compute(): void {
-    const { config, parameters } = this.#float;
+    const { parameters, past } = this.#float;
+    const config = networkConfig(this.#float.config);
     const rows = config.layers * (config.window - 1) + BATCH_ROWS;
     const workspace = makeWorkspace(config, this.model.meaning.task.kind, { sequences: 1, rows });
     floats(workspace, workspace.parameters, workspace.layout.count).set(parameters);
     const predict = floatPredictor(workspace);
     this.#answers = this.#seen.map((tokens) => {
-      const features = new Int16Array(tokens.length * config.features);
-      for (const [token, one] of tokens.entries()) features.set(one, token * config.features);
-      return predict(features, tokens.length);
+      const sequence = this.#sequenceOf(tokens, past);
+      const { forecasts } = sequence;
+      return forecasts !== null && config.tiers[0].layers === 0 ? forecasts : predict(sequence);
     });
     this.#stream = -1;
   }
 
+  #sequenceOf(tokens: readonly SeenToken[], past: FloatPast | undefined): TokenSequence {
+    const { config, meaning } = this.model;
+    const width = config.features;
+    const features = new Int16Array(tokens.length * width);
+    for (const [token, { features: own }] of tokens.entries()) features.set(own, token * width);
+    const ticks = tokens.map(({ tick }) => tick);
+    if (past === undefined) return { features, count: tokens.length, ticks, forecasts: null };
+    const trace = tracePast(realPast(past.fit, past.step), features, tokenShape(meaning), ticks);
+    return { features: trace.features, count: tokens.length, ticks, forecasts: trace.forecasts };
+  }
+
+  hold(_: number, ticks: number): void {
+    this.#tick += ticks;
+  }
+
   reset(): void {
     this.#stream++;
-    this.#token = 0;
+    this.#token = this.#tick = 0;
     if (this.#answers === null) this.#seen.push([]);
   }
 
-  hold(): void {}
-
   step(_: number, features: Int16Array): void {
-    if (this.#answers === null) this.#seen[this.#stream]!.push(features.slice());
+    const tick = this.#tick++;
+    if (this.#answers === null) this.#seen[this.#stream]!.push({ features: features.slice(), tick });
     else this.#answer(this.#answers[this.#stream]!);
     this.#token++;
   }

@@ -1,6 +1,7 @@
 /** Trivial forecasters: the last value repeated, and a linear map of the last values in closed form. */
 import { cholesky, solveCholesky } from '../statistics/linear-algebra.ts';
 import { addRidge, fillForward, knownMeans, standardise } from '../statistics/statistics.ts';
+import { normalEquations, WindowMoments } from '../statistics/window-moments.ts';
 import { type Protocol, scoredSpan } from './protocols.ts';
 import { ForecastScore, type Scored } from './scores.ts';
 
@@ -82,7 +83,7 @@ function dot(weights: Float64Array, at: number, window: Float64Array): number {
 /** Least squares over every window of the train rows, by the normal equations; null if there is no whole window. */
 function fitLinear(protocol: Protocol, horizon: number): LinearMap | null {
   const length = lookBack + horizon;
-  const moments = new Moments(length);
+  const moments = new WindowMoments(length);
   for (const series of protocol.train) {
     const filled = fillForward(series.values, knownMeans(series.values, protocol.channels));
     const table = standardise(filled, protocol.standardiser);
@@ -93,72 +94,12 @@ function fitLinear(protocol: Protocol, horizon: number): LinearMap | null {
   return moments.windows < 1 ? null : { weights: solve(moments, horizon) };
 }
 
-/** Sums over all windows of x_i and x_i x_j; a window's neighbours share all but its ends, so each costs one addition. */
-class Moments {
-  readonly length: number;
-  readonly first: Float64Array;
-  readonly second: Float64Array;
-  windows = 0;
-
-  constructor(length: number) {
-    this.length = length;
-    this.first = new Float64Array(length);
-    this.second = new Float64Array(length * length);
-  }
-
-  /** Adds every window of a series. */
-  add(x: Float64Array): void {
-    const { length } = this;
-    const count = x.length - length + 1;
-    if (count < 1) return;
-    this.windows += count;
-    for (let lag = 0; lag < length; lag++) {
-      let sum = 0;
-      for (let t = 0; t < count; t++) sum += x[t]! * x[t + lag]!;
-      for (let i = 0; i + lag < length; i++) {
-        if (i > 0) sum += x[i + count - 1]! * x[i + count - 1 + lag]! - x[i - 1]! * x[i - 1 + lag]!;
-        this.second[i * length + i + lag]! += sum;
-        if (lag > 0) this.second[(i + lag) * length + i]! += sum;
-      }
-    }
-    let sum = 0;
-    for (let t = 0; t < count; t++) sum += x[t]!;
-    for (let i = 0; i < length; i++) {
-      if (i > 0) sum += x[i + count - 1]! - x[i - 1]!;
-      this.first[i]! += sum;
-    }
-  }
-
-  /** Sum over windows of (x_i - x_last)(x_j - x_last). */
-  centred(i: number, j: number, last: number): number {
-    const { second, length } = this;
-    return (
-      second[i * length + j]! -
-      second[i * length + last]! -
-      second[j * length + last]! +
-      second[last * length + last]!
-    );
-  }
-}
-
 /** [horizon x lookBack]: the bias takes the place of the last value. */
-function solve(moments: Moments, horizon: number): Float64Array {
-  const n = lookBack;
-  const last = n - 1;
-  const sum = (i: number) => moments.first[i]! - moments.first[last]!;
-  const gram = new Float64Array(n * n);
-  for (let i = 0; i < last; i++) {
-    for (let j = 0; j < last; j++) gram[i * n + j] = moments.centred(i, j, last);
-    gram[i * n + last] = gram[last * n + i] = sum(i);
-  }
-  gram[last * n + last] = moments.windows;
-  const lower = cholesky(addRidge(gram, n, ridge), n);
-  const weights = new Float64Array(horizon * n);
+function solve(moments: WindowMoments, horizon: number): Float64Array {
+  const { gram, cross } = normalEquations(moments, lookBack, horizon);
+  const lower = cholesky(addRidge(gram, lookBack, ridge), lookBack);
   for (let ahead = 0; ahead < horizon; ahead++) {
-    const row = weights.subarray(ahead * n, (ahead + 1) * n);
-    for (let i = 0; i < last; i++) row[i] = moments.centred(i, n + ahead, last);
-    row[last] = sum(n + ahead);
-    solveCholesky(lower, n, row);
+    solveCholesky(lower, lookBack, cross.subarray(ahead * lookBack, (ahead + 1) * lookBack));
   }
-  return weights;
+  return cross;
 }

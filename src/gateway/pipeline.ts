@@ -5,6 +5,7 @@ import type { SpikeSettings } from '../engine/model.ts';
 import { Anytime } from '../gate/anytime.ts';
 import { Coherence, type CoherenceSettings, type LambdaWatch, makeGatePacket } from '../gate/coherence.ts';
 import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
+import { wholeIntervals } from '../gate/decay.ts';
 import { makeDemandPacket, TypicalActivity } from '../gate/demand.ts';
 import { EarlyExit } from '../gate/early-exit.ts';
 import { FeatureEncoder, featureCount } from '../gate/features.ts';
@@ -104,6 +105,8 @@ export class Pipeline {
   readonly #engine: PipelineEngine;
   readonly #stream: number;
   readonly #gating: boolean;
+  /** Whether the model must know of the ticks that made no token. */
+  readonly #looksBack: boolean;
   readonly #intervalMs: number;
   readonly #macsDense: number;
   readonly #encoder: SpikeEncoder;
@@ -137,6 +140,7 @@ export class Pipeline {
     this.#gating = options.gating ?? true;
     this.#engine = this.#gating && options.anytime !== false ? withAnytime(engine) : engine;
     this.#stream = stream;
+    this.#looksBack = engine.model.config.history !== undefined;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
     this.output = new Output(engine.model.meaning);
@@ -337,8 +341,9 @@ export class Pipeline {
     const engine = this.#engine;
     const plan = engine.plans[this.#decision.tier]![kvOfTrust[this.#decision.trust]];
     this.#featureEncoder.encode(frame, this.#spike, this.#sinceToken, this.#features);
-    const passed = Math.round(this.#sinceToken) - 1;
-    if (passed > 0) engine.hold(this.#stream, passed);
+    if (this.#looksBack && this.#sinceToken >= 1.5) {
+      engine.hold(this.#stream, wholeIntervals(this.#sinceToken) - 1);
+    }
     // What was surprising stays visible for longer, to heads that look at pinned positions.
     if (engine.marks.length > 0) engine.marks[0] = this.#spike.noveltyQ15;
     engine.step(this.#stream, this.#features, plan);

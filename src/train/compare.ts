@@ -40,7 +40,9 @@ export function comparer(
 ): (engine: Predictor) => Comparison {
   const streams = series.map((one) => encodeSeries(one, { ...dataset, dense: true }));
   const logitsOf = (predict: Predictor) =>
-    streams.map(({ features, rows }) => predict(features, rows.length));
+    streams.map(({ features, rows }) =>
+      predict({ features, count: rows.length, ticks: rows, forecasts: null }),
+    );
   const expected = joined(logitsOf(float));
   const rows = streams.reduce((sum, stream) => sum + stream.rows.length, 0);
   return (engine) => compareLogits(dataset, { float: expected, engine: joined(logitsOf(engine)) }, rows);

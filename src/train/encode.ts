@@ -65,7 +65,7 @@ function targetsOf({ task, channels }: Dataset, pool: TokenPool): Tensor {
   for (let stream = 0; stream < pool.streamEnds.length; stream++) {
     for (let token = pool.streamStarts[stream]!; token < pool.streamStarts[stream + 1]!; token++) {
       const row = data.subarray(token * size, (token + 1) * size);
-      writeTarget({ kind }, pool, pool.ticks[token]!, pool.streamEnds[stream]!, null, row);
+      writeTarget({ kind }, pool, pool.ticks[token]!, pool.streamEnds[stream]!, null, null, row);
     }
   }
   if (kind === 'classify') return { dtype: 'I32', shape: [tokens], data: Int32Array.from(data) };

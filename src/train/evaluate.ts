@@ -2,16 +2,30 @@
 import { Engine } from '../engine/engine.ts';
 import { LOGIT_ONE } from '../engine/limits.ts';
 import type { Model } from '../engine/model.ts';
+import type { Plan } from '../engine/plan.ts';
 import type { Series } from '../recording/recording.ts';
 import type { Dataset } from './dataset.ts';
 import { loss } from './losses.ts';
 import { forward } from './network.ts';
+import type { PastMap } from './past.ts';
 import { writeTarget } from './sampler.ts';
 import { makePool, plainPool, type TokenPool } from './tokens.ts';
+import { warmUp } from './warm-up.ts';
 import { exitTapes, floats, type Workspace } from './workspace.ts';
 
-/** Real logits [tokens, outputs] of one stream's features, from a cold start. */
-export type Predictor = (features: Int16Array, tokens: number) => Float32Array;
+/** One stream. */
+export interface TokenSequence {
+  /** int16 [count, width]; with a history the components of each channel's past are among them. */
+  readonly features: Int16Array;
+  readonly count: number;
+  /** [count], ascending. */
+  readonly ticks: ArrayLike<number>;
+  /** [count, outputs]: where the past leads by itself; null without a history. */
+  readonly forecasts: Float32Array | null;
+}
+
+/** Real logits [tokens, outputs] of one stream, from a cold start. */
+export type Predictor = (tokens: TokenSequence) => Float32Array;
 
 export interface StreamScore {
   /** Share of all ticks, skipped ones included, whose held output was right; classify only. */
@@ -37,9 +51,27 @@ export class Validator {
   readonly #workspace: Workspace;
   readonly #series: number;
 
-  /** `workspace` tells task and sizes; its batch is overwritten by `floatPredictor`. */
-  constructor(dataset: Dataset, series: readonly Series[], workspace: Workspace) {
-    this.#pool = makePool(dataset, series, plainPool);
+  /** [series] rows at their beginnings that are not scored. */
+  readonly #pasts: readonly number[];
+
+  /**
+   * `workspace` tells task and sizes; its batch is overwritten by `floatPredictor`. `past`: of a model with a history,
+   * which then sees what was recorded before each series.
+   */
+  constructor(
+    dataset: Dataset,
+    series: readonly Series[],
+    workspace: Workspace,
+    past: PastMap | null = null,
+  ) {
+    const warm = warmUp(dataset, series, past?.rows ?? 0);
+    this.#pool = makePool(
+      dataset,
+      warm.map((one) => one.series),
+      plainPool,
+      past,
+    );
+    this.#pasts = warm.map((one) => one.past);
     this.#workspace = workspace;
     this.#series = series.length;
   }
@@ -99,14 +131,21 @@ export class Validator {
     const start = pool.streamStarts[stream]!;
     const tokens = pool.streamStarts[stream + 1]! - start;
     const width = pool.featureCount;
-    const logits = predict(pool.features.slice(start * width, (start + tokens) * width), tokens);
+    const { outputs } = this.#workspace.config;
+    const logits = predict({
+      features: pool.features.slice(start * width, (start + tokens) * width),
+      count: tokens,
+      ticks: pool.ticks.subarray(start, start + tokens),
+      forecasts: pool.forecasts?.subarray(start * outputs, (start + tokens) * outputs) ?? null,
+    });
+    const scoredFrom = pool.ticks[start]! + this.#pasts[stream % this.#series]!;
     const targets = new Float32Array(tokens * size).fill(Number.NaN);
     const weights = new Float32Array(tokens);
     for (let token = 0; token < tokens; token++) {
       const row = targets.subarray(token * size, (token + 1) * size);
       const tick = pool.ticks[start + token]!;
-      const known = writeTarget(this.#workspace, pool, tick, pool.streamEnds[stream]!, null, row);
-      weights[token] = known ? pool.hold[start + token]! : 0;
+      const known = writeTarget(this.#workspace, pool, tick, pool.streamEnds[stream]!, null, null, row);
+      weights[token] = known && tick >= scoredFrom ? pool.hold[start + token]! : 0;
     }
     return { logits, targets, weights, tokens };
   }
@@ -147,7 +186,7 @@ export function floatPredictor(workspace: Workspace, layers = exitTapes(workspac
   const past = Math.min(layers, config.layers) * (config.window - 1);
   const length = limits.rows;
   if (past >= length) throw new RangeError(`batch: expected more than ${past} tokens, got ${length}`);
-  return (features, tokens) => {
+  return ({ features, count: tokens, forecasts }) => {
     const logits = new Float32Array(tokens * config.outputs);
     for (const tape of workspace.layers) floats(workspace, tape.keep, 1)[0] = 1;
     for (let done = 0; done < tokens; ) {
@@ -160,6 +199,7 @@ export function floatPredictor(workspace: Workspace, layers = exitTapes(workspac
       logits.set(floats(workspace, place, (to - done) * config.outputs), done * config.outputs);
       done = to;
     }
+    if (forecasts !== null) for (let i = 0; i < logits.length; i++) logits[i]! += forecasts[i]!;
     return logits;
   };
 }
@@ -167,14 +207,14 @@ export function floatPredictor(workspace: Workspace, layers = exitTapes(workspac
 /** The int8 engine itself, at tier 0 with all rounds of refinement, or with fewer layers or rounds. */
 export function enginePredictor(
   model: Model,
-  layers = model.config.layers,
+  layers = model.config.tiers[0].layers,
   rounds = layers < model.config.layers ? 0 : (model.config.refinement?.rounds ?? 0),
 ): Predictor {
   const engine = new Engine(model);
-  if (rounds > 0) return refiningPredictor(engine, rounds);
   const plan = { ...engine.plans[0]!.write, layers };
+  if (rounds > 0 || model.config.history !== undefined) return steppingPredictor(engine, plan, rounds);
   const { features: width, outputs } = model.config;
-  return (features, tokens) => {
+  return ({ features, count: tokens }) => {
     engine.reset(0);
     const logits = new Float32Array(tokens * outputs);
     for (let done = 0; done < tokens; done += engine.rows) {
@@ -190,14 +230,22 @@ export function enginePredictor(
   };
 }
 
-/** Rounds follow a tick at once: ticks go one by one. */
-function refiningPredictor(engine: Engine, rounds: number): Predictor {
-  const { features: width, outputs } = engine.config;
-  const plan = engine.plans[0]!.write;
-  return (features, tokens) => {
+/** The int8 engine with every token at one tier. */
+export function tierPredictor(model: Model, tier: 0 | 1 | 2): Predictor {
+  const engine = new Engine(model);
+  return steppingPredictor(engine, engine.plans[tier]!.write, 0);
+}
+
+/** Where rounds follow a tick at once, or time passes between two: ticks go one by one. */
+function steppingPredictor(engine: Engine, plan: Plan, rounds: number): Predictor {
+  const { outputs } = engine.config;
+  return ({ features, count, ticks }) => {
+    const width = features.length / count;
     engine.reset(0);
-    const logits = new Float32Array(tokens * outputs);
-    for (let token = 0; token < tokens; token++) {
+    const logits = new Float32Array(count * outputs);
+    for (let token = 0; token < count; token++) {
+      const passed = token === 0 ? 0 : ticks[token]! - ticks[token - 1]! - 1;
+      if (passed > 0) engine.hold(0, passed);
       engine.step(0, features.subarray(token * width, (token + 1) * width), plan);
       for (let round = 0; round < rounds; round++) engine.refine();
       for (let output = 0; output < outputs; output++) {

@@ -8,8 +8,10 @@ import { validateMeaning } from '../engine/meaning.ts';
 import type { ModelMeaning } from '../engine/model.ts';
 import { readTensors, type Tensor, type TensorFile, writeTensors } from '../engine/safetensors.ts';
 import { checkFloatTensors, toFloats } from './float-check.ts';
+import { pastNames, pastTensors, readPast } from './float-past.ts';
 import { type FloatTensors, floatTensors, type GainTensor } from './float-tensors.ts';
 import { type ParameterLayout, parameterLayout, type Slice } from './layout.ts';
+import { type FloatPast, networkConfig } from './past-model.ts';
 import { resizedPreset, type Sizes } from './sizes.ts';
 
 export interface FloatModel {
@@ -18,13 +20,17 @@ export interface FloatModel {
   readonly parameters: Float32Array;
   /** If the file tells it: what it was trained for. */
   readonly meaning?: ModelMeaning;
+  /** The linear path over the past, of a configuration that has one. */
+  readonly past?: FloatPast;
 }
 
 /** A file that was read but not yet believed. */
 export interface FloatFile {
   readonly config: TransformerConfig;
   readonly meaning: ModelMeaning | null;
+  /** Without those of the linear path over the past. */
   readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly past: FloatPast | null;
   /** One sentence per tensor that is not as the configuration has it. */
   readonly problems: readonly string[];
   /** Tensors that may be absent and are: biases and the linear path (zeros), gains of norms (ones). */
@@ -48,8 +54,9 @@ const FORMAT = 'dormouse-float-2';
 const WRAPPERS = ['_orig_mod.', 'module.'];
 
 /** The file's bytes: every tensor as F32, gains of norms as ones. */
-export function saveFloatModel({ config, parameters, meaning }: FloatModel): Uint8Array {
-  const expected = floatTensors(config, parameterLayout(config));
+export function saveFloatModel({ config, parameters, meaning, past }: FloatModel): Uint8Array {
+  const network = networkConfig(config);
+  const expected = floatTensors(network, parameterLayout(network));
   const tensors = new Map<string, Tensor>();
   const put = (name: string, shape: readonly number[], data: Float32Array) =>
     tensors.set(name, { dtype: 'F32', shape, data });
@@ -61,6 +68,7 @@ export function saveFloatModel({ config, parameters, meaning }: FloatModel): Uin
     );
   }
   for (const { name, shape } of expected.gains) put(name, shape, new Float32Array(shape[0]!).fill(1));
+  if (past) for (const [name, tensor] of pastTensors(past)) tensors.set(name, tensor);
   const metadata = new Map([
     ['format', FORMAT],
     ['config', JSON.stringify(config)],
@@ -77,7 +85,12 @@ export function loadFloatModel(bytes: Uint8Array, config?: unknown): FloatModel 
   const file = readFloatFile(bytes, config);
   if (file.problems.length > 0) throw new FloatModelError(file.problems);
   const parameters = parametersOf(file);
-  return { config: file.config, parameters, ...(file.meaning && { meaning: file.meaning }) };
+  return {
+    config: file.config,
+    parameters,
+    ...(file.meaning && { meaning: file.meaning }),
+    ...(file.past && { past: file.past }),
+  };
 }
 
 /** The same, but problems with tensors are listed and not thrown. */
@@ -87,15 +100,18 @@ export function readFloatFile(bytes: Uint8Array, given?: unknown): FloatFile {
   if (INTEGER_FORMAT.test(format)) {
     throw new Error(`__metadata__.format: expected float tensors, got ${format}, an int8 model`);
   }
-  const tensors = unwrapped(raw);
-  const config = configOf(tensors, given ?? parsed(metadata, 'config'));
-  const layout = parameterLayout(config);
-  const expected = floatTensors(config, layout);
+  const all = unwrapped(raw);
+  const config = configOf(all, given ?? parsed(metadata, 'config'));
+  const past = config.history === undefined ? null : readPast(all, config, config.history);
+  const tensors = past === null ? all : new Map([...all].filter(([name]) => !pastNames.has(name)));
+  const network = networkConfig(config);
+  const expected = floatTensors(network, parameterLayout(network));
   const meaning = parsed(metadata, 'meaning');
   return {
     config,
     meaning: meaning === undefined ? null : validateMeaning(meaning, config),
     tensors,
+    past,
     problems: checkFloatTensors(expected, tensors),
     absent: absentOf(expected, tensors),
   };
@@ -143,7 +159,7 @@ function configOf(tensors: FloatFile['tensors'], given: unknown): TransformerCon
     features = tensors.get('embedding.weight')?.shape[1],
     outputs = tensors.get('head.weight')?.shape[0],
   } = fields;
-  if (fields.history !== undefined) {
+  if (fields.history !== undefined && !tensors.has('history.basis')) {
     throw new ConfigError('config.history: expected none, since float tensors have no path over the past');
   }
   if (fields.normGains !== undefined) {
@@ -175,8 +191,9 @@ function sizesOf(tensors: FloatFile['tensors']): Record<string, number | undefin
 }
 
 function parametersOf({ config, tensors }: FloatFile): Float32Array {
-  const layout: ParameterLayout = parameterLayout(config);
-  const { parameters: expected, gains } = floatTensors(config, layout);
+  const network = networkConfig(config);
+  const layout: ParameterLayout = parameterLayout(network);
+  const { parameters: expected, gains } = floatTensors(network, layout);
   const parameters = new Float32Array(layout.count);
   for (const { name, slice, absent, unit = 1 } of expected) {
     const tensor = tensors.get(name);

@@ -12,6 +12,16 @@ import { encodeSeries } from './tokens.ts';
 /** Parameters that stay as this start sets them. */
 export const heldByLinearStart: ReadonlySet<string> = new Set(['linear.weight', 'head.bias']);
 
+/** The linear path of the present tick, where there is one over the past. */
+export const heldByHistory: ReadonlySet<string> = new Set(['linear.weight']);
+
+/** Head and linear path of the present tick at zero: the transformer corrects nothing yet. */
+export function startAtNothing(parameters: Float32Array, { head, linear }: ParameterLayout): void {
+  for (const { offset, rows, columns } of [head.weight, linear]) {
+    parameters.fill(0, offset, offset + rows * columns);
+  }
+}
+
 /** Keeps columns that copy each other from making the discriminant singular. */
 const LEAST_WANDER = 1e-6;
 

@@ -1,5 +1,5 @@
 /** From float parameters that somebody trained, wherever, to an int8 model: calibrated on a recording, compared there. */
-import type { TransformerConfig } from '../engine/config.ts';
+import { ConfigError, type TransformerConfig } from '../engine/config.ts';
 import type { Model, ModelMeaning } from '../engine/model.ts';
 import type { Series } from '../recording/recording.ts';
 import { calibrate } from './calibrate.ts';
@@ -64,7 +64,7 @@ export interface PostTraining {
 
 /**
  * `dataset`: with the channels and spikes that the model was trained for. `candidates`: at least one. `onTrial` is told
- * before each of them.
+ * before each of them. Throws ConfigError for a model with a history, which training quantises itself.
  */
 export function quantiseFloatModel(
   dataset: Dataset,
@@ -73,6 +73,11 @@ export function quantiseFloatModel(
   candidates: readonly Smoothing[] = smoothings,
   onTrial: (smoothing: Smoothing, index: number) => void = () => {},
 ): PostTraining {
+  if (config.history !== undefined) {
+    throw new ConfigError(
+      'config.history: expected none, got one: training quantises its path over the past',
+    );
+  }
   const { kind } = dataset.task;
   const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
   const runner = new ShardRunner({ config, kind, pool, settings });

@@ -1,11 +1,11 @@
 /** Fills a batch with windows of token streams: which ones depends on seed, step and shard alone. */
 import { FEATURE_MAX, FEATURE_ONE } from '../engine/limits.ts';
-import { CHANGES_PER_CHANNEL, featuresPerChannel } from '../gate/features.ts';
+import { CHANGES_PER_CHANNEL, ELAPSED_BUCKETS, featuresPerChannel } from '../gate/features.ts';
 import { stretchTrends } from '../gate/trends.ts';
 import { layerDropout } from './losses.ts';
 import type { BatchShape } from './network.ts';
 import { Random } from './random.ts';
-import type { TokenPool } from './tokens.ts';
+import type { PoolPath, TokenPool } from './tokens.ts';
 import { floats, type Workspace } from './workspace.ts';
 
 export interface SampleSettings {
@@ -32,6 +32,8 @@ export interface SampleSettings {
    * stream was encoded, and what that happened to coincide with in a few days of training is seldom true later.
    */
   readonly eventShuffle: number;
+  /** Probability that a whole sequence knows of each channel's past only what tier 1 does. */
+  readonly rankDropout: number;
 }
 
 /** Writes features, targets, weights and kept layers of `shape`; returns the sum of the weights. */
@@ -50,7 +52,11 @@ export function sampleBatch(
     const first = sequence * shape.length;
     copyFeatures(workspace, pool, first, window.start, window.count, shape.length);
     const distortions = augment(workspace, pool, first, window.count, settings, random);
-    total += fillTargets(workspace, pool, { ...window, first, length: shape.length }, distortions, settings);
+    const isReduced = pool.path !== null && random.uniform() < settings.rankDropout;
+    if (isReduced)
+      reducePast(featureView(workspace, first, window.count, pool.featureCount), pool, pool.path);
+    const place = { ...window, first, length: shape.length, isReduced };
+    total += fillTargets(workspace, pool, place, distortions, settings);
   }
   drawKeptLayers(workspace, shape.sequences, settings.layerDropout, random);
   return total;
@@ -130,6 +136,7 @@ function augment(
       else distort(view, at, gain, shift);
       if (hasTrends && !blank && gain !== 1) stretchTrends(view, at + CHANGES_PER_CHANNEL, gain);
     }
+    distortPast(view, pool, channel, blank ? 0 : gain);
     return { gain, shift };
   });
 }
@@ -146,7 +153,10 @@ function copyEvents(view: Int16Array, pool: TokenPool, start: number): void {
       view[token * width + at] = pool.features[from + at]!;
       view[token * width + at + 1] = pool.features[from + at + 1]!;
     }
-    view.set(pool.features.subarray(from + buckets, from + width), token * width + buckets);
+    view.set(
+      pool.features.subarray(from + buckets, from + buckets + ELAPSED_BUCKETS),
+      token * width + buckets,
+    );
   }
 }
 
@@ -162,8 +172,48 @@ function distort(view: Int16Array, at: number, gain: number, shift: number): voi
   view[at + 1] = clampFeature(gain * view[at + 1]!);
 }
 
+/** What the past amounts to is above the present value: a shift leaves it as it is. */
+function distortPast(view: Int16Array, pool: TokenPool, channel: number, gain: number): void {
+  if (pool.path === null || gain === 1) return;
+  const { rank } = pool.path;
+  const first = pool.featureCount - pool.channels * rank;
+  for (let at = first + channel * rank; at < view.length; at += pool.featureCount) {
+    for (let k = at; k < at + rank; k++) view[k] = clampFeature(gain * view[k]!);
+  }
+}
+
 function clampFeature(value: number): number {
   return Math.max(-FEATURE_MAX, Math.min(FEATURE_MAX, Math.round(value)));
+}
+
+/** Components that tier 1 does without become zero. */
+function reducePast(view: Int16Array, { featureCount, channels }: TokenPool, path: PoolPath): void {
+  const first = featureCount - channels * path.rank;
+  for (let token = 0; token < view.length; token += featureCount) {
+    for (let at = token + first; at < token + featureCount; at += path.rank) {
+      view.fill(0, at + path.reducedRank, at + path.rank);
+    }
+  }
+}
+
+/** Where the past of a token leads by itself, with all components or those of tier 1; null without such a path. */
+function pathForecast(pool: TokenPool, token: number, isReduced: boolean): Float32Array | null {
+  const { forecasts, path, channels, featureCount } = pool;
+  if (forecasts === null || path === null) return null;
+  const { rank, reducedRank, readout } = path;
+  const horizon = readout.length / rank;
+  const size = channels * horizon;
+  const whole = forecasts.subarray(token * size, (token + 1) * size);
+  if (!isReduced) return whole;
+  const components = (token + 1) * featureCount - channels * rank;
+  return whole.map((value, i) => {
+    const channel = Math.floor(i / horizon);
+    let reduced = value;
+    for (let k = reducedRank; k < rank; k++) {
+      reduced -= readout[(i % horizon) * rank + k]! * pool.features[components + channel * rank + k]!;
+    }
+    return reduced;
+  });
 }
 
 const UNDISTORTED: Distortion = { gain: 1, shift: 0 };
@@ -171,12 +221,13 @@ const UNDISTORTED: Distortion = { gain: 1, shift: 0 };
 interface Placement extends Window {
   readonly first: number;
   readonly length: number;
+  readonly isReduced: boolean;
 }
 
 function fillTargets(
   workspace: Workspace,
   pool: TokenPool,
-  { first, start, count, end, length, meanHold }: Placement,
+  { first, start, count, end, length, meanHold, isReduced }: Placement,
   distortions: readonly Distortion[],
   settings: SampleSettings,
 ): number {
@@ -188,20 +239,22 @@ function fillTargets(
   for (let token = 0; token < count; token++) {
     const tick = pool.ticks[start + token]!;
     const row = targets.subarray(token * size, (token + 1) * size);
-    if (!writeTarget(workspace, pool, tick, end, distortions, row)) continue;
+    const from = pathForecast(pool, start + token, isReduced);
+    if (!writeTarget(workspace, pool, tick, end, distortions, from, row)) continue;
     weights[token] = holdMax === 1 ? 1 : Math.min(holdMax, pool.hold[start + token]!) / meanHold;
     total += weights[token]!;
   }
   return total;
 }
 
-/** The target at a tick; false if there is none. `row` comes filled with NaN. */
+/** The target at a tick, above `from` if that is given; false if there is none. `row` comes filled with NaN. */
 export function writeTarget(
   workspace: Pick<Workspace, 'kind'>,
   pool: TokenPool,
   tick: number,
   end: number,
   distortions: readonly Distortion[] | null,
+  from: Float32Array | null,
   row: Float32Array,
 ): boolean {
   if (workspace.kind === 'classify') {
@@ -214,7 +267,8 @@ export function writeTarget(
     const { gain, shift } = distortions?.[channel] ?? UNDISTORTED;
     for (let ahead = 0; ahead < ticks; ahead++) {
       const value = pool.values[(tick + 1 + ahead) * pool.channels + channel]!;
-      row[channel * horizon + ahead] = gain * value + shift;
+      const at = channel * horizon + ahead;
+      row[at] = from === null ? gain * value + shift : gain * (value - from[at]!);
     }
   }
   return ticks > 0;

@@ -35,6 +35,7 @@ export interface TrainingSettings {
   readonly gainJitter: number;
   readonly channelDropout: number;
   readonly eventShuffle: number;
+  readonly rankDropout: number;
   readonly holdMax: number;
   readonly optimiser: OptimiserSettings;
   readonly pool: Omit<PoolSettings, 'seed'>;
@@ -68,6 +69,7 @@ export const defaultSettings: TrainingSettings = {
   gainJitter: 0,
   channelDropout: 0.1,
   eventShuffle: 0.7,
+  rankDropout: 0.5,
   holdMax: 60,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
   pool: { variants: 48, denseShare: 0.4, finest: 1 / 3, widest: 3, levelWander: 0, maxBytes: 2 ** 27 },

@@ -30,6 +30,7 @@ const plain = {
   gainJitter: 0,
   channelDropout: 0,
   eventShuffle: 0,
+  rankDropout: 0,
 };
 
 export class ShardRunner {

@@ -1,9 +1,10 @@
 /** Series as the gateway's own encoders see them: event-encoded token streams, many threshold settings of each. */
 import type { Channel, FeatureSet, SpikeSettings } from '../engine/model.ts';
-import { FeatureEncoder, featureCount } from '../gate/features.ts';
+import { FeatureEncoder, featureCount, featuresPerChannel } from '../gate/features.ts';
 import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import type { Series } from '../recording/recording.ts';
 import type { Dataset } from './dataset.ts';
+import { type PastMap, type TokenShape, tracePast } from './past.ts';
 import { Random } from './random.ts';
 import { wander } from './wander.ts';
 
@@ -13,6 +14,8 @@ export interface TokenStream {
   readonly features: Int16Array;
   /** [tokens]: the series' row at which each token came. */
   readonly rows: Int32Array;
+  /** [tokens, channels x horizon]: where the past leads by itself; absent where nobody asked. */
+  readonly forecasts?: Float32Array;
 }
 
 export interface EncodeSettings {
@@ -60,6 +63,15 @@ export function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings
   return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
 }
 
+/** The last part of the linear path over the past. */
+export interface PoolPath {
+  /** Components of a channel, and those that tier 1 uses. */
+  readonly rank: number;
+  readonly reducedRank: number;
+  /** [horizon x rank]: what 1 of a component adds to a forecast. */
+  readonly readout: Float32Array;
+}
+
 /** Token streams under many thresholds, and the ticks beneath, as plain arrays that threads can share. */
 export interface TokenPool {
   readonly featureCount: number;
@@ -70,6 +82,10 @@ export interface TokenPool {
   readonly levelDrift: readonly number[];
   /** [tokens, featureCount]. */
   readonly features: Int16Array;
+  /** [tokens, channels x horizon]: where the past leads by itself, which is left out of what is to learn; or nothing. */
+  readonly forecasts: Float32Array | null;
+  /** What `forecasts` are made of; null where there are none. */
+  readonly path: PoolPath | null;
   /** [tokens]: tick in the arrays below. */
   readonly ticks: Int32Array;
   /** [tokens]: ticks until the next token of its stream, at least 1. */
@@ -112,10 +128,18 @@ export const plainPool: PoolSettings = {
 };
 
 /** Variant 0 is dense and variant 1 has the default thresholds; the rest is drawn. */
-export function makePool(dataset: Dataset, series: readonly Series[], settings: PoolSettings): TokenPool {
+export function makePool(
+  dataset: Dataset,
+  series: readonly Series[],
+  settings: PoolSettings,
+  past: PastMap | null = null,
+  reducedRank = past?.rank ?? 0,
+): TokenPool {
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
-  const width = featureCount(dataset.channels.length, dataset.features);
-  const fitting = Math.floor(settings.maxBytes / (total * width * 2));
+  const channels = dataset.channels.length;
+  const width = featureCount(channels, dataset.features) + channels * (past?.rank ?? 0);
+  const tokenBytes = width * 2 + (past === null ? 0 : channels * past.horizon * 4);
+  const fitting = Math.floor(settings.maxBytes / (total * tokenBytes));
   const variants = Math.max(2, Math.min(settings.variants, fitting));
   const { finest, widest } = settings;
   const random = new Random(settings.seed, 2);
@@ -128,10 +152,23 @@ export function makePool(dataset: Dataset, series: readonly Series[], settings: 
     const wanderings = new Random(settings.seed, 4, variant);
     for (const one of series) {
       const seen = variant > 1 ? wandering(one, dataset, settings.levelWander, wanderings) : one;
-      streams.push(encodeSeries(seen, { ...dataset, spikes, dense }));
+      const stream = encodeSeries(seen, { ...dataset, spikes, dense });
+      streams.push(past === null ? stream : withPast(stream, past, tokenShape(dataset)));
     }
   }
-  return joinStreams(dataset, series, streams, variants);
+  const path = past && { rank: past.rank, reducedRank, readout: past.readout };
+  return joinStreams(dataset, series, streams, variants, path);
+}
+
+export function tokenShape({ channels, features }: Pick<Dataset, 'channels' | 'features'>): TokenShape {
+  const count = channels.length;
+  return { width: featureCount(count, features), channels: count, stride: featuresPerChannel(features) };
+}
+
+/** Features grow by what each channel's past amounts to. */
+function withPast({ features, rows }: TokenStream, past: PastMap, shape: TokenShape): TokenStream {
+  const trace = tracePast(past, features, shape, rows);
+  return { features: trace.features, rows, forecasts: trace.forecasts };
 }
 
 function wandering(series: Series, { channels, intervalMs }: Dataset, by: number, random: Random): Series {
@@ -143,9 +180,11 @@ function joinStreams(
   series: readonly Series[],
   streams: readonly TokenStream[],
   variants: number,
+  path: PoolPath | null,
 ): TokenPool {
   const channels = dataset.channels.length;
-  const width = featureCount(channels, dataset.features);
+  const width = featureCount(channels, dataset.features) + channels * (path?.rank ?? 0);
+  const ahead = path === null ? 0 : (channels * path.readout.length) / path.rank;
   const tokens = streams.reduce((sum, { rows }) => sum + rows.length, 0);
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
   const pool: TokenPool = {
@@ -155,6 +194,8 @@ function joinStreams(
     restingLevel: dataset.restingLevel,
     levelDrift: dataset.levelDrift,
     features: new Int16Array(new SharedArrayBuffer(2 * tokens * width)),
+    forecasts: path === null ? null : new Float32Array(new SharedArrayBuffer(4 * tokens * ahead)),
+    path,
     ticks: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     hold: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     streamStarts: new Int32Array(new SharedArrayBuffer(4 * (streams.length + 1))),
@@ -165,10 +206,11 @@ function joinStreams(
   };
   const seriesStarts = copyTicks(pool, dataset.channels, series);
   let at = 0;
-  streams.forEach(({ features, rows }, stream) => {
+  streams.forEach(({ features, rows, forecasts }, stream) => {
     const start = seriesStarts[stream % series.length]!;
     const end = start + series[stream % series.length]!.rows;
     pool.features.set(features, at * width);
+    if (forecasts !== undefined) pool.forecasts?.set(forecasts, at * ahead);
     rows.forEach((row, token) => {
       pool.ticks[at + token] = start + row;
       pool.hold[at + token] = (token + 1 < rows.length ? start + rows[token + 1]! : end) - start - row;

@@ -1,14 +1,24 @@
 /** A training run: float steps, calibration, quantised steps, and the checkpoint that validates best. */
 import { ConfigError, type TransformerConfig } from '../engine/config.ts';
-import type { Model, ModelMeaning, Task } from '../engine/model.ts';
+import { assert } from '../engine/limits.ts';
+import type { Model, ModelMeaning, ModelWeights, Task } from '../engine/model.ts';
+import type { Series } from '../recording/recording.ts';
 import { calibrate, calibrateRouters, routedShares } from './calibrate.ts';
 import type { Best, Checkpoints } from './checkpoint.ts';
 import type { Dataset } from './dataset.ts';
-import { enginePredictor, floatPredictor, type Validation, Validator, validationScore } from './evaluate.ts';
+import {
+  enginePredictor,
+  floatPredictor,
+  tierPredictor,
+  type Validation,
+  Validator,
+  validationScore,
+} from './evaluate.ts';
 import { initialParameters } from './layout.ts';
-import { heldByLinearStart, startLinear } from './linear-start.ts';
+import { heldByHistory, heldByLinearStart, startAtNothing, startLinear } from './linear-start.ts';
 import type { BatchShape } from './network.ts';
 import { learningRate, Optimiser } from './optimiser.ts';
+import { networkConfig, type PastModel } from './past-model.ts';
 import { quantise, type Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Job } from './shard.ts';
@@ -31,6 +41,8 @@ export interface StepReport {
 
 export interface TrainingResult {
   readonly model: Model;
+  /** Of the linear path over the past without a transformer; null where there is none, or no rows were set aside. */
+  readonly alone: Validation | null;
   /** Of the int8 engine; null if no rows were set aside for it. */
   readonly validation: Validation | null;
   /**
@@ -38,6 +50,8 @@ export interface TrainingResult {
    * if no rows were set aside.
    */
   readonly exits: readonly Validation[];
+  /** Tiers 0 to 2 of a model with a history, by the int8 engine; empty of others, or if no rows were set aside. */
+  readonly tiers: readonly Validation[];
   /** The int8 engine on the rows that were left out; null if none were. */
   readonly leftOut: Validation | null;
   readonly bestStep: number;
@@ -51,7 +65,8 @@ const CALIBRATION_BATCHES = 8;
 
 /**
  * Trains from a cold start, or from where `checkpoints` left off. The result depends on dataset, configuration and
- * settings, never on `threads` or on interruptions.
+ * settings, never on `threads` or on interruptions. `past`: of a configuration with a history; the transformer learns
+ * what it misses.
  */
 export async function train(
   dataset: Dataset,
@@ -60,13 +75,16 @@ export async function train(
   threads: number,
   report: (report: StepReport) => void,
   checkpoints: Checkpoints | null = null,
+  past: PastModel | null = null,
 ): Promise<TrainingResult> {
   requireTrainable(config, settings, dataset.task);
-  const pool = makePool(dataset, dataset.train, { ...settings.pool, seed: settings.seed });
-  const job: Job = { config, kind: dataset.task.kind, pool, settings };
+  assert((config.history === undefined) === (past === null), 'a history is fitted before the training');
+  const seeded = { ...settings.pool, seed: settings.seed };
+  const pool = makePool(dataset, dataset.train, seeded, past?.map ?? null, config.history?.ranks[1]);
+  const job: Job = { config: networkConfig(config), kind: dataset.task.kind, pool, settings };
   const team = new Team(job, threads);
   try {
-    return await new Run(dataset, job, team, report, checkpoints).run();
+    return await new Run(dataset, config, past, job, team, report, checkpoints).run();
   } finally {
     await team.close();
   }
@@ -93,6 +111,7 @@ function requireTrainable(
 class Run {
   readonly #dataset: Dataset;
   readonly #config: TransformerConfig;
+  readonly #past: PastModel | null;
   readonly #settings: TrainingSettings;
   readonly #team: Team;
   readonly #report: (report: StepReport) => void;
@@ -108,13 +127,16 @@ class Run {
 
   constructor(
     dataset: Dataset,
+    config: TransformerConfig,
+    past: PastModel | null,
     job: Job,
     team: Team,
     report: (report: StepReport) => void,
     checkpoints: Checkpoints | null,
   ) {
     this.#dataset = dataset;
-    this.#config = job.config;
+    this.#config = config;
+    this.#past = past;
     this.#settings = job.settings;
     this.#team = team;
     this.#report = report;
@@ -133,13 +155,17 @@ class Run {
       const wander = dataset.levelDrift.map((drift) => (levelJitter * drift) ** 2 + levelNoise ** 2);
       startLinear(initial, workspace.layout, dataset, job.config.outputs, wander);
     }
-    const held = new Set(linearStart ? heldByLinearStart : []);
+    if (past !== null) startAtNothing(initial, workspace.layout);
+    const held = new Set(linearStart ? heldByLinearStart : past === null ? [] : heldByHistory);
     if (!job.settings.routersLearn) {
       for (const { router } of workspace.layout.layers) if (router) held.add(router.weight.name);
     }
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
-    this.#validator =
-      dataset.validation.length === 0 ? null : new Validator(dataset, dataset.validation, workspace);
+    this.#validator = dataset.validation.length === 0 ? null : this.#validatorOf(dataset.validation);
+  }
+
+  #validatorOf(series: readonly Series[]): Validator {
+    return new Validator(this.#dataset, series, this.#team.runner.workspace, this.#past?.map ?? null);
   }
 
   async run(): Promise<TrainingResult> {
@@ -260,7 +286,8 @@ class Run {
   #makeHeldOut(): TokenPool {
     const { validation, train } = this.#dataset;
     const { pool, seed } = this.#settings;
-    return makePool(this.#dataset, validation.length > 0 ? validation : train, { ...pool, seed });
+    const series = validation.length > 0 ? validation : train;
+    return makePool(this.#dataset, series, { ...pool, seed }, this.#past?.map ?? null);
   }
 
   #routedShares(parameters: Float32Array): number[] {
@@ -276,16 +303,32 @@ class Run {
   #finish(): TrainingResult {
     const { step, parameters, validation } = this.#best!;
     const task = this.#taskWithThreshold(parameters);
-    const model = this.#model(parameters, {}, task);
+    const whole = this.#model(parameters, {}, task);
+    const alone = this.#pathAlone(whole);
+    const model = alone !== null && isAsGood(alone, validation) ? withoutTransformer(whole) : whole;
     return {
       model,
-      validation,
-      exits: this.#validator === null ? [] : this.#exits(model, this.#validator),
+      alone,
+      validation: model === whole ? validation : alone,
+      exits: this.#validator === null ? [] : this.#exits(whole, this.#validator),
+      tiers: this.#tiers(model),
       leftOut: this.#scoreLeftOut(model),
       bestStep: step + 1,
       routedShares: this.#routedShares(parameters),
       parameters,
     };
+  }
+
+  /** What the linear path over the past is worth by itself; null without one, or without rows to say. */
+  #pathAlone(model: Model): Validation | null {
+    if (this.#past === null || this.#validator === null) return null;
+    return this.#validator.validate(enginePredictor(model, 0));
+  }
+
+  #tiers(model: Model): Validation[] {
+    const validator = this.#validator;
+    if (this.#past === null || validator === null) return [];
+    return ([0, 1, 2] as const).map((tier) => validator.validate(tierPredictor(model, tier)));
   }
 
   #exits(model: Model, validator: Validator): Validation[] {
@@ -301,28 +344,43 @@ class Run {
   #scoreLeftOut(model: Model): Validation | null {
     const { leftOut = [] } = this.#dataset;
     if (leftOut.length === 0) return null;
-    return new Validator(this.#dataset, leftOut, this.#team.runner.workspace).validate(
-      enginePredictor(model),
-    );
+    return this.#validatorOf(leftOut).validate(enginePredictor(model));
   }
 
   #taskWithThreshold(parameters: Float32Array): Task {
     const { task } = this.#dataset;
     if (task.kind !== 'anomaly') return task;
-    const { workspace } = this.#team.runner;
     // Training rows are a poor second: they are less surprising than any others.
-    const validator = this.#validator ?? new Validator(this.#dataset, this.#dataset.train, workspace);
+    const validator = this.#validator ?? this.#validatorOf(this.#dataset.train);
     const threshold = validator.anomalyThreshold(enginePredictor(this.#model(parameters, {}, task)));
     return { kind: 'anomaly', threshold };
   }
 
+  #weights(parameters: Float32Array): ModelWeights {
+    const { workspace } = this.#team.runner;
+    const { weights } = quantise(workspace.config, workspace.layout, parameters, this.#scales!);
+    if (this.#past === null) return weights;
+    const { linear: _, ...rest } = weights;
+    return { ...rest, history: this.#past.weights };
+  }
+
   #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {
     const { channels, intervalMs, spikes, features } = this.#dataset;
-    const { weights } = quantise(this.#config, this.#team.runner.workspace.layout, parameters, this.#scales!);
+    const weights = this.#weights(parameters);
     // As long as the answer gets more confident at all.
     const refinement = this.#config.refinement && { refinement: { gainQ16: 0 } };
     const seen = features === 'trends' && { features };
     const meaning = { channels, intervalMs, task, spikes, ...seen, ...refinement, provenance };
     return { config: this.#config, weights, meaning };
   }
+}
+
+function isAsGood(one: Validation, other: Validation | null): boolean {
+  return other !== null && validationScore(one) >= validationScore(other);
+}
+
+/** The transformer stays in the file, and is never run. */
+function withoutTransformer(model: Model): Model {
+  const tiers = model.config.tiers.map((tier) => ({ ...tier, layers: 0 }));
+  return { ...model, config: { ...model.config, tiers: tiers as unknown as TransformerConfig['tiers'] } };
 }

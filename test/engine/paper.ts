@@ -198,23 +198,39 @@ export interface PaperDepth {
   readonly propagated: boolean;
 }
 
-/** [outputs]: where the past of each channel leads by itself. `past`: [ticks][channels], the present tick last. */
-export function paperForecast(model: Model, past: readonly (readonly number[])[], tier: 0 | 1 | 2): number[] {
-  const { rows, channels, ranks } = model.config.history!;
-  const { basis, readout } = model.weights.history!;
-  const first = {
-    ...readout,
-    weight: readout.weight.filter((_, i) => i % ranks[0] < ranks[tier]),
-  };
+/** A tick's values among its features. */
+function valuesOf(model: Model, features: readonly number[]): number[] {
+  const { channels, stride } = model.config.history!;
+  return Array.from({ length: channels }, (_, channel) => features[channel * stride]!);
+}
+
+/** With zeros up to so many. */
+const filled = (length: number) => (values: readonly number[]) =>
+  Array.from({ length }, (_, i) => values[i] ?? 0);
+
+/** [channels][rank]: what the past of each channel amounts to. `past`: [ticks][channels], the present tick last. */
+function paperComponents(model: Model, past: readonly (readonly number[])[], rank: number): number[][] {
+  const { rows, channels } = model.config.history!;
   return Array.from({ length: channels }, (_, channel) => {
     const last = past.at(-1)![channel]!;
     const window = Array.from({ length: rows }, (_, i) => {
       const tick = Math.max(0, past.length - rows + i);
       return past[tick]![channel]! - last;
     });
-    const latent = linear(basis, window).slice(0, ranks[tier]).map(int16);
-    return linear(first, latent).map((change) => change + 64 * last);
-  }).flat();
+    return linear(model.weights.history!.basis, window)
+      .slice(0, rank)
+      .map((component) => limit(component, -8191, 8191));
+  });
+}
+
+/** [outputs]: where that leads by itself. */
+export function paperForecast(model: Model, past: readonly (readonly number[])[], rank: number): number[] {
+  const { ranks } = model.config.history!;
+  const { readout } = model.weights.history!;
+  const first = { ...readout, weight: readout.weight.filter((_, i) => i % ranks[0] < rank) };
+  return paperComponents(model, past, rank).flatMap((components, channel) =>
+    linear(first, components).map((change) => change + 64 * past.at(-1)![channel]!),
+  );
 }
 
 /** [ticks][outputs]: the logits at every tick of a history, each of int features [features]. */
@@ -231,7 +247,17 @@ export function paperLogits(
   const { weights } = model;
   const mark = (tick: number) => marks[tick] ?? 0;
   const int8 = (values: readonly number[]) => values.map((value) => limit(value, -127, 127));
-  let stream = ticks.map((features) => linear(weights.embedding, features).map(int16));
+  const { history } = model.config;
+  const rank = history?.ranks[tier] ?? 0;
+  const pasts = ticks.map((_, at) =>
+    history === undefined ? [] : ticks.slice(0, at + 1).map((features) => valuesOf(model, features)),
+  );
+  const inputs = ticks.map((features, at) =>
+    history === undefined
+      ? features
+      : [...features, ...paperComponents(model, pasts[at]!, rank).flatMap(filled(history.ranks[0]))],
+  );
+  let stream = inputs.map((features) => (layers === 0 ? [] : linear(weights.embedding, features).map(int16)));
   for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
     const gates = routerGates(model, layer, stream);
     const reached = (tick: number) => depths[tick]!.layers > index && gates[tick]! > 0;
@@ -255,14 +281,10 @@ export function paperLogits(
   }
   for (let round = 0; round < rounds; round++)
     stream = stream.map((x) => feedForward(weights.refinement!, x));
-  const values = (features: readonly number[]) => {
-    const { channels, stride } = model.config.history!;
-    return Array.from({ length: channels }, (_, channel) => features[channel * stride]!);
-  };
   return stream.map((x, at) => {
     const path =
       weights.linear === undefined
-        ? paperForecast(model, ticks.slice(0, at + 1).map(values), tier)
+        ? paperForecast(model, pasts[at]!, rank)
         : linear(weights.linear, ticks[at]!);
     if (layers === 0) return path;
     return linear(weights.head, norm(x, weights.headGain)).map((logit, i) => logit + path[i]!);

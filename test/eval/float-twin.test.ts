@@ -36,7 +36,12 @@ describe('the float network', () => {
     let right = 0;
     for (const { series } of tests) {
       const { features, rows } = encodeSeries(series, { ...dataset, dense: true });
-      const logits = floatPredictor(workspace)(features, rows.length);
+      const logits = floatPredictor(workspace)({
+        features,
+        count: rows.length,
+        ticks: rows,
+        forecasts: null,
+      });
       for (let row = 0; row < series.rows; row++) {
         if ((logits[2 * row + 1]! > logits[2 * row]! ? 1 : 0) === series.labels![row]) right++;
       }

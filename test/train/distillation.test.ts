@@ -97,7 +97,8 @@ it('draws the first exit of a trained model to the last', async () => {
     const settings = { ...smallSettings, steps: 40, distillation };
     const { model } = await train(dataset, smallConfig(task), settings, 1, () => {});
     const { features, rows } = encodeSeries(dataset.validation[0]!, { ...dataset, dense: true });
-    const [first, last] = [1, 2].map((layers) => enginePredictor(model, layers)(features, rows.length));
+    const sequence = { features, count: rows.length, ticks: rows, forecasts: null };
+    const [first, last] = [1, 2].map((layers) => enginePredictor(model, layers)(sequence));
     return first!.reduce((sum, logit, i) => sum + (logit - last![i]!) ** 2, 0);
   };
   expect(await apart(0.9)).toBeLessThan(await apart(0));

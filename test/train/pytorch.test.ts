@@ -97,7 +97,12 @@ model.load_state_dict(tensors)
     expectClose(exits, reference(parameters));
     const workspace = makeWorkspace(config, 'classify', { sequences: 1, rows });
     floats(workspace, workspace.parameters, layout.count).set(parameters);
-    const own = floatPredictor(workspace)(features.subarray(0, length * config.features), length);
+    const own = floatPredictor(workspace)({
+      features: features.subarray(0, length * config.features),
+      count: length,
+      ticks: Array.from({ length }, (_, tick) => tick),
+      forecasts: null,
+    });
     own.forEach((logit, index) => {
       expect(logit).toBeCloseTo(exits.at(-1)![index]!, 4);
     });
