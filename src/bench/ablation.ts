@@ -50,7 +50,7 @@ export async function ablation(
 ): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
   for (const subject of subjectsOf(effort, kernels, folders)) {
-    results.push(...(await ablate(subject, effort.quick ? QUICK_ROUNDS : ROUNDS)));
+    results.push(...(await ablate(subject, effort.quick ? QUICK_ROUNDS : ROUNDS, effort.runMsMax)));
   }
   return results;
 }
@@ -95,8 +95,12 @@ function foldersIn(recordings: string | undefined): string[] {
   return folders.filter((folder) => existsSync(join(folder, 'recording.json'))).sort();
 }
 
-/** A line per variant that the subject's model can run, timed `rounds` times. */
-export async function ablate(subject: AblationSubject, rounds: number): Promise<BenchResult[]> {
+/** A line per variant that the subject's model can run, timed `rounds` times, each for `msMax` milliseconds at most. */
+export async function ablate(
+  subject: AblationSubject,
+  rounds: number,
+  msMax?: number,
+): Promise<BenchResult[]> {
   const { name, engine, protocol } = subject;
   const dense = new Pipeline(engine, 1, { gating: false });
   const base = play(subject, dense);
@@ -108,7 +112,7 @@ export async function ablate(subject: AblationSubject, rounds: number): Promise<
     if (!own || !options) continue;
     const pipeline = new Pipeline(variant.engine?.(own) ?? own, 0, { spikes, ...options });
     const run = play(subject, pipeline);
-    const [gated, always] = await timeInTurns(protocol, [pipeline, dense], rounds);
+    const [gated, always] = await timeInTurns(protocol, [pipeline, dense], rounds, msMax);
     const caseName = `${name}, ${variant.technique}: ${variant.name}`;
     lines.push(
       result('ablation', caseName, engine.kernel, summarise(gated!.everyUs), {

@@ -35,7 +35,7 @@ export interface Effort {
   readonly sliceMs: number;
   /** Only the smaller sizes of a suite, so that all of them take a minute. */
   readonly quick: boolean;
-  /** A run of a fixed number of calls makes fewer where they would take longer than so many milliseconds; default all. */
+  /** On a slow machine, no more rounds or calls of one measurement after so many milliseconds; default all of them. */
   readonly runMsMax?: number;
 }
 
@@ -69,15 +69,22 @@ export interface Measurement extends Timing {
 export async function measure(cases: readonly BenchCase[], effort: Effort): Promise<Measurement[]> {
   const samples = cases.map(() => [] as number[]);
   const ignored: number[] = [];
-  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+  const hasTime = timeLeft(effort.runMsMax);
+  for (let round = 0; round < WARM_UP_ROUNDS && hasTime(); round++) {
     for (const one of cases) runSlice(one, effort.sliceMs / 2, ignored);
     await letCompile();
   }
-  for (let round = 0; round < effort.rounds; round++) {
+  for (let round = 0; round === 0 || (round < effort.rounds && hasTime()); round++) {
     for (const [index, one] of cases.entries()) runSlice(one, effort.sliceMs, samples[index]!);
     await letCompile();
   }
   return samples.map((list) => summarise(Float64Array.from(list)));
+}
+
+/** Whether fewer than `msMax` milliseconds have passed since now. */
+export function timeLeft(msMax = Number.POSITIVE_INFINITY): () => boolean {
+  const end = performance.now() + msMax;
+  return () => performance.now() < end;
 }
 
 function runSlice({ run, batch = 1 }: BenchCase, sliceMs: number, into: number[]): void {

@@ -24,6 +24,7 @@ import {
   result,
   rounded,
   type Timing,
+  timeLeft,
 } from './harness.ts';
 import { randomFeatures, randomModel } from './random-model.ts';
 
@@ -114,11 +115,11 @@ export async function timeCalls(
 
 /** In rounds, between which V8's compilers have their time. Gives the milliseconds of a call at its fastest. */
 async function warmUp(call: (index: number) => unknown, msMax: number): Promise<number> {
-  const end = performance.now() + msMax;
+  const hasTime = timeLeft(msMax);
   const ignored = makeHistogram();
   let chunkMs = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < WARM_UP_ROUNDS && performance.now() < end; round++) {
-    for (let done = 0; done < WARM_UP_STEPS && performance.now() < end; done += WARM_UP_CHUNK) {
+  for (let round = 0; round < WARM_UP_ROUNDS && hasTime(); round++) {
+    for (let done = 0; done < WARM_UP_STEPS && hasTime(); done += WARM_UP_CHUNK) {
       const startMs = performance.now();
       record(call, WARM_UP_CHUNK, ignored);
       chunkMs = Math.min(chunkMs, performance.now() - startMs);

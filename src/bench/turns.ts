@@ -6,7 +6,7 @@ import type { Protocol } from '../eval/protocols.ts';
 import type { Pipeline } from '../gateway/pipeline.ts';
 import type { Series } from '../recording/recording.ts';
 import { median } from '../statistics/statistics.ts';
-import { letCompile } from './harness.ts';
+import { letCompile, timeLeft } from './harness.ts';
 
 /** Ticks of one pipeline before the next has its turn. */
 const TURN_TICKS = 250;
@@ -21,23 +21,32 @@ export interface Times {
   readonly meanUs: number;
 }
 
-/** Every tested file from a cold start, `rounds` times; the times of each pipeline. */
+/**
+ * Every tested file from a cold start, `rounds` times, or fewer after `msMax` milliseconds, but once at least; the times
+ * of each pipeline.
+ */
 export async function timeInTurns(
   protocol: Protocol,
   pipelines: readonly Pipeline[],
   rounds: number,
+  msMax?: number,
 ): Promise<Times[]> {
   const rows = protocol.tests.reduce((sum, { series }) => sum + series.rows, 0);
   const everyUs = pipelines.map(() => new Float64Array(rounds * rows));
-  for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
-    let at = Math.max(0, round) * rows;
+  const hasTime = timeLeft(msMax);
+  let done = 0;
+  for (let round = -WARM_UP_ROUNDS; round < rounds && (done === 0 || hasTime()); round++) {
+    if (round < 0 && !hasTime()) continue;
+    let at = done * rows;
     for (const { series } of protocol.tests) {
       playSeries(series, protocol.channels, pipelines, everyUs, at);
       at += series.rows;
     }
+    if (round >= 0) done++;
     await letCompile();
   }
-  return everyUs.map((timesUs) => {
+  return everyUs.map((all) => {
+    const timesUs = all.subarray(0, done * rows);
     const serviceUs = medians(timesUs, rows);
     return { everyUs: timesUs, serviceUs, meanUs: serviceUs.reduce((sum, us) => sum + us, 0) / rows };
   });

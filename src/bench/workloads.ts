@@ -54,7 +54,7 @@ export async function measureWorkload(
   const scores = [score(subject, subject.dense, 1), score(subject, subject.gated, 1)] as const;
   const decimated = score(subject, subject.dense, 1 - scores[1].tierShares[3]!);
   const rounds = Math.max(5, effort.rounds);
-  const times = await timeInTurns(subject.protocol, [subject.dense, subject.gated], rounds);
+  const times = await timeInTurns(subject.protocol, [subject.dense, subject.gated], rounds, effort.runMsMax);
   return linesOf(subject, scores, decimated, [times[0]!, times[1]!], target);
 }
 

@@ -25,6 +25,15 @@ test('cases come back in their order, each with its own time', async () => {
   expect(short!.samples).toBe(short!.sortedUs.length);
 });
 
+test('rounds end with their time, after the first', async () => {
+  const run = () => busy(10);
+  const endless = { ...effort, rounds: Number.POSITIVE_INFINITY };
+  const [none] = await measure([{ name: 'slow', run }], { ...endless, runMsMax: 0 });
+  expect(none!.samples).toBe(1);
+  const [some] = await measure([{ name: 'slow', run }], { ...endless, runMsMax: 100 });
+  expect(some!.samples).toBeLessThanOrEqual(10);
+});
+
 test('a quantile is a time that was measured, and so large a share does not exceed it', () => {
   fc.assert(
     fc.property(

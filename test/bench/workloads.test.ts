@@ -4,6 +4,7 @@ import { DeltaProduct, measureDelta } from '../../src/bench/delta-layer.ts';
 import { openLoopLatencies } from '../../src/bench/open-loop.ts';
 import { randomFeatures, randomModel } from '../../src/bench/random-model.ts';
 import { variants } from '../../src/bench/techniques.ts';
+import { timeInTurns } from '../../src/bench/turns.ts';
 import { claimsRead } from '../../src/bench/workload-claims.ts';
 import { openSubject, workloadModel, workloadProtocol } from '../../src/bench/workload-subject.ts';
 import { measureWorkload } from '../../src/bench/workloads.ts';
@@ -105,6 +106,10 @@ describe('workloads', () => {
     expect(gated).toMatchObject({ claimedSpeedup: '4-6', claimCorrected: 2.91, asked: '5 at 0.98' });
     expect(Number(gated!.openLoopP99Us)).toBeGreaterThan(0);
     expect(Number(gated!.kept)).toBeGreaterThan(0);
+    const { protocol, dense: always } = subject;
+    const [once] = await timeInTurns(protocol, [always], 5, 0);
+    expect(once!.everyUs, 'without any time there is one round').toHaveLength(400);
+    expect(once!.meanUs).toBeGreaterThan(0);
     expect(claimsRead([dense!, gated!]).join('\n')).toMatch(/- interactive .*: \/ [\d.]+, keeps [\d.]+ /);
   });
 });
