@@ -5,12 +5,13 @@
  * `npm run build` first.
  *
  *   node scripts/idle.mjs [--seconds 60] [--warm-up 20] [--messages-per-second 10] [--program dist/dormouse.mjs] [--bare]
- *                         [--node PATH] [--node-options TEXT]
+ *                         [--node PATH] [--environment 'NAME=VALUE ...']
  *
- * `--program` is a bundle, run by `--node` (default this one), or an executable such as dist/x64/dormouse; the options
- * for Node (default those of the service's unit) reach the gateway alone. With --bare the gateway has no ledger and no
- * witness log. Prints one JSON object; CPU time is a share of one core, megabytes are 10^6 bytes: `rssMB` all that is
- * resident, of it `rssAnonMB` what nobody else has and `rssFileMB` pages of files, which the kernel can take back.
+ * `--program` is a bundle, run by `--node` (default this one), or an executable such as dist/x64/dormouse. The
+ * environment reaches the gateway alone; the default is that of the service's unit. With --bare the gateway has no ledger
+ * and no witness log. Prints one JSON object. CPU time is a share of one core, megabytes are 10^6 bytes: `rssMB` all that
+ * is resident, at most, of it `rssAnonMB` what nobody else has and `rssFileMB` pages of files, which the kernel can take
+ * back; `usedMB` is what was touched during the measurement, whoever has it.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +31,7 @@ const { values } = parseArgs({
     program: { type: 'string', default: join(import.meta.dirname, '../dist/dormouse.mjs') },
     bare: { type: 'boolean', default: false },
     node: { type: 'string', default: process.execPath },
-    'node-options': { type: 'string', default: '--max-semi-space-size=1' },
+    environment: { type: 'string', default: environmentOfUnit() },
     publish: { type: 'string' },
   },
 });
@@ -73,9 +74,11 @@ async function main() {
     const [program, ...words] = /\.[cm]?js$/.test(values.program)
       ? [values.node, values.program]
       : [values.program];
-    const gateway = start(program, [...words, 'run', config], ['ignore', 'inherit', 'inherit'], {
-      NODE_OPTIONS: values['node-options'],
-    });
+    const environment = Object.fromEntries(
+      values.environment.split(' ').map((word) => /^(.*?)=(.*)$/.exec(word)?.slice(1) ?? ['', '']),
+    );
+    const io = ['ignore', 'inherit', 'inherit'];
+    const gateway = start(program, [...words, 'run', config], io, environment);
     start(process.execPath, [import.meta.filename, '--publish', url, '--messages-per-second', String(rate)]);
     const counters = await connectAsync(url);
     let last = {};
@@ -102,6 +105,12 @@ async function main() {
   }
 }
 
+/** Of Environment= in the unit, words with spaces between. */
+function environmentOfUnit() {
+  const unit = readFileSync(join(import.meta.dirname, '../targets/dormouse.service'), 'utf8');
+  return [...unit.matchAll(/^Environment=(.*)$/gm)].map(([, word]) => word).join(' ');
+}
+
 function settings(directory, url) {
   const channels = ['temperature', 'humidity', 'light', 'co2', 'humidity_ratio'];
   const model = join(import.meta.dirname, '../targets/models/occupancy.safetensors');
@@ -124,6 +133,8 @@ function settings(directory, url) {
 async function measure(pid, spanMs) {
   const [cpuMs, wallMs] = [cpuOf(pid), performance.now()];
   let rssMax = 0;
+  // Forgets which pages were touched.
+  writeFileSync(`/proc/${pid}/clear_refs`, '1');
   for (let left = spanMs; left > 0; left -= 1000) {
     await sleep(Math.min(1000, left));
     rssMax = Math.max(rssMax, status(pid, 'VmRSS'));
@@ -136,6 +147,7 @@ async function measure(pid, spanMs) {
     rssMB: rssMax / 1000,
     rssAnonMB: status(pid, 'RssAnon') / 1000,
     rssFileMB: status(pid, 'RssFile') / 1000,
+    usedMB: touchedBytes(pid) / 1e6,
   };
 }
 
@@ -149,6 +161,11 @@ function status(pid, name) {
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) *
     1.024
   );
+}
+
+function touchedBytes(pid) {
+  const maps = readFileSync(`/proc/${pid}/smaps`, 'utf8');
+  return [...maps.matchAll(/^Referenced:\s+(\d+) kB/gm)].reduce((sum, [, kB]) => sum + 1024 * Number(kB), 0);
 }
 
 async function freePort() {

@@ -23,6 +23,8 @@ export interface Meter {
   readonly scope: MeterScope;
   /** Which one it is, for people. */
   readonly title: string;
+  /** What it told last, for people; absent where there is nothing to show. */
+  readonly lastText?: string | undefined;
   /** Reads that failed, and why the last one did. */
   readonly failures: number;
   readonly lastFailure: string;

@@ -73,25 +73,23 @@ export function correctedWatts(rawWatts: number): number {
 /** A process is started for each sample, which is work on an idle gateway: so not every second. */
 const intervalMs = 10_000;
 
-/** Rails as last told, raw sum and corrected. */
-export interface PmicSensor extends PowerSensor {
-  readonly rawWatts: number;
-}
-
 /** The accuracy is what the fit's plot scatters by at a gateway's load, an assumption for any other board. */
-export function pmicSensor(run: RunProgram): PmicSensor {
-  const sensor = {
-    source: 'pmic' as const,
-    scope: 'board' as const,
+export function pmicSensor(run: RunProgram): PowerSensor {
+  let rails: readonly Rail[] = [];
+  return {
+    source: 'pmic',
+    scope: 'board',
     title: 'Raspberry Pi 5 PMIC (sum of its rails, corrected: 1.1451 x sum + 0.5879 W)',
     resolutionWatts: 0.05,
     accuracyShare: 0.1,
     intervalMs,
-    rawWatts: Number.NaN,
     async sample() {
-      sensor.rawWatts = railWatts(parsePmic(await run('vcgencmd', ['pmic_read_adc'])));
-      return correctedWatts(sensor.rawWatts);
+      rails = parsePmic(await run('vcgencmd', ['pmic_read_adc']));
+      return correctedWatts(railWatts(rails));
+    },
+    get lastText() {
+      const raw = railWatts(rails);
+      return `${correctedWatts(raw).toFixed(2)} W, of which ${rails.length} rails tell ${raw.toFixed(2)} W`;
     },
   };
-  return sensor;
 }

@@ -15,6 +15,8 @@ export interface PowerSensor {
   readonly intervalMs: number;
   /** Watts. Throws (or rejects with) MeterProblem when it can't tell. */
   sample(): number | Promise<number>;
+  /** What the last sample was made of, for people. */
+  readonly lastText?: string;
 }
 
 /** So many samples may be missing before the power is unknown. */
@@ -39,6 +41,10 @@ export class PolledMeter implements Meter {
     this.title = sensor.title;
     this.#monotonicMs = monotonicMs;
     this.#integrator = new PowerIntegrator({ ...sensor, holdMaxMs: missingMax * sensor.intervalMs });
+  }
+
+  get lastText(): string | undefined {
+    return this.sensor.lastText;
   }
 
   /** Watts as last told; NaN before the first answer. */

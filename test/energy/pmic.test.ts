@@ -95,8 +95,9 @@ describe('pmicSensor', () => {
     });
     const watts = await sensor.sample();
     expect(calls).toEqual(['vcgencmd pmic_read_adc']);
-    expect(sensor.rawWatts).toBeCloseTo(railWatts(parsePmic(output)), 9);
-    expect(watts).toBeCloseTo(1.1451 * sensor.rawWatts + 0.5879, 9);
+    const raw = railWatts(parsePmic(output));
+    expect(watts).toBeCloseTo(1.1451 * raw + 0.5879, 9);
+    expect(sensor.lastText).toBe(`${watts.toFixed(2)} W, of which 12 rails tell ${raw.toFixed(2)} W`);
     expect(correctedWatts(0)).toBe(0.5879);
   });
 });

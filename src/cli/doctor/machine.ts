@@ -89,7 +89,10 @@ export function checkTarget(target: Target | undefined): Finding[] {
 export async function checkMeters(settings: MeterSettings | undefined, machine: Machine): Promise<Finding> {
   const { meter, passedOver } = await chooseMeter(settings ?? { meter: 'auto' }, machine);
   const not = passedOver.length === 0 ? '' : `; not ${passedOver.join('; not ')}`;
-  if (meter !== undefined) return ok('meters', `${meter.source}, ${meter.title}${not}`);
+  if (meter !== undefined) {
+    const now = meter.lastText === undefined ? '' : `, now ${meter.lastText}`;
+    return ok('meters', `${meter.source}, ${meter.title}${now}${not}`);
+  }
   if (settings?.meter === 'model') return ok('meters', 'the watt model, as configured');
   const advice =
     'joules will be estimates, and marked so; a smart plug or an INA219 chip measures them (docs/energy.md)';

@@ -10,6 +10,7 @@ import {
 import { systemFiles } from '../../../src/energy/system-files.ts';
 import { findTarget, targets } from '../../../src/energy/target.ts';
 import { loadGatewayConfig } from '../../../src/gateway/load-config.ts';
+import { fakeFiles } from '../../energy/fixture.ts';
 import { Fixture } from '../../gateway/fixture.ts';
 
 test.each([
@@ -77,4 +78,12 @@ test('meters: a machine without any says why, and what would help', async () => 
   });
   expect(await checkMeters({ meter: 'model' }, machine)).toMatchObject({ level: 'ok' });
   expect((await checkMeters({ meter: 'rapl' }, machine)).text).toContain('rapl is configured, but nothing');
+});
+
+test('meters: what the Pi 5 tells, raw and corrected', async () => {
+  const rails = 'VDD_CORE_A current(7)=1.5A\nVDD_CORE_V volt(15)=0.9V\n';
+  const machine = { files: fakeFiles({ '/dev/vcio': '' }), run: async () => rails };
+  expect((await checkMeters({ meter: 'pmic' }, machine)).text).toMatch(
+    /^pmic, Raspberry Pi 5 PMIC .*, now 2\.13 W, of which 1 rails tell 1\.35 W$/,
+  );
 });
