@@ -13,7 +13,7 @@
  * is resident, at most, of it `rssAnonMB` what nobody else has and `rssFileMB` pages of files, which the kernel can take
  * back; `usedMB` is what was touched during the measurement, whoever has it.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -35,6 +35,7 @@ const { values } = parseArgs({
     publish: { type: 'string' },
   },
 });
+const isBundle = /\.[cm]?js$/.test(values.program);
 const rate = Number(values['messages-per-second']);
 const topic = 'idle/room';
 /** Linux counts CPU times of processes in hundredths of a second. */
@@ -71,9 +72,7 @@ async function main() {
     await sleep(1000);
     const config = join(directory, 'idle.yaml');
     writeFileSync(config, JSON.stringify(settings(directory, url)));
-    const [program, ...words] = /\.[cm]?js$/.test(values.program)
-      ? [values.node, values.program]
-      : [values.program];
+    const [program, ...words] = isBundle ? [values.node, values.program] : [values.program];
     const environment = Object.fromEntries(
       values.environment.split(' ').map((word) => /^(.*?)=(.*)$/.exec(word)?.slice(1) ?? ['', '']),
     );
@@ -98,11 +97,19 @@ async function main() {
       skips: pipeline?.skips,
       writtenBytes: (ledger?.writtenBytes ?? 0) + (witnessLog?.writtenBytes ?? 0),
     };
-    console.log(JSON.stringify({ node: process.version, cpu: cpus()[0].model, ...measured, ...ticks }));
+    console.log(JSON.stringify({ program: programName(), cpu: cpus()[0].model, ...measured, ...ticks }));
   } finally {
     for (const child of children) child.kill('SIGTERM');
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What was measured: an executable has a Node of its own. */
+function programName() {
+  const node = isBundle
+    ? execFileSync(values.node, ['--version'], { encoding: 'utf8' }).trim()
+    : 'its own Node';
+  return `${values.program}, ${node}`;
 }
 
 /** Of Environment= in the unit, words with spaces between. */

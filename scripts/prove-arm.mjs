@@ -7,9 +7,9 @@
  *   node scripts/prove-arm.mjs --quick    shorter runs, one suite of the bench, no golden hash (that of runtimes.mjs)
  *   node scripts/prove-arm.mjs --cpu NAME[,NAME]   cortex-a53, cortex-a72, cortex-a76 (default: all three)
  *
- * Each processor: --version, doctor, a demo with its own broker, every suite of `bench --quick`, the golden hash, and a
- * run against a real Mosquitto whose results must equal those of the same program on this x64, text for text; the long
- * form replays for a minute. Everything runs in an empty folder, as on a device that has nothing but the executable.
+ * Each processor: --version, doctor, a demo with its own broker and one of a minute through Mosquitto, every suite of
+ * `bench --quick`, the golden hash, and a replay of a minute through Mosquitto whose results must equal those of the same
+ * program on this x64, text for text. Everything runs in an empty folder, as on a device that has nothing but the executable.
  * Then the package goes into an empty folder: files, modes, user, unit, upgrade, removal, purge. What is missing here
  * (qemu-user, mosquitto, dpkg, root) is told and left out. Exits 1 if anything is not as it should be.
  */
@@ -49,6 +49,7 @@ const quickSuites = ['gateway'];
 const pageSizes = [4096, 16_384, 65_536];
 // V8 reserves 8 GiB of addresses around each WebAssembly memory, whose page tables QEMU would fill and never free.
 const env = { NODE_OPTIONS: '--disable-wasm-trap-handler' };
+const mosquitto = findMosquitto();
 /** Nothing beside the program to read from. */
 const cwd = mkdtempSync(join(tmpdir(), 'dormouse-alone-'));
 
@@ -87,13 +88,15 @@ async function proveVersion([command, ...args]) {
   return version;
 }
 
-async function proveDemo([command, ...args]) {
-  const words = ['demo', '--seconds', String(demoSeconds), '--speed', '600', '--plain'];
+/** Through a broker of its own, or that of `url`. */
+async function proveDemo([command, ...args], seconds, url) {
+  const broker = url === undefined ? [] : ['--broker', url];
+  const words = ['demo', '--seconds', String(seconds), '--speed', '600', '--plain', ...broker];
   const { stdout } = await runProgram(command, [...args, ...words], { env, cwd });
   const found = /^ {2}ticks +(\d+):[\s\S]*^ {2}accuracy +(\S+ %)/m.exec(stdout);
   if (found === null || Number(found[1]) === 0)
     throw new Error(`expected ticks and their accuracy, got ${stdout}`);
-  return `${found[1]} ticks through its own broker, ${found[2]} right`;
+  return `${found[1]} ticks, ${found[2]} right`;
 }
 
 /** The golden program is none of the executable's commands, so it runs on the very Node that is inside. */
@@ -123,7 +126,6 @@ async function proveDoctor([command, ...args]) {
 }
 
 async function doctorWithBroker(command, args) {
-  const mosquitto = findMosquitto();
   if (mosquitto === undefined) return ['no broker to ask'];
   const model = join(root, 'targets/models/occupancy.safetensors');
   const { stdout } = await withBroker(mosquitto, (url) => {
@@ -190,7 +192,7 @@ async function proveOutputs(emulators) {
     })),
   ];
   const sha256 = await proveEqualOutputs({
-    mosquitto: findMosquitto(),
+    mosquitto,
     programs,
     model: join(root, 'targets/models/occupancy.safetensors'),
     messages: await writeRoom(),
@@ -235,12 +237,15 @@ for (const { cpu, command } of emulators) {
   const program = [...command, join(dist, 'dormouse')];
   await prove(`${cpu} --version`, () => proveVersion(program));
   await prove(`${cpu} doctor`, () => proveDoctor(program));
-  await prove(`${cpu} demo`, () => proveDemo(program));
+  await prove(`${cpu} demo of ${demoSeconds} s, broker of its own`, () => proveDemo(program, demoSeconds));
+  if (!quick && mosquitto !== undefined) {
+    const demo = () => withBroker(mosquitto, (url) => proveDemo(program, 60, url));
+    await prove(`${cpu} demo of 60 s, Mosquitto`, demo);
+  }
   for (const suite of suites) await prove(`${cpu} bench ${suite} --quick`, () => proveBench(program, suite));
   if (!quick) await prove(`${cpu} golden hash`, () => proveGolden(command, node));
 }
-if (findMosquitto() === undefined)
-  leftOut('outputs', 'mosquitto is missing (Debian: apt-get install mosquitto)');
+if (mosquitto === undefined) leftOut('outputs', 'mosquitto is missing (Debian: apt-get install mosquitto)');
 else if (emulators.length > 0) await prove('outputs', () => proveOutputs(emulators));
 const obstacle = installationObstacle();
 const deb = readdirSync(dist).find((name) => name.endsWith('.deb'));

@@ -7,7 +7,7 @@ import { buildDeb } from './deb.mjs';
 import { buildExecutable } from './executable.mjs';
 import { licenceTexts } from './licences.mjs';
 import { nodeBinary } from './node-binary.mjs';
-import { configText, unitText } from './service.mjs';
+import { configText, unitText, userText } from './service.mjs';
 
 /** The time of every file in a package, unless SOURCE_DATE_EPOCH says another: equal sources, equal bytes. */
 const sourceSeconds = Number(process.env.SOURCE_DATE_EPOCH ?? Date.UTC(2026, 0, 1) / 1000);
@@ -78,12 +78,14 @@ function installedFiles({ root, target, executable, model, licence, packages }) 
   const file = (path, bytes, more = {}) => ({ path, bytes: Buffer.from(bytes), mode: fileMode, ...more });
   const copy = (path, from) => file(path, readFileSync(join(root, from)));
   const template = (name) => readFileSync(join(root, 'targets', name), 'utf8');
-  const documents = ['gateway.md', 'energy.md', 'raspberry-pi.md', 'recording.md', 'training.md'];
+  const script = (name) => readFileSync(join(root, 'scripts/package/debian', name), 'utf8');
+  // All of them: they refer to each other.
+  const documents = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
   return [
     file('/usr/bin/dormouse', executable, { mode: programMode }),
     file('/usr/share/dormouse/models/occupancy.safetensors', readFileSync(model)),
     file('/usr/lib/systemd/system/dormouse.service', unitText(template('dormouse.service'), target)),
-    copy('/usr/lib/sysusers.d/dormouse.conf', 'scripts/package/debian/sysusers.conf'),
+    file('/usr/lib/sysusers.d/dormouse.conf', userText(script('sysusers.conf'), target)),
     copy('/usr/lib/tmpfiles.d/dormouse.conf', 'scripts/package/debian/tmpfiles.conf'),
     { ...copy('/etc/default/dormouse', 'scripts/package/debian/default'), isConfig: true, mode: configMode },
     file('/etc/dormouse/gateway.yaml', configText(template('gateway.yaml'), target), { isConfig: true }),

@@ -1,4 +1,4 @@
-/** Texts of a package that depend on the device: its unit for systemd and its first config. */
+/** Texts of a package that depend on the device: its unit for systemd, its user and its first config. */
 
 const mebi = 1024 * 1024;
 /** Above the bound on what the program may keep to itself: file pages, which the kernel can take back. */
@@ -17,13 +17,26 @@ export function fillIn(template, values) {
 }
 
 export function unitText(template, target) {
-  const onPi = target.cpu.architecture === 'arm64';
   return fillIn(template, {
     PROCESS_MEMORY: mebibytes(target.processBytesMax),
     MEMORY_MAX: mebibytes(target.processBytesMax + filePagesBytes),
-    GROUPS: onPi ? 'video' : '',
-    DEVICES: onPi ? '/dev/vcio rw' : '',
+    GROUPS: groupsOf(target),
+    DEVICES: isPi(target) ? '/dev/vcio rw' : '',
   });
+}
+
+/** For systemd-sysusers. Who runs a command as the user, `doctor` say, can read what the service can. */
+export function userText(template, target) {
+  return fillIn(template, { GROUPS: groupsOf(target) });
+}
+
+function isPi({ cpu }) {
+  return cpu.architecture === 'arm64';
+}
+
+/** Who may ask a Pi's firmware. */
+function groupsOf(target) {
+  return isPi(target) ? 'video' : '';
 }
 
 export function configText(template, target) {

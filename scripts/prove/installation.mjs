@@ -62,7 +62,18 @@ function install(root, deb) {
   require(/^dormouse:.*:\/usr\/sbin\/nologin$/m.test(
     passwd,
   ), `expected a user dormouse without a shell, got ${passwd}`);
+  requireGroup(root);
   return ['files, modes and user'];
+}
+
+/** The groups that the unit gives the service are the user's own, so that it can be tried out by hand. */
+function requireGroup(root) {
+  const unit = readFileSync(join(root, 'usr/lib/systemd/system/dormouse.service'), 'utf8');
+  const group = /^SupplementaryGroups=(.+)$/m.exec(unit)?.[1];
+  if (group === undefined) return;
+  const line = new RegExp(`^${group}:.*:dormouse$`, 'm');
+  const groups = readFileSync(join(root, 'etc/group'), 'utf8');
+  require(line.test(groups), `expected the user dormouse in the group ${group}, got ${groups}`);
 }
 
 /** systemd-analyze wants the units and programs that a unit names, so those of this machine stand in. */

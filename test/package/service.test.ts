@@ -5,7 +5,7 @@ import { targets } from '../../src/energy/target.ts';
 import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
 import { Fixture } from '../gateway/fixture.ts';
 
-const { configText, fillIn, unitText } = await import(
+const { configText, fillIn, unitText, userText } = await import(
   new URL('../../scripts/package/service.mjs', import.meta.url).href
 );
 
@@ -23,6 +23,14 @@ describe.each(Object.values(targets))('for $name', (target) => {
     );
     expect(own! * 2 ** 20).toBe(target.processBytesMax);
     expect(kernel).toBeGreaterThan(own!);
+  });
+
+  test('the user is in the groups that the unit gives the service', () => {
+    const [, group] = /^SupplementaryGroups=(.*)$/m.exec(unit) ?? [];
+    const sysusers = readFileSync(join(root, 'scripts/package/debian/sysusers.conf'), 'utf8');
+    const members = [...userText(sysusers, target).matchAll(/^m dormouse (.*)$/gm)].map(([, name]) => name);
+    expect(members).toEqual(group === undefined ? [] : [group]);
+    expect(group).toBe(target.cpu.architecture === 'arm64' ? 'video' : undefined);
   });
 
   test('the unit is hardened, and lets V8 and vcgencmd live', () => {
