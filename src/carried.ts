@@ -10,10 +10,19 @@ interface SingleExecutable {
 
 /** A copy of a carried file; undefined when this is no single executable, or carries no such file. */
 export function carriedFile(name: string): Uint8Array | undefined {
+  const sea = singleExecutable();
+  return sea?.getAssetKeys().includes(name) ? new Uint8Array(sea.getAsset(name)) : undefined;
+}
+
+/** Whether Node and program are one file, which build.mjs makes for each target. */
+export function isSingleExecutable(): boolean {
+  return singleExecutable() !== undefined;
+}
+
+function singleExecutable(): SingleExecutable | undefined {
   // Asked for by name: an older Node has no such module, and then this is no single executable.
   const sea = process.getBuiltinModule?.('node:sea') as unknown as SingleExecutable | undefined;
-  if (sea?.isSea() !== true || !sea.getAssetKeys().includes(name)) return undefined;
-  return new Uint8Array(sea.getAsset(name));
+  return sea?.isSea() ? sea : undefined;
 }
 
 /** Where a file of targets/models would be, beside dist/ or src/. `name` such as `workloads/streaming.safetensors`. */

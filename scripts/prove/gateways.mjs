@@ -51,6 +51,7 @@ export async function proveEqualOutputs({ mosquitto, programs, model, messages, 
     const counts = () =>
       gateways.map(({ name }, index) => `${name} ${collector.of(index).length}`).join(', ');
     await until(complete, () => `each has published ${ticks} results: ${counts()}`, seconds);
+    if (rate !== undefined) gateways.slice(1).forEach(requireReleased);
     for (const { running } of gateways) running.stop();
     for (const { running } of gateways) await running.done;
     return requireEqual(gateways, collector);
@@ -81,6 +82,12 @@ function startGateway({ name, command, env }, index, { directory, model, url }) 
 async function replay({ command: [program, ...args], env }, messages, url, rate) {
   const pace = rate === undefined ? ['--max'] : ['--rate', String(rate)];
   await runProgram(program, [...args, 'replay', messages, '--broker', url, ...pace], { env });
+}
+
+/** What src/cli/program-pages.ts does in an executable, some time after the start. */
+function requireReleased({ name, running }) {
+  if (!/ \d+ MB that only starting needed given back\n/.test(`\n ${running.stdout}`))
+    throw new Error(`${name}: expected it to give back what only starting needed; it said ${running.stdout}`);
 }
 
 function requireEqual(gateways, collector) {

@@ -17,6 +17,7 @@ import { targetMismatch } from './device.ts';
 import { Ending } from './ending.ts';
 import { GatewayHost } from './gateway-host.ts';
 import { memoryLeftOf, parseBytes, watchMemory } from './memory-bound.ts';
+import { releaseOnceStarted } from './program-pages.ts';
 import { ShareRun } from './share-run.ts';
 import { ServiceManager } from './systemd.ts';
 import { ProgressCheck } from './watchdog.ts';
@@ -156,6 +157,7 @@ class GatewayRun {
 
   #watch(host: GatewayHost): void {
     this.#watchMemory();
+    this.#timers.push(releaseOnceStarted(this.#log));
     this.#feedWatchdog(host);
     this.#clockWatch.onSet(() => {
       if (host.loaded.config.frame.timestamp === undefined)

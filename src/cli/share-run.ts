@@ -5,6 +5,7 @@ import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';
 import { Ending } from './ending.ts';
 import { watchMemory } from './memory-bound.ts';
+import { releaseOnceStarted } from './program-pages.ts';
 import { ShareHost } from './share-host.ts';
 import { ServiceManager } from './systemd.ts';
 import { ProgressCheck } from './watchdog.ts';
@@ -35,6 +36,7 @@ export class ShareRun {
     const timers = [
       this.#feedWatchdog(),
       watchMemory(this.#maxBytes, this.#log, (code) => this.#ending.come(code)),
+      releaseOnceStarted(this.#log),
     ];
     void this.#manager.tell('READY=1');
     const code = await this.#ending.whenCome;
