@@ -11,7 +11,7 @@
  * environment reaches the gateway alone; the default is that of the service's unit. With --bare the gateway has no ledger
  * and no witness log. Prints one JSON object. CPU time is a share of one core, megabytes are 10^6 bytes: `rssMB` all that
  * is resident, at most, of it `rssAnonMB` what nobody else has and `rssFileMB` pages of files, which the kernel can take
- * back; `usedMB` is what was touched during the measurement, whoever has it.
+ * back.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -140,8 +140,6 @@ function settings(directory, url) {
 async function measure(pid, spanMs) {
   const [cpuMs, wallMs] = [cpuOf(pid), performance.now()];
   let rssMax = 0;
-  // Forgets which pages were touched.
-  writeFileSync(`/proc/${pid}/clear_refs`, '1');
   for (let left = spanMs; left > 0; left -= 1000) {
     await sleep(Math.min(1000, left));
     rssMax = Math.max(rssMax, status(pid, 'VmRSS'));
@@ -154,7 +152,6 @@ async function measure(pid, spanMs) {
     rssMB: rssMax / 1000,
     rssAnonMB: status(pid, 'RssAnon') / 1000,
     rssFileMB: status(pid, 'RssFile') / 1000,
-    usedMB: touchedBytes(pid) / 1e6,
   };
 }
 
@@ -168,11 +165,6 @@ function status(pid, name) {
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) *
     1.024
   );
-}
-
-function touchedBytes(pid) {
-  const maps = readFileSync(`/proc/${pid}/smaps`, 'utf8');
-  return [...maps.matchAll(/^Referenced:\s+(\d+) kB/gm)].reduce((sum, [, kB]) => sum + 1024 * Number(kB), 0);
 }
 
 async function freePort() {
