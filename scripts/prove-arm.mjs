@@ -3,7 +3,7 @@
  * Proof on ARM without an ARM machine: builds dist/pi5 and runs its executable under user-mode QEMU as Cortex-A53, A72
  * and A76 (Pi Zero 2 W and 3, Pi 4, Pi 5).
  *
- *   node scripts/prove-arm.mjs            all of it: LONG_FORM
+ *   node scripts/prove-arm.mjs            all of it, a quarter of an hour and more for each processor
  *   node scripts/prove-arm.mjs --quick    shorter runs, one suite of the bench, no golden hash (that of runtimes.mjs)
  *   node scripts/prove-arm.mjs --cpu NAME[,NAME]   cortex-a53, cortex-a72, cortex-a76 (default: all three)
  *
