@@ -105,8 +105,6 @@ export class Pipeline {
   readonly #engine: PipelineEngine;
   readonly #stream: number;
   readonly #gating: boolean;
-  /** Whether the model must know of the ticks that made no token. */
-  readonly #looksBack: boolean;
   readonly #intervalMs: number;
   readonly #macsDense: number;
   readonly #encoder: SpikeEncoder;
@@ -140,7 +138,6 @@ export class Pipeline {
     this.#gating = options.gating ?? true;
     this.#engine = this.#gating && options.anytime !== false ? withAnytime(engine) : engine;
     this.#stream = stream;
-    this.#looksBack = engine.model.config.history !== undefined;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
     this.output = new Output(engine.model.meaning);
@@ -341,9 +338,8 @@ export class Pipeline {
     const engine = this.#engine;
     const plan = engine.plans[this.#decision.tier]![kvOfTrust[this.#decision.trust]];
     this.#featureEncoder.encode(frame, this.#spike, this.#sinceToken, this.#features);
-    if (this.#looksBack && this.#sinceToken >= 1.5) {
-      engine.hold(this.#stream, wholeIntervals(this.#sinceToken) - 1);
-    }
+    const passed = wholeIntervals(this.#sinceToken) - 1;
+    if (passed > 0) engine.hold(this.#stream, passed);
     // What was surprising stays visible for longer, to heads that look at pinned positions.
     if (engine.marks.length > 0) engine.marks[0] = this.#spike.noveltyQ15;
     engine.step(this.#stream, this.#features, plan);
