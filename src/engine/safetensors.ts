@@ -137,8 +137,11 @@ function parseHeader(bytes: Uint8Array): { tensors: Record<string, unknown>; met
     throw new ModelError('header', 'header: expected an object');
   }
   const { __metadata__: rawMetadata = {}, ...tensors } = header as Record<string, unknown>;
+  if (typeof rawMetadata !== 'object' || rawMetadata === null || Array.isArray(rawMetadata)) {
+    throw new ModelError('header', `__metadata__: expected an object, got ${JSON.stringify(rawMetadata)}`);
+  }
   const metadata = new Map<string, string>();
-  for (const [key, value] of Object.entries(rawMetadata as object)) {
+  for (const [key, value] of Object.entries(rawMetadata)) {
     if (typeof value !== 'string') throw new ModelError('header', `__metadata__.${key}: expected a string`);
     metadata.set(key, value);
   }

@@ -132,6 +132,12 @@ describe('is refused', () => {
       code: 'header',
       message: 'header: expected an object',
     });
+    for (const metadata of [null, 'text', [1]]) {
+      expect(refusal(join(JSON.stringify({ __metadata__: metadata }), new Uint8Array(0)))).toEqual({
+        code: 'header',
+        message: `__metadata__: expected an object, got ${JSON.stringify(metadata)}`,
+      });
+    }
     expect(refusal(join('{"a": nonsense', new Uint8Array(0))).code).toBe('header');
     const foreign = join({ w: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }, new Uint8Array(4));
     expect(refusal(foreign)).toEqual({

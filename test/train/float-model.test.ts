@@ -1,9 +1,10 @@
 /** Float models as files: whole round trips, and every way in which tensors can be wrong, all at once. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { randomModel } from '../../src/bench/random-model.ts';
-import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import { ConfigError, type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { readTensors, type Tensor, writeTensors } from '../../src/engine/safetensors.ts';
+import { ModelError, readTensors, type Tensor, writeTensors } from '../../src/engine/safetensors.ts';
 import {
   FloatModelError,
   loadFloatModel,
@@ -239,6 +240,36 @@ describe('the configuration', () => {
   it('of an int8 model is no float model’s', () => {
     expect(() => loadFloatModel(saveModel(randomModel()))).toThrow(
       '__metadata__.format: expected float tensors, got dormouse-model-1, an int8 model',
+    );
+  });
+});
+
+describe('a file that is damaged', () => {
+  const headerBytes = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const refusals = [ModelError, ConfigError, FloatModelError];
+
+  it.each([
+    [
+      'one byte of the header',
+      fc.tuple(fc.nat(headerBytes - 1), fc.nat(255)),
+      (at: number, to: number) => {
+        const damaged = bytes.slice();
+        damaged[at] = to;
+        return damaged;
+      },
+    ],
+    ['the end', fc.tuple(fc.nat(bytes.length - 1), fc.nat(3)), (at: number) => bytes.slice(0, at)],
+  ] as const)('is read or refused by name, whatever becomes of %s', (_, places, damage) => {
+    fc.assert(
+      fc.property(places, ([at, to]) => {
+        try {
+          loadFloatModel(damage(at, to));
+        } catch (error) {
+          const isNamed = (error as Error).message.startsWith('__metadata__');
+          expect(isNamed || refusals.some((refusal) => error instanceof refusal)).toBe(true);
+        }
+      }),
+      { seed: 20261124, numRuns: 400 },
     );
   });
 });
