@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
 import { Commands } from '../gateway/commands.ts';
-import type { MemoryConfig, StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
+import type { MemoryConfig, StateConfig, StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
 import { FolderHeldError } from '../gateway/folder-lock.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
@@ -126,8 +126,9 @@ async function openFiles(prepared: Prepared, log: Log): Promise<void> {
 async function openEach({ gateway, choice, models }: Prepared, log: Log): Promise<void> {
   // First of all, since it may change the engine.
   await models?.open();
-  const { storage, witnessLog } = gateway.config;
+  const { storage, state, witnessLog } = gateway.config;
   if (storage !== undefined) await openStorage(storage, gateway, log);
+  if (state !== undefined) await openState(state, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
   if (gateway.config.memory !== undefined) await openMemory(gateway.config.memory, gateway, log);
   const energy = choice === undefined ? undefined : openLedger(gateway.config, choice, gateway.engine, log);
@@ -168,6 +169,16 @@ async function openMemory(config: MemoryConfig, gateway: Gateway, log: Log): Pro
     if (memory.waiting > 0) log.info(`memory: ${memory.waiting} ticks of before are remembered`);
   } catch (error) {
     log.error(`memory: ${(error as Error).message}; the model sees the world anew`);
+  }
+}
+
+/** Without it the gateway does its work too. */
+async function openState(config: StateConfig, gateway: Gateway, log: Log): Promise<void> {
+  try {
+    await gateway.useState(config);
+  } catch (error) {
+    if (error instanceof FolderHeldError) throw error;
+    log.error(`state: ${(error as Error).message}; what the gateway remembers ends with the process`);
   }
 }
 

@@ -298,6 +298,16 @@ export class Engine {
     return this.#costs.get(plan) ?? planCost(this.config, plan);
   }
 
+  /**
+   * Everything that the streams remember, as views of the memory in a fixed order: what was copied out of them and is
+   * copied back, into an engine of the same model with as many streams, makes it go on from there, bit for bit.
+   */
+  states(): readonly Uint8Array[] {
+    return this.memoryPlan.regions
+      .filter(({ owner }) => owner === 'kv')
+      .map(({ offset, bytes }) => new Uint8Array(this.memory.buffer, offset, bytes));
+  }
+
   /** Forgets everything that a stream has seen. */
   reset(stream: number): void {
     this.#requireStream(stream);

@@ -3,8 +3,10 @@
  * correlation is what it was in ordinary times, and less the further it is from there, whichever way. Its minimum cut
  * falls when some channels agree with themselves but no longer with the rest.
  */
+
 import { makeExponentTable } from '../engine/integer.ts';
 import { EXPONENT_ONE, TABLE_SIZE } from '../engine/limits.ts';
+import type { StateCarrier } from './carrier.ts';
 import type { CorrelationGraph } from './correlation-graph.ts';
 import { MinimumCut } from './min-cut.ts';
 import { Q15_ONE } from './packets.ts';
@@ -37,6 +39,13 @@ export class AgreementGraph {
     this.#samples = new Uint8Array(count * count);
     this.#weights = new Int32Array(count * count);
     this.#cut = new MinimumCut(Math.max(count, 2));
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    state.array(this.#means);
+    state.array(this.#variances);
+    state.array(this.#samples);
   }
 
   reset(): void {

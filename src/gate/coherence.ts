@@ -5,8 +5,10 @@
  * common drift; the cut isolates a single channel nearly always. It therefore votes on trust; docs/gate.md has what it
  * adds to novelty on real recordings.
  */
+
 import type { Channel } from '../engine/model.ts';
 import { AgreementGraph } from './agreement.ts';
+import type { StateCarrier } from './carrier.ts';
 import { CorrelationGraph, type CorrelationSettings } from './correlation-graph.ts';
 import { Cusum } from './cusum.ts';
 import { CutBounds } from './cut-bounds.ts';
@@ -120,6 +122,17 @@ export class Coherence {
   /** From the next measurement on something else is wanted. */
   watch(wanted: LambdaWatch): void {
     this.#watch = wanted;
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    for (const part of [this.#graph, this.#bounds, this.#agreement, this.#drift, this.#reference])
+      part.carry(state);
+    this.#previousQ15 = state.number(this.#previousQ15);
+    this.#agreementQ15 = state.number(this.#agreementQ15);
+    this.#abnormal = state.number(this.#abnormal);
+    this.#sinceSample = state.number(this.#sinceSample);
+    this.#sinceDrift = state.number(this.#sinceDrift);
   }
 
   /** Forgets everything. */

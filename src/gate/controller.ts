@@ -4,8 +4,10 @@
  * A pure function of packets, policy and its own previous state. It escalates at once, and relaxes only after enough
  * good tokens and a dwell time, so that noise around a threshold cannot make it flap.
  */
+
 import type { Tier } from '../engine/config.ts';
 import type { KvMode } from '../engine/plan.ts';
+import { carryFields, type StateCarrier } from './carrier.ts';
 import type { LambdaWatch } from './coherence.ts';
 import { makeDemandPacket } from './demand.ts';
 import { copySnapshot, type LevelSnapshot, LevelState } from './level-state.ts';
@@ -69,6 +71,12 @@ export class Controller {
   restore(trust: LevelSnapshot, compute: LevelSnapshot): void {
     copySnapshot(trust, this.#trust.snapshot);
     copySnapshot(compute, this.#compute.snapshot);
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    for (const { snapshot } of [this.#trust, this.#compute])
+      carryFields(state, snapshot, ['rule', 'goodSamples', 'ticks', 'doublings', 'fell']);
   }
 
   /** Back to the normal state. */

@@ -1,6 +1,8 @@
 /** Which channels move together: exponentially weighted correlations, shrunk, as a weighted graph. */
+
 import { assert } from '../engine/limits.ts';
 import type { Channel } from '../engine/model.ts';
+import type { StateCarrier } from './carrier.ts';
 import { Decay, wholeIntervals } from './decay.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE } from './packets.ts';
 
@@ -74,6 +76,17 @@ export class CorrelationGraph {
     this.channelOf = new Int32Array(count);
     this.weights = new Int32Array(count * count);
     this.degree = new Int32Array(count);
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    state.array(this.#known);
+    state.array(this.#values);
+    state.array(this.#means);
+    state.array(this.#covariance);
+    state.array(this.weight);
+    this.#unspent = state.number(this.#unspent);
+    this.nodeCount = state.number(this.nodeCount);
   }
 
   /** Forgets everything. */

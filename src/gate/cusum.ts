@@ -1,4 +1,5 @@
 /** Two-sided cumulative sum: has a number drifted from where it was? (Page, "Continuous inspection schemes", 1954.) */
+import type { StateCarrier } from './carrier.ts';
 
 /** Drifts of less than twice this, in standard deviations, are not looked for. */
 const ALLOWANCE = 0.5;
@@ -20,6 +21,13 @@ export class Cusum {
   /** The standard deviation is taken as at least `deviationMin`. */
   constructor(deviationMin: number) {
     this.#deviationMin = deviationMin;
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    state.array(this.sums);
+    state.array(this.#moments);
+    this.#samples = state.number(this.#samples);
   }
 
   reset(): void {

@@ -4,6 +4,7 @@
  * From above: any cut, here the lightest single node and the cut found last. From below: a cut loses at most what
  * all edges together lost since the exact cut was last known; and one maximum adjacency ordering may prove a floor.
  */
+import type { StateCarrier } from './carrier.ts';
 import type { CorrelationGraph } from './correlation-graph.ts';
 import type { MinimumCut } from './min-cut.ts';
 
@@ -25,6 +26,15 @@ export class CutBounds {
     this.#cut = cut;
     this.#channels = new Int32Array(graph.channelOf.length);
     this.#weights = new Int32Array(graph.weights.length);
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.#nodeCount = state.number(this.#nodeCount);
+    this.#weight = state.number(this.#weight);
+    state.array(this.#channels);
+    state.array(this.#weights);
+    this.#cut.carry(state);
   }
 
   reset(): void {

@@ -1,4 +1,5 @@
 /** What is typical of the recent tokens: novelty and rate differ tenfold between plants, so that they are compared with themselves. */
+import type { StateCarrier } from './carrier.ts';
 import { type DemandPacket, Q15_ONE, type SpikePacket } from './packets.ts';
 import { RunningMedian } from './running-median.ts';
 
@@ -15,6 +16,12 @@ export function makeDemandPacket(): DemandPacket {
 export class TypicalActivity {
   readonly #novelty = new RunningMedian(TYPICAL_TOKENS);
   readonly #rate = new RunningMedian(TYPICAL_TOKENS);
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.#novelty.carry(state);
+    this.#rate.carry(state);
+  }
 
   reset(): void {
     this.#novelty.reset();

@@ -2,6 +2,7 @@
  * What each channel is expected to read, for send-on-prediction: from nothing but tokens and the time since the last
  * one, so that whoever got the tokens expects the same (a dual prediction scheme: Santini and Roemer 2006).
  */
+import type { StateCarrier } from './carrier.ts';
 import { factorOfHalfLife } from './decay.ts';
 
 /** Half-life, in intervals, of a trend: how fast it is learned, and how fast it is no longer believed. */
@@ -19,6 +20,8 @@ export interface Expectation {
   /** [channels] what each channel should read now; NaN before its first value. */
   readonly values: Float64Array;
   reset(): void;
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void;
   /** Time passes: refills `values`. */
   advance(age: Age): void;
   /** A token carries `values`, NaN where unknown; `age` is still since the one before. */
@@ -32,6 +35,10 @@ export class LastValue implements Expectation {
   constructor(channels: number) {
     this.values = new Float64Array(channels);
     this.reset();
+  }
+
+  carry(state: StateCarrier): void {
+    state.array(this.values);
   }
 
   reset(): void {
@@ -74,6 +81,12 @@ export class DampedTrend implements Expectation {
     this.reset();
   }
 
+  carry(state: StateCarrier): void {
+    state.array(this.values);
+    this.#last.carry(state);
+    state.array(this.#slopes);
+  }
+
   reset(): void {
     this.values.fill(Number.NaN);
     this.#last.reset();
@@ -111,6 +124,10 @@ export class ModelForecast implements Expectation {
     this.#forecast = forecast;
     this.#horizon = forecast.length / channels;
     this.reset();
+  }
+
+  carry(state: StateCarrier): void {
+    state.array(this.values);
   }
 
   reset(): void {

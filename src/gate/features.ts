@@ -5,8 +5,10 @@
  * how each channel has moved over minutes to hours. From a program: `new FeatureEncoder(channels, 'trends')`, `observe`
  * at every tick and then `encode` at those that become tokens; a model takes `featureCount(channels, 'trends')`.
  */
+
 import { assert, FEATURE_MAX, FEATURE_ONE } from '../engine/limits.ts';
 import type { Channel, FeatureSet } from '../engine/model.ts';
+import type { StateCarrier } from './carrier.ts';
 import type { Frame, SpikePacket } from './packets.ts';
 import { TRENDS_PER_CHANNEL, Trends } from './trends.ts';
 
@@ -61,6 +63,12 @@ export class FeatureEncoder {
     this.#last = new Int32Array(channels.length);
     this.#known = new Uint8Array(channels.length);
     this.#sinceFired = new Float64Array(channels.length);
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    for (const array of [this.#last, this.#known, this.#sinceFired]) state.array(array);
+    this.#trends?.carry(state);
   }
 
   /** Forgets everything: the next token is the first. */

@@ -6,7 +6,9 @@
  *
  * Integers only, on fixed arrays, in an order that depends on nothing but the weights: every machine finds the same cut.
  */
+
 import { assert } from '../engine/limits.ts';
+import type { StateCarrier } from './carrier.ts';
 
 export class MinimumCut {
   /** Total weight of the edges that cross the cut found last. */
@@ -71,6 +73,12 @@ export class MinimumCut {
   proves(floor: number, weights: Int32Array, nodes: number, stride: number): boolean {
     this.#load(weights, nodes, stride);
     return this.#joinAtLeast(floor) === 1;
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.weight = state.number(this.weight);
+    state.array(this.side);
   }
 
   #load(weights: Int32Array, nodes: number, stride: number): void {

@@ -1,4 +1,5 @@
 /** The median of the last so many whole numbers, in fixed memory. */
+import type { StateCarrier } from './carrier.ts';
 export class RunningMedian {
   count = 0;
   readonly #recent: Int32Array;
@@ -13,6 +14,14 @@ export class RunningMedian {
   /** Of an even number of values, the lower of the middle two; 0 of none. */
   get median(): number {
     return this.count === 0 ? 0 : this.#sorted[(this.count - 1) >> 1]!;
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.count = state.number(this.count);
+    this.#oldest = state.number(this.#oldest);
+    state.array(this.#recent);
+    state.array(this.#sorted);
   }
 
   reset(): void {

@@ -2,8 +2,10 @@
  * A tick becomes a token only when a channel is elsewhere than expected, or has been silent for too long. Expected is
  * what the last token carried (send-on-delta: Miskowicz, Sensors 2006), or a prediction from it.
  */
+
 import { assert } from '../engine/limits.ts';
 import type { Channel, SpikeSettings } from '../engine/model.ts';
+import type { StateCarrier } from './carrier.ts';
 import { Decay, wholeIntervals } from './decay.ts';
 import { type Age, DampedTrend, type Expectation, LastValue, ModelForecast } from './expectation.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
@@ -82,6 +84,15 @@ export class SpikeEncoder {
     this.#firstHeartbeat = Float64Array.from(settings.firstHeartbeat ?? settings.heartbeat);
     this.#sinceFired = new Float64Array(channels.length);
     this.reset();
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.#expectation.carry(state);
+    state.array(this.#sinceFired);
+    state.array(this.#age);
+    state.array(this.#patience);
+    this.#rate = state.number(this.#rate);
   }
 
   /** Forgets everything: the next value of each channel is its first. */

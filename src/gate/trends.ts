@@ -3,8 +3,10 @@
  * exponentially weighted means over ever longer times, and the height above the level that it comes down to when
  * nothing happens. A level says another thing in another week, and of another sensor; what it does says the same.
  */
+
 import { assert, FEATURE_MAX, FEATURE_ONE } from '../engine/limits.ts';
 import type { Channel } from '../engine/model.ts';
+import type { StateCarrier } from './carrier.ts';
 import { Decay, wholeIntervals } from './decay.ts';
 
 /** Half-lives of the means, intervals: time constants of 1.4, 4.3, 13, 39, 117 and 351. */
@@ -50,6 +52,12 @@ export class Trends {
     this.#floor = new Float64Array(count);
     this.#last = new Float64Array(count);
     this.#known = new Uint8Array(count);
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    for (const array of [this.#means, this.#floor, this.#last, this.#known, this.#unspent])
+      state.array(array);
   }
 
   /** Forgets everything. */

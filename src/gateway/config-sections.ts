@@ -40,6 +40,7 @@ export const rootKeys = [
   'models',
   'memory',
   'share',
+  'state',
 ];
 
 const dayS = 86_400;

@@ -1,7 +1,7 @@
 /** The part of the config that is about what is kept on disk while it waits. */
 import { resolve } from 'node:path';
 import { describe, type Section } from './checker.ts';
-import type { MemoryConfig, StorageConfig } from './config.ts';
+import type { MemoryConfig, StateConfig, StorageConfig } from './config.ts';
 
 const mebi = 1 << 20;
 const storageKeys = [
@@ -42,5 +42,14 @@ export function readStorage(root: Section, directory: string): StorageConfig | u
     outboxMs: 3_600_000 * section.number('outboxHours', { min: 0.01, max: 8760 }, 24),
     outboxFlushMs: 1000 * section.number('outboxFlushS', { min: 0.05, max: 3600 }, 10),
     resendPerS: section.number('resendPerS', { min: 0.1, max: 100_000 }, 100),
+  };
+}
+
+export function readState(root: Section, directory: string): StateConfig | undefined {
+  if (!root.has('state')) return undefined;
+  const section = root.section('state', ['directory', 'snapshotS']);
+  return {
+    directory: resolve(directory, section.text('directory', undefined, 'a path')),
+    snapshotMs: 1000 * section.number('snapshotS', { min: 0.1, max: 86_400 }, 600),
   };
 }

@@ -173,6 +173,12 @@ export interface ModelsConfig {
   readonly thresholds: Thresholds;
 }
 
+/** What the gateway remembers is kept beyond its process. */
+export interface StateConfig {
+  readonly directory: string;
+  readonly snapshotMs: number;
+}
+
 /** Several gateways share the devices of one config. */
 export interface ShareConfig {
   readonly group: string;
@@ -212,6 +218,7 @@ export interface GatewayConfig {
   readonly sparkplug?: SparkplugConfig;
   readonly page?: PageConfig;
   readonly commands?: CommandsConfig;
+  readonly state?: StateConfig;
   readonly models?: ModelsConfig;
   readonly memory?: MemoryConfig;
   /** Present: this is the config of one of the devices that a group of gateways shares, or of any of them. */

@@ -1,4 +1,5 @@
 /** From messages to ticks: one per message, or one per interval. */
+import type { StateCarrier } from '../gate/carrier.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { FrameConfig } from './config.ts';
 import type { Decoded } from './decode.ts';
@@ -38,6 +39,8 @@ export class FrameAssembler {
   restarts = 0;
   /** Grid: ticks left out because the gap was too long. */
   skippedTicks = 0;
+  /** How often values were taken in, retained ones not counted. */
+  revision = 0;
   readonly #options: FrameOptions;
   readonly #frame: Frame;
   readonly #timeline: Timeline;
@@ -54,6 +57,37 @@ export class FrameAssembler {
       values: new Float64Array(options.channels).fill(Number.NaN),
     };
     this.#routeTimeMs = new Float64Array(options.routes).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** The last frame, with what came since then. */
+  get frame(): Frame {
+    return this.#frame;
+  }
+
+  /** [routes], payload time of the last accepted message. */
+  get routeTimesMs(): Float64Array {
+    return this.#routeTimeMs;
+  }
+
+  /** Grid: the next tick; NaN before the first message. */
+  get nextTickMs(): number {
+    return this.#nextTickMs;
+  }
+
+  /** Hands over what it remembers. */
+  carry(state: StateCarrier): void {
+    this.#frame.timeMs = state.number(this.#frame.timeMs);
+    state.array(this.#frame.values);
+    state.array(this.#routeTimeMs);
+    this.#nextTickMs = state.number(this.#nextTickMs);
+  }
+
+  /** Goes on from there. */
+  resume(timeMs: number, values: Float64Array, routeTimesMs: Float64Array, nextTickMs: number): void {
+    this.#frame.timeMs = timeMs;
+    this.#frame.values.set(values);
+    this.#routeTimeMs.set(routeTimesMs);
+    this.#nextTickMs = nextTickMs;
   }
 
   /** Time of the last frame; -Infinity before the first. */
@@ -157,6 +191,7 @@ export class FrameAssembler {
   }
 
   #apply(decoded: Decoded): void {
+    this.revision++;
     const { values } = this.#frame;
     for (let channel = 0; channel < values.length; channel++) {
       if (decoded.present[channel] === 1) values[channel] = decoded.values[channel]!;

@@ -23,6 +23,8 @@ export interface IntakeOptions {
   readonly onRestart?: () => void;
   /** How many outputs have been published so far, those of the last frame included. */
   readonly outputs?: () => number;
+  /** A message is worked on; what came of it is acknowledged after this. */
+  readonly onWorked?: () => void;
   /** Told of the first problem of each kind with each channel. */
   readonly onProblem: (text: string) => void;
   /** Told once of a topic that no route wants: the broker remembers a subscription that we forgot. */
@@ -100,6 +102,7 @@ export class Intake {
     for (let message = inbox.shift(); message !== undefined; message = inbox.shift()) {
       this.#take(message);
       this.workedOff++;
+      this.#options.onWorked?.();
       inbox.worked(message, this.#options.outputs?.() ?? 0);
       if (this.#timers.nowMs() >= untilMs) break;
     }

@@ -1,6 +1,8 @@
 /** What the model's logits mean, held until the next token: never zeros, never a guess presented as a reading. */
+
 import { assert, LOGIT_ONE } from '../engine/limits.ts';
 import type { ModelMeaning } from '../engine/model.ts';
+import { carryFields, type StateCarrier } from '../gate/carrier.ts';
 import { exponentiate } from './exponential.ts';
 
 /** The log of a predicted scale is clamped to this on both sides, before it becomes a scale. */
@@ -57,6 +59,23 @@ export class Output {
     this.#inverseScales = new Float64Array(this.#means.length);
     const horizon = task.kind === 'forecast' ? task.horizon : task.kind === 'anomaly' ? 1 : 0;
     this.values = new Float64Array(horizon * count);
+  }
+
+  /** Hands over what it holds. */
+  carry(state: StateCarrier): void {
+    const fields = [
+      'hasValue',
+      'topIndex',
+      'confidence',
+      'isHeld',
+      'ageIntervals',
+      'classIndex',
+      'score',
+      'anomaly',
+    ] as const;
+    carryFields(state, this, fields);
+    for (const array of [this.probabilities, this.values, this.#means, this.#logScales, this.#inverseScales])
+      state.array(array);
   }
 
   /** As before the first token. */

@@ -3,6 +3,7 @@ import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
 import type { SpikeSettings } from '../engine/model.ts';
 import { Anytime } from '../gate/anytime.ts';
+import { carryFields, carryFlag, type StateCarrier } from '../gate/carrier.ts';
 import { Coherence, type CoherenceSettings, type LambdaWatch, makeGatePacket } from '../gate/coherence.ts';
 import { Controller, kvOfTrust, lambdaWatchOf, makeGateDecision } from '../gate/controller.ts';
 import { wholeIntervals } from '../gate/decay.ts';
@@ -87,6 +88,21 @@ export function copyCounters(from: PipelineCounters, to: PipelineCounters): void
   to.missing = from.missing;
 }
 
+const gateFields = [
+  'lambdaQ15',
+  'lambdaFloorQ15',
+  'isExact',
+  'lambdaPreviousQ15',
+  'lambdaReferenceQ15',
+  'boundaryEdges',
+  'boundaryConcentrationQ15',
+  'partitionCount',
+  'agreementQ15',
+  'driftUpQ8',
+  'driftDownQ8',
+  'ready',
+] as const;
+
 /** Fires whenever a value is known: delta 0 is reached by any value. */
 function alwaysFire(channels: number): SpikeSettings {
   const zeros: number[] = Array(channels).fill(0);
@@ -102,6 +118,8 @@ export class Pipeline {
   /** Stays until it is set to `none`; `forcedByFlag` is then the reason of each tick that it changes. */
   override: Override = 'none';
   readonly counters = makePipelineCounters();
+  /** How often the past was forgotten. */
+  forgets = 0;
   readonly #engine: PipelineEngine;
   readonly #stream: number;
   readonly #gating: boolean;
@@ -221,6 +239,7 @@ export class Pipeline {
 
   /** Forgets the past: the next frame is the first. Empties the engine's stream; what was counted stays. */
   forget(): void {
+    this.forgets++;
     this.#engine.reset(this.#stream);
     this.#encoder.reset();
     this.#coherence.reset();
@@ -233,6 +252,33 @@ export class Pipeline {
     this.#isFirst = true;
     this.#isTrusted = true;
     this.#sinceToken = 0;
+  }
+
+  /**
+   * Hands over everything that the next tick rests on but the engine's memory (its `states`), the policy and the
+   * override; and what was counted.
+   */
+  carry(state: StateCarrier): void {
+    const { counters } = this;
+    for (const part of [
+      this.#encoder,
+      this.#coherence,
+      this.#controller,
+      this.#featureEncoder,
+      this.output,
+      this.#typical,
+    ])
+      part.carry(state);
+    carryFields(state, this.#gate, gateFields);
+    carryFields(state, this.#demand, ['noveltyTypicalQ15', 'rateTypicalQ15', 'regretQ15']);
+    carryFields(state, this.#witness, ['regretQ15', 'logitsHash', 'topIndex', 'score']);
+    carryFields(state, counters, ['frames', 'tokens', 'skips', 'macs', 'macsDense', 'stale', 'missing']);
+    state.array(counters.perTier);
+    this.#isFirst = carryFlag(state, this.#isFirst);
+    this.#isTrusted = carryFlag(state, this.#isTrusted);
+    this.#lastTimeMs = state.number(this.#lastTimeMs);
+    this.#timeRestarts = carryFlag(state, this.#timeRestarts);
+    this.#sinceToken = state.number(this.#sinceToken);
   }
 
   /**

@@ -16,6 +16,15 @@ export class PublishRule {
     this.#publish = publish;
   }
 
+  /** What was published last, as far as that matters. */
+  get memory(): string {
+    return this.#last;
+  }
+
+  resume(memory: string): void {
+    this.#last = memory;
+  }
+
   wants(witness: Witness, output: Output): boolean {
     if (this.#publish === 'all') return true;
     if (this.#publish === 'tokens') return !witness.held;

@@ -5,7 +5,7 @@ import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
 import { modelTag, modelText, type Witness } from '../gate/witness.ts';
 import { type Clock, startClock } from './clock.ts';
-import { type GatewayConfig, ownTopics, type StorageConfig } from './config.ts';
+import { type GatewayConfig, ownTopics, type StateConfig, type StorageConfig } from './config.ts';
 import { Intake } from './intake.ts';
 import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
@@ -16,6 +16,8 @@ import type { Output } from './output.ts';
 import { type GatewayPart, Parts } from './part.ts';
 import { Pipeline } from './pipeline.ts';
 import { PublishRule, resultOf } from './results.ts';
+import { stateIdentity } from './state/identity.ts';
+import { StateKeeper } from './state/keeper.ts';
 import type { Storage } from './storage.ts';
 import type { TickMemory } from './tick-memory.ts';
 import { type Cancel, realTimers, type Timers } from './timers.ts';
@@ -93,6 +95,7 @@ export class Gateway {
   #storage: Storage | undefined;
   /** Until the first tick. */
   #memory: TickMemory | undefined;
+  #state: StateKeeper | undefined;
   #isScheduled = false;
   #cancelGrid: Cancel | undefined;
   /** Of what comes at intervals. */
@@ -112,7 +115,7 @@ export class Gateway {
     this.#rule = new PublishRule(config.output.publish);
     this.outbox = new Outbox(config.limits.outboxMessages, config.limits.inFlight, this.#timers);
     this.intake = this.#makeIntake(model.meaning.channels.length);
-    this.outbox.onSettled = () => this.intake.inbox.settle(this.outbox.settledThrough);
+    this.outbox.onSettled = () => this.#settle(this.outbox.settledThrough);
     this.connection = this.#makeConnection();
   }
 
@@ -176,11 +179,48 @@ export class Gateway {
     this.parts.add(memory);
   }
 
+  /** Before the start: goes on from what an earlier process remembered. Rejects with what the folder says. */
+  async useState(config: StateConfig): Promise<void> {
+    const { frames } = this.intake;
+    this.#state = new StateKeeper({
+      directory: config.directory,
+      channels: this.engine.model.meaning.channels.length,
+      routes: this.config.routes.length,
+      owners: () => ({ engine: this.engine, pipeline: this.pipeline, frames }),
+      identity: () => stateIdentity(this.served, this.config),
+      published: () => this.#rule.memory,
+      onPublished: (memory) => this.#rule.resume(memory),
+      onReplay: (witness) => void this.#rule.wants(witness, this.pipeline.output),
+      onProblem: (text) => this.#options.log.warning(text),
+    });
+    const { replayed } = this.#state;
+    if (replayed !== undefined)
+      this.#options.log.info(`state: goes on from before, with ${replayed} ticks lived again`);
+    this.#state.wantSnapshot();
+    await this.#state.written();
+  }
+
+  /** What is noted as done with is noted before it is acknowledged. */
+  #settle(output: number): void {
+    this.#state?.settle(output);
+    this.intake.inbox.settle(output);
+  }
+
+  /** What is acknowledged though nobody took its results does not come again, so it is done with. */
+  #relent(): void {
+    const { inbox } = this.intake;
+    const { acknowledgedEarly } = inbox;
+    inbox.relent();
+    if (inbox.acknowledgedEarly > acknowledgedEarly) this.#state?.settle(this.outbox.pushed);
+  }
+
   start(): void {
     this.parts.start();
     this.connection.start(this.#storage?.formerFilters);
     this.#schedule();
-    this.#every(relentMs, () => this.intake.inbox.relent());
+    this.#every(relentMs, () => this.#relent());
+    if (this.config.state !== undefined)
+      this.#every(this.config.state.snapshotMs, () => this.#state?.wantSnapshot());
     if (this.#storage !== undefined) this.#tendStorage(this.#storage.config);
     if (this.config.frame.mode === 'grid' && this.config.frame.timestamp === undefined) this.#awaitGridTick();
     const intervalMs = this.config.countersIntervalS * 1000;
@@ -256,6 +296,7 @@ export class Gateway {
         late: outbox.late,
       },
       ...this.#storageCounters(),
+      ...(this.#state === undefined ? {} : { state: this.#state.counters() }),
       ...this.parts.counters(),
     };
   }
@@ -285,7 +326,9 @@ export class Gateway {
       onRestart: () => {
         this.pipeline.restartTime();
         this.parts.onRestart();
+        this.#state?.restart();
       },
+      onWorked: () => this.#state?.message(this.outbox.pushed),
       outputs: () => this.outbox.pushed,
       onProblem: (text) => log.warning(text),
       onUnrouted: (topic) => {
@@ -363,6 +406,7 @@ export class Gateway {
     this.parts.onTick(witness, output, frame);
     const isNews = this.#options.wasPublished?.(witness.timeMs) !== true;
     if (this.#rule.wants(witness, output) && isNews) this.#publish(witness, output);
+    this.#state?.tick(this.outbox.pushed);
     // By now it may be another that answers the next tick.
     this.trial?.after(frame);
   }
@@ -442,6 +486,7 @@ export class Gateway {
     this.#publishCounters();
     await Promise.all([this.connection.stop(goodbyeMs), this.parts.stop(), inbox.close()]);
     await this.outbox.close();
+    await this.#state?.close();
     await inbox.closeJournal();
     this.#storage?.close();
   }

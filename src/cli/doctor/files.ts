@@ -24,7 +24,7 @@ interface Place {
 }
 
 /** Directories that the gateway will write to. */
-export function placesOf({ storage, witnessLog, ledger, models, memory }: GatewayConfig): Place[] {
+export function placesOf({ storage, state, witnessLog, ledger, models, memory }: GatewayConfig): Place[] {
   return [
     ...(storage === undefined
       ? []
@@ -35,6 +35,7 @@ export function placesOf({ storage, witnessLog, ledger, models, memory }: Gatewa
             bytesMax: storage.intakeBytes + storage.outboxBytes,
           },
         ]),
+    ...(state === undefined ? [] : [{ name: 'state', directory: state.directory, bytesMax: undefined }]),
     ...(witnessLog === undefined
       ? []
       : [
