@@ -168,6 +168,7 @@ async function openMemory(config: MemoryConfig, gateway: Gateway, log: Log): Pro
     gateway.useMemory(memory);
     if (memory.waiting > 0) log.info(`memory: ${memory.waiting} ticks of before are remembered`);
   } catch (error) {
+    if (error instanceof FolderHeldError) throw error;
     log.error(`memory: ${(error as Error).message}; the model sees the world anew`);
   }
 }

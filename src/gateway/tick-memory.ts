@@ -8,6 +8,7 @@ import type { Frame } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
 import type { MemoryConfig } from './config.ts';
 import { type Disk, realDisk } from './disk.ts';
+import { FolderLock } from './folder-lock.ts';
 import type { Output } from './output.ts';
 import type { GatewayPart } from './part.ts';
 import { readRecordFile } from './record-file.ts';
@@ -39,6 +40,7 @@ export class TickMemory implements GatewayPart {
   readonly #view: DataView;
   /** What an earlier run has left; empty once it was played. */
   #frames: readonly Frame[];
+  #lock: FolderLock | undefined;
   readonly #encode = (into: DataView, offset: number) => {
     for (let at = 0; at < this.#bytes.length; at++) into.setUint8(offset + at, this.#bytes[at]!);
   };
@@ -56,8 +58,20 @@ export class TickMemory implements GatewayPart {
     this.#frames = frames;
   }
 
-  /** Reads what is there. Rejects with what the disk says. */
+  /** Reads what is there. Rejects with what the disk says, and with FolderHeldError. */
   static async open(config: MemoryConfig, options: TickMemoryOptions): Promise<TickMemory> {
+    const lock = options.disk === undefined ? FolderLock.take(config.directory) : undefined;
+    try {
+      const memory = await TickMemory.#openWith(config, options);
+      memory.#lock = lock;
+      return memory;
+    } catch (error) {
+      lock?.release();
+      throw error;
+    }
+  }
+
+  static async #openWith(config: MemoryConfig, options: TickMemoryOptions): Promise<TickMemory> {
     const { directory, ticks, flushMs } = config;
     const { channels, onProblem, disk = realDisk(directory) } = options;
     const recordBytes = valuesAt + 8 * channels.length + 4;
@@ -105,8 +119,9 @@ export class TickMemory implements GatewayPart {
     return { memory: { written, writtenBytes: written * this.#bytes.length, lost, failures } };
   }
 
-  stop(): Promise<void> {
-    return this.records.close();
+  async stop(): Promise<void> {
+    await this.records.close();
+    this.#lock?.release();
   }
 }
 

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Engine } from '../../../src/engine/engine.ts';
+import { Engine, engineBytes } from '../../../src/engine/engine.ts';
 import { saveModel } from '../../../src/engine/model-file.ts';
 import { sha256Of } from '../../../src/gateway/models/signature.ts';
 import { Pipeline } from '../../../src/gateway/pipeline.ts';
@@ -116,6 +116,20 @@ test('a recording that has gone when it is needed refuses the model, not the gat
   await stage.ticks(20);
   expect(stage.status.last).toMatchObject({ outcome: 'refused', code: 'failed' });
   expect(stage.status.last!.reason).toContain('walk.csv');
+  expect(stage.unanswered()).toEqual([]);
+});
+
+test.each([
+  ['the model at work alone', 1, {}, 'memory'],
+  ['two, but not the third of the self-test', 2, { selfTest }, 'memory'],
+  ['all three', 3, { selfTest }, undefined],
+])('where the device has room for the engine of %s', async (_, engines, models, code) => {
+  stage.engineBytesMax = engines * engineBytes(tinyModel().config);
+  await stage.start(models);
+  stage.source.put(offered(twin()));
+  await stage.ticks(20);
+  expect(stage.status.last?.code).toBe(code);
+  expect(stage.status.phase).toBe(code === undefined ? 'canary' : 'idle');
   expect(stage.unanswered()).toEqual([]);
 });
 

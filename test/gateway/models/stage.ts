@@ -78,6 +78,8 @@ export class Stage {
   part!: ModelsPart;
   /** Where the config has one. */
   memory: TickMemory | undefined;
+  /** What the device allows all engines together. */
+  engineBytesMax: number | undefined;
   /** How long a turn of the event loop takes. */
   turnMs = 0;
   #life = 0;
@@ -131,6 +133,7 @@ export class Stage {
     });
     const gateway: Gateway = new Gateway(loaded, {
       log,
+      ...(this.engineBytesMax === undefined ? {} : { engine: { maxBytes: this.engineBytesMax } }),
       parts: [part, commands],
       timers,
       clock: { nowMs: () => startMs + this.scheduler.nowMs },
