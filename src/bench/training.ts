@@ -9,8 +9,8 @@ export async function training(effort: Effort): Promise<BenchResult[]> {
   const { steps, floatTokensPerSecond, quantisedTokensPerSecond } = await measureThroughput(
     wanted,
     () => performance.now(),
-    // Float and with integer rules, each to warm up and to be timed.
-    effort.runMsMax && 4 * effort.runMsMax,
+    // A minute: only what is hopelessly slow shall do with less than whole batches.
+    effort.runMsMax && 12 * effort.runMsMax,
   );
   const line = (name: string, tokensPerSecond: number) => {
     // The trainer tells the median over its steps and no more.
