@@ -11,7 +11,7 @@ import { loadModel } from '../engine/model-file.ts';
 import { retentionInterval } from '../eval/bootstrap.ts';
 import { matchRecording } from '../eval/evaluate.ts';
 import { loadProtocol, type Protocol } from '../eval/protocols.ts';
-import { makeRecorder } from '../eval/recorders.ts';
+import { alarmRuleOf, makeRecorder } from '../eval/recorders.ts';
 import { runTests } from '../eval/runs.ts';
 import type { Scored } from '../eval/scores.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
@@ -138,7 +138,7 @@ interface Run {
 
 function play({ engine, protocol }: AblationSubject, pipeline: Pipeline): Run {
   const { task } = engine.model.meaning;
-  const recorder = makeRecorder(protocol, task.kind === 'anomaly' ? task.threshold : Number.NaN);
+  const recorder = makeRecorder(protocol, alarmRuleOf(task));
   const counts = runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRows(engine) });
   return {
     scored: recorder.scored(),

@@ -67,7 +67,7 @@ interface Score {
 
 /** One pass for the quality; `rate`: share of the ticks that are shown. */
 function score({ protocol, engine }: Subject, pipeline: Pipeline, rate: number): Score {
-  const recorder = makeRecorder(protocol, Number.NaN);
+  const recorder = makeRecorder(protocol, null);
   let bytes = 0;
   const counts = runTests(protocol, pipeline, {
     rate,

@@ -2,8 +2,15 @@
 import { join } from 'node:path';
 import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
+import { CalibrationPart } from '../gateway/calibration-part.ts';
 import { Commands } from '../gateway/commands.ts';
-import type { MemoryConfig, StateConfig, StorageConfig, WitnessLogConfig } from '../gateway/config.ts';
+import {
+  type MemoryConfig,
+  ownTopics,
+  type StateConfig,
+  type StorageConfig,
+  type WitnessLogConfig,
+} from '../gateway/config.ts';
 import { FolderHeldError } from '../gateway/folder-lock.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
@@ -16,6 +23,9 @@ import { TickMemory } from '../gateway/tick-memory.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
+
+/** Between two reports of what drifts. */
+const calibrationReportMs = 600_000;
 
 type Handed = 'log' | 'onFatal' | 'onLost' | 'mayConnect' | 'wasPublished';
 
@@ -127,7 +137,9 @@ async function openEach({ gateway, choice, models }: Prepared, log: Log): Promis
   // First of all, since it may change the engine.
   await models?.open();
   const { storage, state, witnessLog } = gateway.config;
-  if (storage !== undefined) await openStorage(storage, gateway, log);
+  const kept = storage === undefined ? undefined : await openStorage(storage, gateway, log);
+  // What was calibrated comes first: the state goes on from there.
+  addCalibration(gateway, kept, log);
   if (state !== undefined) await openState(state, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
   if (gateway.config.memory !== undefined) await openMemory(gateway.config.memory, gateway, log);
@@ -142,7 +154,7 @@ async function openEach({ gateway, choice, models }: Prepared, log: Log): Promis
 }
 
 /** A disk that refuses must not keep the gateway from its work. */
-async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): Promise<void> {
+async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): Promise<Storage | undefined> {
   const { inbox } = gateway.intake;
   try {
     const storage = await Storage.open(config, {
@@ -153,10 +165,12 @@ async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): P
     const { intake, outbox } = storage;
     if (intake.count + outbox.count > 0)
       log.info(`found on disk: ${intake.count} messages to be worked on, ${outbox.count} results to be sent`);
+    return storage;
   } catch (error) {
     // Two that write to the same files would lose what both keep.
     if (error instanceof FolderHeldError) throw error;
     log.error(`storage: ${(error as Error).message}; what waits is kept in memory alone`);
+    return undefined;
   }
 }
 
@@ -181,6 +195,24 @@ async function openState(config: StateConfig, gateway: Gateway, log: Log): Promi
     if (error instanceof FolderHeldError) throw error;
     log.error(`state: ${(error as Error).message}; what the gateway remembers ends with the process`);
   }
+}
+
+/** Of a model that calibrates itself. */
+function addCalibration(gateway: Gateway, storage: Storage | undefined, log: Log): void {
+  const { task, channels, intervalMs } = gateway.engine.model.meaning;
+  if (task.kind !== 'anomaly' || task.chart === undefined) return;
+  const model = () => ({
+    pipeline: gateway.pipeline,
+    modelSha256: gateway.served.loaded.modelSha256,
+  });
+  const { calibration: topic } = ownTopics(gateway.config);
+  const reportTicks = Math.max(1, Math.round(calibrationReportMs / intervalMs));
+  const part = new CalibrationPart({ model, topic, reportTicks, log });
+  if (storage !== undefined) {
+    const { formerCalibration: text } = storage;
+    part.useStore({ text, save: (saved) => storage.saveCalibration(saved) }, channels);
+  }
+  gateway.parts.add(part);
 }
 
 async function openWitnessLog(config: WitnessLogConfig, log: Log): Promise<WitnessLog> {

@@ -1,6 +1,14 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
-import type { Channel, ExitRule, ModelMeaning, RefinementRule, SpikeSettings, Task } from './model.ts';
+import type {
+  Channel,
+  ChartSettings,
+  ExitRule,
+  ModelMeaning,
+  RefinementRule,
+  SpikeSettings,
+  Task,
+} from './model.ts';
 import { featureSets, spikeRules } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
@@ -100,8 +108,30 @@ function classifyTask(input: unknown): Task {
 }
 
 function anomalyTask(input: unknown): Task {
-  const { threshold } = requireFields(input, 'meaning.task', ['kind', 'threshold']);
-  return { kind: 'anomaly', threshold: requireNumber(threshold, 'meaning.task.threshold') };
+  const { threshold, chart } = requireFields(input, 'meaning.task', ['kind', 'threshold', 'chart']);
+  return {
+    kind: 'anomaly',
+    threshold: requireNumber(threshold, 'meaning.task.threshold'),
+    ...(chart === undefined ? {} : { chart: requireChart(chart) }),
+  };
+}
+
+const chartKeys = ['calibrationTicks', 'levelHalfLife', 'surpriseHalfLife', 'release'];
+
+function requireChart(input: unknown): ChartSettings {
+  const path = 'meaning.task.chart';
+  const fields = requireFields(input, path, chartKeys);
+  const release = requireNumber(fields.release, `${path}.release`, Number.MIN_VALUE);
+  if (release > 1) {
+    throw new ModelError('meaning', `${path}.release: expected a number above 0 and up to 1, got ${release}`);
+  }
+  const whole = (key: string, min: number) => requireWhole(fields[key], `${path}.${key}`, min);
+  return Object.freeze({
+    calibrationTicks: whole('calibrationTicks', 2),
+    levelHalfLife: whole('levelHalfLife', 1),
+    surpriseHalfLife: whole('surpriseHalfLife', 1),
+    release,
+  });
 }
 
 function forecastTask(input: unknown, kind: unknown): Task {
@@ -112,10 +142,7 @@ function forecastTask(input: unknown, kind: unknown): Task {
     );
   }
   const { horizon } = requireFields(input, 'meaning.task', ['kind', 'horizon']);
-  const ticks = requireNumber(horizon, 'meaning.task.horizon', 1);
-  if (!Number.isInteger(ticks))
-    throw new ModelError('meaning', `meaning.task.horizon: expected a whole number, got ${ticks}`);
-  return { kind: 'forecast', horizon: ticks };
+  return { kind: 'forecast', horizon: requireWhole(horizon, 'meaning.task.horizon', 1) };
 }
 
 function requireSpikes(input: unknown, channels: number): SpikeSettings {
@@ -175,6 +202,15 @@ function requireText(input: unknown, path: string): string {
   if (typeof input !== 'string')
     throw new ModelError('meaning', `${path}: expected text, got ${JSON.stringify(input)}`);
   return input;
+}
+
+/** At most what a moving average may have for a half-life. */
+const WHOLE_MAX = 2 ** 20;
+
+function requireWhole(input: unknown, path: string, min: number): number {
+  const value = requireNumber(input, path, min);
+  if (Number.isInteger(value) && value <= WHOLE_MAX) return value;
+  throw new ModelError('meaning', `${path}: expected a whole number up to ${WHOLE_MAX}, got ${value}`);
 }
 
 function requireNumber(input: unknown, path: string, min = -Number.MAX_VALUE): number {

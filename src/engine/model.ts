@@ -87,11 +87,23 @@ export type Task =
   | { readonly kind: 'classify'; readonly classes: readonly string[] }
   /**
    * outputs = 2 x channels: for each channel the mean of the next tick, then for each channel the natural log of
-   * its scale. The score is the mean Laplace negative log-likelihood of what came; at `threshold` it is an anomaly.
+   * its scale. The score is the mean Laplace negative log-likelihood of what came, or with a chart how many times
+   * as far from the ordinary it is as the strangest tick of the device's calibration; at `threshold` it is an anomaly.
    */
-  | { readonly kind: 'anomaly'; readonly threshold: number }
+  | { readonly kind: 'anomaly'; readonly threshold: number; readonly chart?: ChartSettings }
   /** outputs = channels x horizon: channel-major, the next `horizon` ticks. */
   | { readonly kind: 'forecast'; readonly horizon: number };
+
+/** How a device learns at its start what is ordinary there, and how a departure is measured: a control chart. */
+export interface ChartSettings {
+  /** So many ticks calibrate, at least 2. */
+  readonly calibrationTicks: number;
+  /** Half-lives, in whole intervals, of the moving averages of levels and of surprises. */
+  readonly levelHalfLife: number;
+  readonly surpriseHalfLife: number;
+  /** An alarm stands until the score falls below this share of the threshold, above 0 and at most 1. */
+  readonly release: number;
+}
 
 /**
  * What a reading is compared with: what the last token carried (send-on-delta), that value moved on by its own damped

@@ -17,7 +17,7 @@ import { forceTier } from './forced-tier.ts';
 import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
 import { loadProtocol, type Protocol } from './protocols.ts';
-import { makeRecorder, type ScoringRecorder } from './recorders.ts';
+import { type AlarmRule, alarmRuleOf, makeRecorder, type ScoringRecorder } from './recorders.ts';
 import { type Recorder, type RunCounts, type RunOptions, runTests } from './runs.ts';
 import type { Scored } from './scores.ts';
 
@@ -262,7 +262,7 @@ class Runs {
   readonly #gated: Pipeline;
   readonly #dense: Pipeline;
   readonly #warmUpRows: number;
-  readonly #threshold: number;
+  readonly #rule: AlarmRule | null;
   readonly #passes: number;
   #pass = 0;
 
@@ -274,7 +274,7 @@ class Runs {
     this.#options = options;
     this.#gated = this.#gatedWith(options.spikes ?? model.meaning.spikes);
     this.#dense = new Pipeline(this.#engine, 1, { gating: false });
-    this.#threshold = task.kind === 'anomaly' ? task.threshold : Number.NaN;
+    this.#rule = alarmRuleOf(task);
     // So many tokens can reach the first scored one; ticks that are skipped on the way need room too.
     this.#warmUpRows = Math.max(4 * sequence * layers, history?.rows ?? 0);
     const asked = (options.curveScales?.length ?? 0) + (options.float === undefined ? 0 : 1);
@@ -335,7 +335,7 @@ class Runs {
   }
 
   #score(name: string, pipeline: Pipeline, rate: number, trace?: Trace): ScoredRun {
-    const scoring = makeRecorder(this.#protocol, this.#threshold);
+    const scoring = makeRecorder(this.#protocol, this.#rule);
     const recorder = trace === undefined ? scoring : both(scoring, trace);
     const counts = this.#run(name, pipeline, { rate, recorder });
     return { ...scoring.scored(), counts };

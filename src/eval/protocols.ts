@@ -77,6 +77,8 @@ export interface AlarmScores {
   /** What an ordinary score is, and the score that is an alarm; from rows that are not scored. */
   readonly ordinary: number;
   readonly limit: number;
+  /** [rows], 1 where an alarm stands; absent: where a score reaches the limit. */
+  readonly alarms?: Int8Array;
 }
 
 /**

@@ -1,5 +1,7 @@
 /** From outputs, row by row, to a metric: one recorder per task. */
 
+import { assert } from '../engine/limits.ts';
+import type { Task } from '../engine/model.ts';
 import { median } from '../statistics/statistics.ts';
 import { UNANSWERED } from './metrics.ts';
 import { type AlarmScores, calibrate, type Protocol, scoredSpan } from './protocols.ts';
@@ -14,6 +16,7 @@ export interface OutputFields {
   readonly ageIntervals: number;
   readonly classIndex: number;
   readonly score: number;
+  readonly anomaly: boolean;
   /** [channels x horizon], channel-major, physical units. */
   readonly values: Float64Array;
 }
@@ -22,13 +25,25 @@ export interface ScoringRecorder extends Recorder<OutputFields> {
   scored(): Scored;
 }
 
-/** `threshold` is the model's own, for an anomaly task. */
-export function makeRecorder(protocol: Protocol, threshold: number): ScoringRecorder {
+/** What an anomaly model says of its alarms: its threshold, and whether the device calibrates itself to it. */
+export interface AlarmRule {
+  readonly threshold: number;
+  readonly isCalibrated: boolean;
+}
+
+export function alarmRuleOf(task: Task): AlarmRule | null {
+  if (task.kind !== 'anomaly') return null;
+  return { threshold: task.threshold, isCalibrated: task.chart !== undefined };
+}
+
+/** `rule` is the model's own; an anomaly task needs one. */
+export function makeRecorder(protocol: Protocol, rule: AlarmRule | null): ScoringRecorder {
   switch (protocol.recording.task) {
     case 'classify':
       return new ClassRecorder(protocol);
     case 'anomaly':
-      return new AlarmRecorder(protocol, threshold);
+      assert(rule !== null, 'an anomaly model has a threshold');
+      return new AlarmRecorder(protocol, rule);
     case 'forecast':
       return new ForecastRecorder(protocol);
   }
@@ -59,32 +74,39 @@ const settlingRows = 50;
 
 class AlarmRecorder implements ScoringRecorder {
   readonly #protocol: Protocol;
-  readonly #threshold: number;
+  readonly #rule: AlarmRule;
   readonly #scores: Float64Array[];
+  readonly #alarms: Int8Array[];
 
-  constructor(protocol: Protocol, threshold: number) {
+  constructor(protocol: Protocol, rule: AlarmRule) {
     this.#protocol = protocol;
-    this.#threshold = threshold;
+    this.#rule = rule;
     // No output yet: no alarm.
     this.#scores = protocol.tests.map(({ series }) =>
       new Float64Array(series.rows).fill(Number.NEGATIVE_INFINITY),
     );
+    this.#alarms = protocol.tests.map(({ series }) => new Int8Array(series.rows));
   }
 
   row(file: number, row: number, output: OutputFields): void {
-    if (output.hasValue && !Number.isNaN(output.score)) this.#scores[file]![row] = output.score;
+    if (!output.hasValue) return;
+    if (!Number.isNaN(output.score)) this.#scores[file]![row] = output.score;
+    this.#alarms[file]![row] = output.anomaly ? 1 : 0;
   }
 
-  /** f1 and the rest with limits from each file's calibration rows; `:threshold` with the model's own, as it runs. */
+  /**
+   * The alarms that the gateway publishes. Of a model that does not calibrate itself: f1 and the rest with limits from
+   * each file's calibration rows, if it has enough; then `:threshold` with its own.
+   */
   scored(): Scored {
-    const own = scoreAlarms(this.#protocol, this.#ownLimits());
-    if (!this.#isCalibrated) return own;
+    const own = scoreAlarms(this.#protocol, this.#published());
+    if (this.#rule.isCalibrated || !this.#canCalibrate) return own;
     const { metric, blocked } = scoreAlarms(this.#protocol, this.#calibrated());
     const renamed = Object.entries(own.metric).map(([name, value]) => [`${name}:threshold`, value]);
     return { metric: { ...metric, ...Object.fromEntries(renamed) }, blocked };
   }
 
-  get #isCalibrated(): boolean {
+  get #canCalibrate(): boolean {
     return this.#protocol.recording.calibrationRows > settlingRows;
   }
 
@@ -92,14 +114,15 @@ class AlarmRecorder implements ScoringRecorder {
     return this.#protocol.tests.map((test, file) => {
       const scores = this.#scores[file]!;
       const known = scores.subarray(settlingRows, test.scoredFrom).filter(Number.isFinite);
-      const ordinary = known.length > 0 ? median(known) : this.#threshold - 1;
+      const ordinary = known.length > 0 ? median(known) : this.#rule.threshold - 1;
       return calibrate(scores, test, { ordinary, factor, skip: settlingRows });
     });
   }
 
-  #ownLimits(): AlarmScores[] {
-    const limit = this.#threshold;
-    return this.#scores.map((scores) => ({ scores, ordinary: limit - 1, limit }));
+  #published(): AlarmScores[] {
+    const { threshold: limit, isCalibrated } = this.#rule;
+    const ordinary = isCalibrated ? 0 : limit - 1;
+    return this.#scores.map((scores, file) => ({ scores, ordinary, limit, alarms: this.#alarms[file]! }));
   }
 }
 

@@ -82,14 +82,16 @@ interface ScoredAlarms extends AlarmRows {
 
 function alarmRows(
   { series, scoredFrom }: TestSeries,
-  { scores, ordinary, limit }: AlarmScores,
+  { scores, ordinary, limit, alarms }: AlarmScores,
 ): ScoredAlarms {
   const scored = scores.subarray(scoredFrom, series.rows);
   return {
     timeMs: series.timeMs.subarray(scoredFrom),
     labels: series.labels!.subarray(scoredFrom),
     changePoints: series.changePoints?.subarray(scoredFrom),
-    alarms: Int8Array.from(scored, (score) => (score >= limit ? 1 : 0)),
+    alarms:
+      alarms?.subarray(scoredFrom, series.rows) ??
+      Int8Array.from(scored, (score) => (score >= limit ? 1 : 0)),
     relative: scored.map((score) => (score - ordinary) / (limit - ordinary)),
   };
 }

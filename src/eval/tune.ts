@@ -10,7 +10,7 @@ import { defaultPolicyName, type PolicyName, policyNames, policyOf } from '../ga
 import { regretModelOf } from '../gate/regret.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type BlockedQuality, retentionInterval } from './bootstrap.ts';
-import { makeRecorder } from './recorders.ts';
+import { alarmRuleOf, makeRecorder } from './recorders.ts';
 import { runTests } from './runs.ts';
 import type { TuneRows } from './tune-rows.ts';
 
@@ -214,7 +214,7 @@ class Search {
   #play(pipeline: Pipeline): { macsPerTick: number; skipRate: number; blocked: BlockedQuality } {
     const { protocol, groupOf } = this.#rows;
     const { task } = this.#model.meaning;
-    const recorder = makeRecorder(protocol, task.kind === 'anomaly' ? task.threshold : Number.NaN);
+    const recorder = makeRecorder(protocol, alarmRuleOf(task));
     const { macs, ticks, tierTicks } = runTests(protocol, pipeline, { recorder, warmUpRows: 0 });
     return {
       macsPerTick: macs / ticks,

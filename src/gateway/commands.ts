@@ -9,7 +9,10 @@ import type { GatewayPart } from './part.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** What commands do something to. */
-export type CommandedPipeline = Pick<Pipeline, 'override' | 'policy' | 'usePolicy' | 'forget'>;
+export type CommandedPipeline = Pick<
+  Pipeline,
+  'override' | 'policy' | 'usePolicy' | 'forget' | 'recalibrate'
+>;
 
 /** A command that is not carried out; the message says what was expected and what was got. */
 class CommandError extends Error {}
@@ -37,6 +40,7 @@ const actions: Readonly<Record<string, Action>> = {
     pipeline.override = 'none';
   },
   reset: (pipeline) => pipeline.forget(),
+  recalibrate: (pipeline) => pipeline.recalibrate(),
   policy: (pipeline, { fields }) => usePolicy(pipeline, fields.policy),
   rollback: (_pipeline, _request, models) => {
     if (models === undefined) throw new CommandError('expected models in the config, got none');

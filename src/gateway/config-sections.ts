@@ -1,5 +1,6 @@
 /** Each section of the config file: its keys, types, ranges and defaults. */
 import { resolve } from 'node:path';
+import type { Task } from '../engine/model.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { describe, type NumberRule, type Section } from './checker.ts';
 import type {
@@ -26,6 +27,7 @@ export const rootKeys = [
   'frame',
   'spikes',
   'policy',
+  'calibration',
   'output',
   'countersIntervalS',
   'limits',
@@ -44,9 +46,30 @@ export const rootKeys = [
 ];
 
 const dayS = 86_400;
+/** Fewer say nothing of a spread; more would be a memory of their own. */
+const calibrationTicksMin = 30;
+const calibrationTicksMax = 50_000;
 const seconds = (max: number): NumberRule => ({ min: 0.001, max });
 /** As MQTT client ids and topic levels may be everywhere. */
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Minutes of ticks, `intervalMs` apart, as ticks; undefined where nothing is said. */
+export function readCalibration(
+  root: Section,
+  intervalMs: number,
+  task: Task | undefined,
+): number | undefined {
+  if (!root.has('calibration')) return undefined;
+  const section = root.section('calibration', ['minutes']);
+  const minutes = section.number('minutes', { min: 0.05, max: 7 * 1440 }, 10);
+  if (task !== undefined && (task.kind !== 'anomaly' || task.chart === undefined))
+    root.add('calibration', 'a model that calibrates itself', `one that does not, for ${task.kind}`);
+  const ticks = Math.round((minutes * 60_000) / intervalMs);
+  if (ticks >= calibrationTicksMin && ticks <= calibrationTicksMax) return ticks;
+  const expected = `${calibrationTicksMin} to ${calibrationTicksMax} ticks`;
+  section.add('minutes', expected, `${ticks} of ${intervalMs} ms`);
+  return calibrationTicksMin;
+}
 
 export function readGatewayName(root: Section): string {
   const name = root.text('gateway', undefined, 'a name (letters, digits, _ and -)');

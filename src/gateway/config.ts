@@ -207,6 +207,8 @@ export interface GatewayConfig {
   readonly policy?: string;
   readonly topicPrefix: string;
   readonly output: OutputConfig;
+  /** Ticks by which the device calibrates itself. Absent: as the model says, if it does at all. */
+  readonly calibrationTicks?: number;
   /** 0: no counters are published. */
   readonly countersIntervalS: number;
   readonly limits: LimitsConfig;
@@ -236,6 +238,8 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
   readonly schema: string;
   /** Answers to commands. */
   readonly reply: string;
+  /** What the device has calibrated, and its drift since, of models that do. */
+  readonly calibration: string;
   /** Which model works, and what became of others. */
   readonly models: string;
 } {
@@ -247,6 +251,7 @@ export function ownTopics(config: Pick<GatewayConfig, 'topicPrefix' | 'output'>)
     energy: `${topicPrefix}/energy`,
     schema: `${topicPrefix}/schema`,
     reply: `${topicPrefix}/reply`,
+    calibration: `${topicPrefix}/calibration`,
     models: `${topicPrefix}/models`,
   };
 }

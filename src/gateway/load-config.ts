@@ -213,7 +213,7 @@ function noteModel(root: Section, error: unknown): void {
 function readConfig(
   root: Section,
   directory: string,
-  meaning: Pick<ModelMeaning, 'channels' | 'intervalMs' | 'spikes'> | undefined,
+  meaning: (Pick<ModelMeaning, 'channels' | 'intervalMs' | 'spikes'> & Partial<ModelMeaning>) | undefined,
   options: LoadOptions,
 ): GatewayConfig {
   const gateway = sections.readGatewayName(root);
@@ -248,6 +248,10 @@ function readConfig(
         ? { delta: [], heartbeat: [], refractory: [] }
         : readSpikes(root.section('spikes'), channels, meaning.spikes),
     ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', options.policies ?? []) } : {}),
+    ...sections.optional(
+      'calibrationTicks',
+      sections.readCalibration(root, frame.intervalMs || (meaning?.intervalMs ?? 1), meaning?.task),
+    ),
     output: {
       ...output,
       topic: fillTopic(output.topic, { gateway, model: basename(modelPath, extname(modelPath)) }),

@@ -1,8 +1,9 @@
 /** What the model's logits mean, held until the next token: never zeros, never a guess presented as a reading. */
 
 import { assert, LOGIT_ONE } from '../engine/limits.ts';
-import type { ModelMeaning } from '../engine/model.ts';
+import type { Channel, ModelMeaning } from '../engine/model.ts';
 import { carryFields, type StateCarrier } from '../gate/carrier.ts';
+import { ControlChart } from './control-chart.ts';
 import { exponentiate } from './exponential.ts';
 
 /** The log of a predicted scale is clamped to this on both sides, before it becomes a scale. */
@@ -30,11 +31,14 @@ export class Output {
 
   /**
    * anomaly: mean over the known channels of the Laplace negative log-likelihood of the observed value under the
-   * previous token's prediction, in normalised units (nats). NaN at the first token, which nothing predicted.
+   * previous token's prediction, in normalised units (nats); NaN at the first token, which nothing predicted. Of a
+   * model with a chart: T2 of the chart; NaN until it is calibrated.
    */
   score = Number.NaN;
-  /** anomaly: whether `score` reaches the model's threshold. */
+  /** anomaly: whether `score` reaches the model's threshold; with a chart, until it falls below the release. */
   anomaly = false;
+  /** Of models that have one. */
+  readonly chart: ControlChart | undefined;
 
   /**
    * forecast: [channels x horizon], channel-major, physical units: the ticks after the token.
@@ -43,6 +47,10 @@ export class Output {
   readonly values: Float64Array;
 
   readonly #meaning: ModelMeaning;
+  #channels: readonly Channel[];
+  /** anomaly: what came, normalised, and its distance from what was predicted in predicted scales; NaN where unknown. */
+  readonly #levels: Float64Array;
+  readonly #surprises: Float64Array;
   /** anomaly: predicted mean, log scale and 1 / scale per channel, normalised. */
   readonly #means: Float64Array;
   readonly #logScales: Float64Array;
@@ -57,6 +65,11 @@ export class Output {
     this.#means = new Float64Array(task.kind === 'anomaly' ? count : 0);
     this.#logScales = new Float64Array(this.#means.length);
     this.#inverseScales = new Float64Array(this.#means.length);
+    this.#channels = channels;
+    this.#levels = new Float64Array(this.#means.length);
+    this.#surprises = new Float64Array(this.#means.length);
+    const settings = task.kind === 'anomaly' ? task.chart : undefined;
+    this.chart = settings && new ControlChart(count, settings);
     const horizon = task.kind === 'forecast' ? task.horizon : task.kind === 'anomaly' ? 1 : 0;
     this.values = new Float64Array(horizon * count);
   }
@@ -76,6 +89,7 @@ export class Output {
     carryFields(state, this, fields);
     for (const array of [this.probabilities, this.values, this.#means, this.#logScales, this.#inverseScales])
       state.array(array);
+    this.chart?.carry(state);
   }
 
   /** As before the first token. */
@@ -90,6 +104,20 @@ export class Output {
     this.score = Number.NaN;
     this.anomaly = false;
     this.values.fill(0);
+    this.chart?.reset();
+  }
+
+  /** Other centres and scales, from here on: the model's own ones, or those of a calibration. */
+  useChannels(channels: readonly Channel[]): void {
+    this.#channels = channels;
+  }
+
+  /** Every tick, before it is held or updated. `values` as for `update`; `intervals`: whole ones since the last tick. */
+  observe(values: Float64Array, intervals: number): void {
+    if (this.chart === undefined) return;
+    this.#normalise(values);
+    this.#compare();
+    this.chart.observe(this.#levels, this.#surprises, intervals);
   }
 
   /** A skipped tick: the output stays as it is. `ageIntervals`: since the last token. */
@@ -128,52 +156,78 @@ export class Output {
   #predict(logits: Int32Array, values: Float64Array): void {
     const count = this.#means.length;
     assert(logits.length === 2 * count, 'a mean and a log scale per channel');
-    if (this.hasValue) this.#judge(values);
+    this.#normalise(values);
+    this.#compare();
+    if (this.hasValue) this.#judge();
     this.confidence = this.score;
     for (let channel = 0; channel < count; channel++) {
       const logScale = logits[count + channel]! / LOGIT_ONE;
       this.#logScales[channel] = Math.max(-LOG_SCALE_MAX, Math.min(LOG_SCALE_MAX, logScale));
       this.#inverseScales[channel] = -this.#logScales[channel]!;
       this.#means[channel] = logits[channel]! / LOGIT_ONE;
-      const { center, scale } = this.#meaning.channels[channel]!;
+      const { center, scale } = this.#channels[channel]!;
       this.values[channel] = center + scale * this.#means[channel]!;
     }
     exponentiate(this.#inverseScales);
+  }
+
+  #normalise(values: Float64Array): void {
+    for (let channel = 0; channel < values.length; channel++) {
+      const { center, scale } = this.#channels[channel]!;
+      const level = (values[channel]! - center) / scale;
+      this.#levels[channel] = Number.isFinite(level) ? level : Number.NaN;
+    }
+  }
+
+  /** With the last prediction, however old; NaN without one. */
+  #compare(): void {
+    for (let channel = 0; channel < this.#levels.length; channel++) {
+      const distance = Math.abs(this.#levels[channel]! - this.#means[channel]!);
+      this.#surprises[channel] = this.hasValue ? distance * this.#inverseScales[channel]! : Number.NaN;
+    }
   }
 
   /**
    * Scores what came by the Laplace density of the prediction. With no value known there is nothing to score: the
    * last score stays.
    */
-  #judge(values: Float64Array): void {
+  #judge(): void {
     let sum = 0;
     let known = 0;
     let worst = Number.NEGATIVE_INFINITY;
-    for (let channel = 0; channel < values.length; channel++) {
-      if (!Number.isFinite(values[channel]!)) continue;
-      const { center, scale } = this.#meaning.channels[channel]!;
-      const distance = Math.abs((values[channel]! - center) / scale - this.#means[channel]!);
-      const surprise = distance * this.#inverseScales[channel]! + this.#logScales[channel]! + LOG_TWO;
+    for (let channel = 0; channel < this.#levels.length; channel++) {
+      if (Number.isNaN(this.#surprises[channel]!)) continue;
+      const surprise = this.#surprises[channel]! + this.#logScales[channel]! + LOG_TWO;
       known++;
       sum += surprise;
       if (surprise <= worst) continue;
       worst = surprise;
       this.topIndex = channel;
     }
-    if (known > 0) this.#setScore(sum / known);
+    if (this.chart !== undefined) this.#readChart(this.chart);
+    else if (known > 0) this.#setScore(sum / known);
+  }
+
+  #readChart(chart: ControlChart): void {
+    chart.update();
+    this.topIndex = chart.topChannel;
+    this.#setScore(chart.score[0]!);
   }
 
   #setScore(score: number): void {
     const { task } = this.#meaning;
     this.score = score;
-    this.anomaly = task.kind === 'anomaly' && score >= task.threshold;
+    if (task.kind !== 'anomaly') return;
+    // An alarm that stands is let go later than one is raised.
+    const share = this.anomaly ? (task.chart?.release ?? 1) : 1;
+    this.anomaly = score >= share * task.threshold;
   }
 
   #forecast(logits: Int32Array): void {
-    const { channels, task } = this.#meaning;
+    const { task } = this.#meaning;
     assert(task.kind === 'forecast' && logits.length === this.values.length, 'one logit per forecast value');
     for (let index = 0; index < logits.length; index++) {
-      const { center, scale } = channels[Math.floor(index / task.horizon)]!;
+      const { center, scale } = this.#channels[Math.floor(index / task.horizon)]!;
       this.values[index] = center + (scale * logits[index]!) / LOGIT_ONE;
     }
   }

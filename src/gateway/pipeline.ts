@@ -1,7 +1,7 @@
 /** The way of one tick: frame -> spikes -> coherence -> decision -> features -> engine -> output -> witness. */
 import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
-import type { SpikeSettings } from '../engine/model.ts';
+import type { Channel, SpikeSettings } from '../engine/model.ts';
 import { Anytime } from '../gate/anytime.ts';
 import { carryFields, carryFlag, type StateCarrier } from '../gate/carrier.ts';
 import { Coherence, type CoherenceSettings, type LambdaWatch, makeGatePacket } from '../gate/coherence.ts';
@@ -16,8 +16,11 @@ import { defaultPolicyName, type Policy, type PolicyName, policyHash, policyOf }
 import { RegretGate, type RegretModel, regretModelOf } from '../gate/regret.ts';
 import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import { hashLogits, Witness } from '../gate/witness.ts';
+import { type Calibration, Calibrator } from './calibration.ts';
 import { doubtOf } from './doubt.ts';
 import { Output } from './output.ts';
+import { copyCounters, makePipelineCounters } from './pipeline-counters.ts';
+import { noteGate } from './testimony.ts';
 
 /** What a pipeline asks of an engine. */
 export type PipelineEngine = Pick<
@@ -44,48 +47,8 @@ export interface PipelineOptions {
   readonly regret?: RegretModel;
   /** What witnesses say of the model: its `modelTag`. Default: not told. */
   readonly modelTag?: number;
-}
-
-/** Sums since the start or the last reset. */
-export interface PipelineCounters {
-  /** Frames processed: tokens + skips. */
-  frames: number;
-  tokens: number;
-  skips: number;
-  /** Frames per tier; tier 3 are the skips. */
-  readonly perTier: Float64Array;
-  /** Multiply-accumulates executed. */
-  macs: number;
-  /** At most so many had tier 0 run on every frame, with its keys and values cached. */
-  macsDense: number;
-  /** Frames refused because their time was not later than that of the frame before. */
-  stale: number;
-  /** Channel values that were unknown, over all frames processed. */
-  missing: number;
-}
-
-export function makePipelineCounters(): PipelineCounters {
-  return {
-    frames: 0,
-    tokens: 0,
-    skips: 0,
-    perTier: new Float64Array(4),
-    macs: 0,
-    macsDense: 0,
-    stale: 0,
-    missing: 0,
-  };
-}
-
-export function copyCounters(from: PipelineCounters, to: PipelineCounters): void {
-  to.frames = from.frames;
-  to.tokens = from.tokens;
-  to.skips = from.skips;
-  to.perTier.set(from.perTier);
-  to.macs = from.macs;
-  to.macsDense = from.macsDense;
-  to.stale = from.stale;
-  to.missing = from.missing;
+  /** By so many ticks a model with a control chart calibrates itself; default: what the model says. */
+  readonly calibrationTicks?: number;
 }
 
 const gateFields = [
@@ -125,12 +88,15 @@ export class Pipeline {
   readonly #gating: boolean;
   readonly #intervalMs: number;
   readonly #macsDense: number;
-  readonly #encoder: SpikeEncoder;
-  readonly #coherence: Coherence;
+  readonly #options: PipelineOptions;
+  readonly #calibrator: Calibrator | undefined;
+  #calibration: Calibration | undefined;
+  #encoder: SpikeEncoder;
+  #coherence: Coherence;
   readonly #exactLambda: boolean;
   #policy: Policy;
   #controller: Controller;
-  readonly #featureEncoder: FeatureEncoder;
+  #featureEncoder: FeatureEncoder;
   readonly #features: Int16Array;
   readonly #spike;
   readonly #gate: GatePacket = makeGatePacket();
@@ -151,7 +117,7 @@ export class Pipeline {
    * if the policy follows a regret that the model does not predict.
    */
   constructor(engine: PipelineEngine, stream: number, options: PipelineOptions = {}) {
-    const { channels, intervalMs, spikes, features } = engine.model.meaning;
+    const { channels, intervalMs, task, features } = engine.model.meaning;
     const count = channels.length;
     this.#gating = options.gating ?? true;
     this.#engine = this.#gating && options.anytime !== false ? withAnytime(engine) : engine;
@@ -159,11 +125,11 @@ export class Pipeline {
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
     this.output = new Output(engine.model.meaning);
-    const rules = this.#gating ? (options.spikes ?? spikes) : alwaysFire(count);
-    this.#encoder = new SpikeEncoder(channels, rules, this.output.values);
     const policy = policyOf(options.policy ?? defaultPolicyName);
     this.#policy = policy;
     this.#exactLambda = options.exactLambda === true;
+    this.#options = options;
+    this.#encoder = this.#makeEncoder(channels);
     this.#coherence = new Coherence(channels, options.coherence, this.#watchOf(policy));
     this.#controller = new Controller(policy);
     this.#regretModel = options.regret ?? regretModelOf(engine.model.meaning);
@@ -174,10 +140,46 @@ export class Pipeline {
     this.#witness.channels = count;
     this.#witness.model = options.modelTag ?? 0;
     this.#witness.policyHash = this.#gating ? policyHash(policy) : 0;
+    if (task.kind === 'anomaly' && task.chart !== undefined) {
+      this.#calibrator = new Calibrator(channels, options.calibrationTicks ?? task.chart.calibrationTicks);
+    }
     assert(
       engine.model.config.features === this.#features.length,
       'the model takes the features that the gate makes',
     );
+  }
+
+  /** Undefined until it is finished, and for models that calibrate nothing. */
+  get calibration(): Calibration | undefined {
+    return this.#calibration;
+  }
+
+  /** Ticks of the calibration that is under way, and those that it wants; 0 of 0 without one. */
+  get calibrationProgress(): { readonly ticks: number; readonly wanted: number } {
+    const wanted = this.#calibration === undefined ? (this.#calibrator?.ticks ?? 0) : 0;
+    return { ticks: wanted === 0 ? 0 : this.#calibrator!.count, wanted };
+  }
+
+  /**
+   * Goes on from an earlier calibration of the same model: nothing is to be calibrated any more. Throws RangeError if the
+   * model has no chart.
+   */
+  useCalibration(calibration: Calibration): void {
+    this.recalibrate();
+    this.#calibration = calibration;
+    this.#useChannels(calibration.channels);
+    this.output.chart!.restore(calibration.chart);
+  }
+
+  /** Throws away what was calibrated: the next ticks calibrate. Throws RangeError if the model has no chart. */
+  recalibrate(): void {
+    if (this.#calibrator === undefined) {
+      throw new RangeError('calibration: expected a model with a control chart, got one without');
+    }
+    this.#calibration = undefined;
+    this.#useChannels(this.#engine.model.meaning.channels);
+    this.output.chart!.forgetCalibration();
+    this.forget();
   }
 
   /** The policy that decides. */
@@ -226,9 +228,10 @@ export class Pipeline {
     this.usePolicy(leader.policy);
   }
 
-  /** As `forget`, and the counters begin anew. */
+  /** As new: the past and an own calibration are forgotten, and the counters begin anew. */
   reset(): void {
-    this.forget();
+    if (this.#calibrator === undefined) this.forget();
+    else this.recalibrate();
     this.countAnew();
   }
 
@@ -237,9 +240,17 @@ export class Pipeline {
     copyCounters(makePipelineCounters(), this.counters);
   }
 
-  /** Forgets the past: the next frame is the first. Empties the engine's stream; what was counted stays. */
+  /**
+   * Forgets the past: the next frame is the first, and the first of a calibration that is not finished. Empties the
+   * engine's stream; what was counted or calibrated stays.
+   */
   forget(): void {
     this.forgets++;
+    this.#forgetStream();
+    this.#calibrator?.reset();
+  }
+
+  #forgetStream(): void {
     this.#engine.reset(this.#stream);
     this.#encoder.reset();
     this.#coherence.reset();
@@ -260,6 +271,8 @@ export class Pipeline {
    */
   carry(state: StateCarrier): void {
     const { counters } = this;
+    // First, since other channels need other encoders to be handed to.
+    const calibrated = this.#carryChannels(state);
     for (const part of [
       this.#encoder,
       this.#coherence,
@@ -279,6 +292,30 @@ export class Pipeline {
     this.#lastTimeMs = state.number(this.#lastTimeMs);
     this.#timeRestarts = carryFlag(state, this.#timeRestarts);
     this.#sinceToken = state.number(this.#sinceToken);
+    if (calibrated !== undefined) this.#calibration = { ...calibrated, chart: this.output.chart!.state! };
+  }
+
+  /** Of a model with a chart. Gives back what another pipeline had calibrated, if this one had not. */
+  #carryChannels(state: StateCarrier): Omit<Calibration, 'chart'> | undefined {
+    const calibrator = this.#calibrator;
+    if (calibrator === undefined) return undefined;
+    const { channels: shipped } = this.#engine.model.meaning;
+    const own = this.#calibration?.channels ?? shipped;
+    const numbers = Float64Array.from(own.flatMap(({ center, scale }) => [center, scale]));
+    const before = numbers.slice();
+    const timeMs = state.number(this.#calibration?.timeMs ?? Number.NaN);
+    const ticks = state.number(this.#calibration?.ticks ?? 0);
+    state.array(numbers);
+    if (ticks === 0 && this.#calibration !== undefined) this.recalibrate();
+    calibrator.carry(state);
+    if (ticks === 0 || numbers.every((number, i) => number === before[i])) return undefined;
+    const channels = shipped.map((channel, i) => ({
+      ...channel,
+      center: numbers[2 * i]!,
+      scale: numbers[2 * i + 1]!,
+    }));
+    this.#useChannels(channels);
+    return { timeMs, ticks, channels };
   }
 
   /**
@@ -287,8 +324,20 @@ export class Pipeline {
    *
    * A frame whose time is not later than the last one's (a repetition after a reconnection, a clock set back) is
    * refused: `counters.stale` counts it, and the witness of the last frame comes back, its `sequence` unchanged.
+   *
+   * The tick that completes a calibration runs the ticks before it once more, as they would have been with it: then
+   * its witness tells the work of all of them.
    */
   tick(frame: Frame): Witness {
+    const { frames } = this.counters;
+    const witness = this.#tick(frame);
+    if (this.#calibrator === undefined || this.#calibration !== undefined) return witness;
+    if (this.counters.frames > frames) this.#calibrator.add(frame);
+    if (this.#calibrator.isComplete) this.#calibrate(this.#calibrator);
+    return witness;
+  }
+
+  #tick(frame: Frame): Witness {
     if (this.#timeRestarts) this.#lastTimeMs = frame.timeMs - this.#intervalMs;
     this.#timeRestarts = false;
     const elapsed = this.#isFirst ? 0 : (frame.timeMs - this.#lastTimeMs) / this.#intervalMs;
@@ -301,6 +350,7 @@ export class Pipeline {
     this.#encoder.encode(frame, elapsed, this.#spike);
     this.#featureEncoder.observe(frame, elapsed);
     if (this.#gating) this.#measure(frame, elapsed);
+    this.output.observe(frame.values, wholeIntervals(elapsed));
     this.#see(frame);
     this.#decide();
     this.#count(frame);
@@ -315,6 +365,50 @@ export class Pipeline {
   /** Time begins anew: the next frame counts as one interval after the last, whatever its time says. */
   restartTime(): void {
     this.#timeRestarts = true;
+    this.#calibrator?.reset();
+  }
+
+  /** Nothing but the work done counts twice. */
+  #calibrate(calibrator: Calibrator): void {
+    const { counters } = this;
+    const before = makePipelineCounters();
+    copyCounters(counters, before);
+    const macsBefore = this.#witness.macs;
+    const chart = this.output.chart!;
+    const channels = calibrator.channels();
+    this.#useChannels(channels);
+    this.#forgetStream();
+    chart.beginCalibration(calibrator.ticks);
+    calibrator.replay((frame) => this.#tick(frame));
+    chart.calibrate();
+    const { macs } = counters;
+    copyCounters(before, counters);
+    counters.macs = macs;
+    this.#witness.sequence = counters.frames - 1;
+    this.#witness.macs = macsBefore + macs - before.macs;
+    this.#calibration = {
+      timeMs: this.#lastTimeMs,
+      ticks: calibrator.ticks,
+      channels,
+      chart: chart.state!,
+    };
+  }
+
+  /** Everything that normalises is made anew; this is not the hot path. */
+  #useChannels(channels: readonly Channel[]): void {
+    this.output.useChannels(channels);
+    this.#encoder = this.#makeEncoder(channels);
+    this.#coherence = new Coherence(channels, this.#options.coherence, this.#watchOf(this.#policy));
+    this.#featureEncoder = new FeatureEncoder(channels, this.#engine.model.meaning.features);
+  }
+
+  /** A delta is so many scales, whatever the scale. */
+  #makeEncoder(channels: readonly Channel[]): SpikeEncoder {
+    const { channels: shipped, spikes } = this.#engine.model.meaning;
+    const rules = this.#gating ? (this.#options.spikes ?? spikes) : alwaysFire(channels.length);
+    if (channels === shipped) return new SpikeEncoder(channels, rules, this.output.values);
+    const delta = rules.delta.map((delta, i) => delta * (channels[i]!.scale / shipped[i]!.scale));
+    return new SpikeEncoder(channels, { ...rules, delta }, this.output.values);
   }
 
   /** Coherence sees every tick; what it amounts to is asked at a token. */
@@ -418,30 +512,10 @@ export class Pipeline {
     witness.noveltyQ15 = spike.noveltyQ15;
     witness.elapsedIntervals = this.#sinceToken;
     witness.doubtQ15 = doubtOf(this.output, this.#engine.model.meaning.task);
-    this.#seeCoherence();
+    noteGate(this.#gate, this.#demand, witness);
     const { trust, compute } = this.#controller;
     copySnapshot(trust, witness.trustBefore);
     copySnapshot(compute, witness.computeBefore);
-  }
-
-  #seeCoherence(): void {
-    const witness = this.#witness;
-    const gate = this.#gate;
-    witness.ready = gate.ready;
-    witness.lambdaQ15 = gate.lambdaQ15;
-    witness.lambdaFloorQ15 = gate.lambdaFloorQ15;
-    witness.isExact = gate.isExact;
-    witness.lambdaPreviousQ15 = gate.lambdaPreviousQ15;
-    witness.lambdaReferenceQ15 = gate.lambdaReferenceQ15;
-    witness.boundaryEdges = gate.boundaryEdges;
-    witness.boundaryConcentrationQ15 = gate.boundaryConcentrationQ15;
-    witness.partitionCount = gate.partitionCount;
-    witness.agreementQ15 = gate.agreementQ15;
-    witness.driftUpQ8 = gate.driftUpQ8;
-    witness.driftDownQ8 = gate.driftDownQ8;
-    witness.noveltyTypicalQ15 = this.#demand.noveltyTypicalQ15;
-    witness.rateTypicalQ15 = this.#demand.rateTypicalQ15;
-    witness.regretQ15 = this.#demand.regretQ15;
   }
 
   /** Notes what was decided. */

@@ -144,6 +144,7 @@ export class Gateway {
     const pipeline = new Pipeline(engine, 0, {
       spikes: config.spikes,
       modelTag: modelTag(modelSha256),
+      ...(config.calibrationTicks === undefined ? {} : { calibrationTicks: config.calibrationTicks }),
       ...(config.policy === undefined ? {} : { policy: config.policy as PolicyName }),
     });
     return { loaded, engine, pipeline };

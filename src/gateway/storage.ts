@@ -15,6 +15,7 @@ export interface StorageOptions {
 }
 
 const subscriptionsFile = 'subscriptions.json';
+const calibrationFile = 'calibration.json';
 
 export class Storage {
   readonly config: StorageConfig;
@@ -26,12 +27,14 @@ export class Storage {
   /** Of messages from an earlier run; absent on a disk that is not real. */
   readonly guard: PoisonGuard | undefined;
   readonly #lock: FolderLock | undefined;
+  /** What an earlier run calibrated, as it was saved; empty if nothing. */
+  readonly formerCalibration: string;
 
   private constructor(
     config: StorageConfig,
     meter: DiskMeter,
     queues: { readonly intake: DurableQueue; readonly outbox: DurableQueue },
-    formerFilters: readonly string[],
+    former: { readonly filters: readonly string[]; readonly calibration: string },
     lock: FolderLock | undefined,
     guard: PoisonGuard | undefined,
   ) {
@@ -39,7 +42,8 @@ export class Storage {
     this.meter = meter;
     this.intake = queues.intake;
     this.outbox = queues.outbox;
-    this.formerFilters = formerFilters;
+    this.formerFilters = former.filters;
+    this.formerCalibration = former.calibration;
     this.#lock = lock;
     this.guard = guard;
   }
@@ -79,8 +83,12 @@ export class Storage {
       lock === undefined || intake.count === 0
         ? undefined
         : new PoisonGuard({ directory, releasedThrough, through, onProblem });
+    const former = {
+      filters: parseFilters(await readText(disk, subscriptionsFile)),
+      calibration: await readText(disk, calibrationFile),
+    };
     const queues = { intake, outbox };
-    return new Storage(config, disk, queues, await readFilters(disk), lock, guard);
+    return new Storage(config, disk, queues, former, lock, guard);
   }
 
   /** Lets go of the folder; the queues are closed before. */
@@ -93,23 +101,37 @@ export class Storage {
   async saveFilters(filters: readonly string[]): Promise<void> {
     const wanted = JSON.stringify([...filters].sort());
     if (wanted === JSON.stringify(this.formerFilters)) return;
-    const file = await this.meter.open(subscriptionsFile);
-    try {
-      await file.truncate(0);
-      await file.write(0, Buffer.from(wanted));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeText(this.meter, subscriptionsFile, wanted);
+  }
+
+  /** Keeps it for the next run. Rejects with what the disk says. */
+  saveCalibration(text: string): Promise<void> {
+    return writeText(this.meter, calibrationFile, text);
   }
 }
 
-/** Nothing where there is no file, or one that was cut. */
-async function readFilters(disk: Disk): Promise<string[]> {
-  if (!(await disk.list()).includes(subscriptionsFile)) return [];
-  const file = await disk.open(subscriptionsFile);
+async function writeText(disk: Disk, name: string, text: string): Promise<void> {
+  const file = await disk.open(name);
+  try {
+    await file.truncate(0);
+    await file.write(0, Buffer.from(text));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Empty where there is no file. */
+async function readText(disk: Disk, name: string): Promise<string> {
+  if (!(await disk.list()).includes(name)) return '';
+  const file = await disk.open(name);
   const text = (await file.read(0, file.size)).toString();
   await file.close();
+  return text;
+}
+
+/** Nothing of a text that is empty or was cut. */
+function parseFilters(text: string): string[] {
   try {
     const value: unknown = JSON.parse(text);
     return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];

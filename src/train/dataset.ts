@@ -1,5 +1,6 @@
 /** The rows of a recording that training may see, split, and what they say of the channels. */
 import type { Channel, FeatureSet, SpikeSettings, Task } from '../engine/model.ts';
+import { calibrateChannels } from '../gate/calibrate-channels.ts';
 import type { Recording, RowRange } from '../recording/recording.ts';
 import {
   RecordingError,
@@ -8,6 +9,7 @@ import {
   type Series,
   sliceSeries,
 } from '../recording/recording.ts';
+import { median } from '../statistics/statistics.ts';
 import { refuseClockChannels } from './clock-channels.ts';
 
 export interface Dataset {
@@ -41,9 +43,21 @@ export interface DatasetSettings {
   readonly allowClocks: boolean;
 }
 
-/** A class is named by the recording or by its number; an anomaly's threshold is set after training. */
+/** Half-lives of a control chart's averages, in intervals, and the share of the threshold below which an alarm ends. */
+const chartDefaults = { levelHalfLife: 3, surpriseHalfLife: 3, release: 0.75 };
+/** An alarm: two and a half times as strange as the strangest tick of the device's calibration. */
+const CHART_THRESHOLD = 2.5;
+
+/**
+ * A class is named by the recording or by its number. An anomaly's threshold is set after training, but where devices
+ * calibrate themselves.
+ */
 export function taskOf(recording: Recording): Task {
   if (recording.task === 'classify') return { kind: 'classify', classes: recording.classes ?? [] };
+  if (calibrates(recording)) {
+    const chart = { calibrationTicks: recording.calibrationRows, ...chartDefaults };
+    return { kind: 'anomaly', threshold: CHART_THRESHOLD, chart };
+  }
   if (recording.task === 'anomaly') return { kind: 'anomaly', threshold: 0 };
   return { kind: 'forecast', horizon: recording.horizon ?? 1 };
 }
@@ -58,7 +72,10 @@ export function outputCount(task: Task, channels: number): number {
 export function loadDataset(recording: Recording, settings: DatasetSettings): Dataset {
   const cache = new Map<string, Series>();
   const load = (ranges: readonly RowRange[]) => ranges.map((range) => loadRange(recording, range, cache));
-  const { kept: all, leftOut } = leaveOut(load(recording.train), settings.leaveOut);
+  const read = leaveOut(load(recording.train), settings.leaveOut);
+  const calibrated = calibrates(recording) ? calibrateSeries(recording, read.kept) : undefined;
+  const all = calibrated?.series ?? read.kept;
+  const { leftOut } = read;
   if (all.length === 0)
     throw new RecordingError(recording.name, {}, 'expected training rows that are not left out');
   const { train, validation } =
@@ -68,10 +85,9 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
   if (!settings.allowClocks) refuseClockChannels(recording, all);
   const columns = recording.channels.map((_, channel) => column(train, channel, recording.channels.length));
   const count = recording.channels.length;
-  const channels = recording.channels.map((channel, index) => ({
-    ...channel,
-    ...normaliser(columns[index]!),
-  }));
+  const channels =
+    calibrated?.channels ??
+    recording.channels.map((channel, index) => ({ ...channel, ...normaliser(columns[index]!) }));
   const rows = channels.map((channel, index) => normalised(train, channel, index, count));
   const labels = recording.task === 'classify' ? train.flatMap((one) => [...(one.labels ?? [])]) : null;
   return {
@@ -93,6 +109,57 @@ export function loadDataset(recording: Recording, settings: DatasetSettings): Da
       refractory: Array(count).fill(settings.refractoryIntervals),
     },
   };
+}
+
+/** Whether devices calibrate themselves: each file begins with rows for that. */
+function calibrates({ task, calibrationRows }: Recording): boolean {
+  return task === 'anomaly' && calibrationRows >= 2;
+}
+
+/** Longer series than this many calibrations are cut: what was learned at the start is true for a while. */
+const CALIBRATIONS_MAX = 3;
+
+/**
+ * Every series as a device sees it that has calibrated itself by its first rows, but all in the units of the same
+ * channels: those in the middle of all.
+ */
+export function calibrateSeries(
+  { channels, calibrationRows }: Pick<Recording, 'channels' | 'calibrationRows'>,
+  series: readonly Series[],
+): { series: Series[]; channels: Channel[] } {
+  const pieces = series.flatMap((one) => cutSeries(one, CALIBRATIONS_MAX * calibrationRows));
+  const own = (fallback: readonly Channel[]) =>
+    pieces.map(({ values }) =>
+      calibrateChannels(fallback, values.subarray(0, calibrationRows * channels.length)),
+    );
+  const raw = own(channels.map((channel) => ({ ...channel, center: 0, scale: 0 })));
+  const middle = (index: number, key: 'center' | 'scale') =>
+    significant(median(raw.map((calibrated) => calibrated[index]![key])));
+  const shared = channels.map((channel, index) => ({
+    ...channel,
+    center: middle(index, 'center'),
+    scale: middle(index, 'scale') || 1,
+  }));
+  const calibrated = own(shared);
+  return {
+    series: pieces.map((piece, index) => inUnitsOf(shared, calibrated[index]!, piece)),
+    channels: shared,
+  };
+}
+
+function cutSeries(series: Series, rows: number): Series[] {
+  const count = Math.max(1, Math.round(series.rows / rows));
+  const edge = (piece: number) => Math.round((piece * series.rows) / count);
+  return Array.from({ length: count }, (_, piece) => sliceSeries(series, edge(piece), edge(piece + 1)));
+}
+
+function inUnitsOf(shared: readonly Channel[], own: readonly Channel[], series: Series): Series {
+  const values = series.values.map((value, i) => {
+    const channel = i % shared.length;
+    const { center, scale } = shared[channel]!;
+    return center + (scale * (value - own[channel]!.center)) / own[channel]!.scale;
+  });
+  return { ...series, values };
 }
 
 function loadRange(recording: Recording, range: RowRange, cache: Map<string, Series>): Series {

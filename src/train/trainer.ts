@@ -349,7 +349,7 @@ class Run {
 
   #taskWithThreshold(parameters: Float32Array): Task {
     const { task } = this.#dataset;
-    if (task.kind !== 'anomaly') return task;
+    if (task.kind !== 'anomaly' || task.chart !== undefined) return task;
     // Training rows are a poor second: they are less surprising than any others.
     const validator = this.#validator ?? this.#validatorOf(this.#dataset.train);
     const threshold = validator.anomalyThreshold(enginePredictor(this.#model(parameters, {}, task)));

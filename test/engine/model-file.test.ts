@@ -351,6 +351,26 @@ describe('a model that could overflow or lie is not saved', () => {
       },
       'meaning.task.kind: expected classify, anomaly or forecast, got guess',
     ],
+    ...(
+      [
+        [{ calibrationTicks: 1 }, 'calibrationTicks: expected a number above 0, got 1'],
+        [{ levelHalfLife: 1.5 }, 'levelHalfLife: expected a whole number up to 1048576, got 1.5'],
+        [
+          { surpriseHalfLife: 2 ** 21 },
+          'surpriseHalfLife: expected a whole number up to 1048576, got 2097152',
+        ],
+        [{ release: 0 }, 'release: expected a number above 0, got 0'],
+        [{ release: 1.5 }, 'release: expected a number above 0 and up to 1, got 1.5'],
+        [{ limit: 3 }, 'limit: unknown'],
+      ] as const
+    ).map(([change, message]): [string, (model: Model) => void, string] => [
+      `a chart with ${JSON.stringify(change)}`,
+      ({ meaning }) => {
+        const chart = { calibrationTicks: 9, levelHalfLife: 3, surpriseHalfLife: 3, release: 1, ...change };
+        Object.assign(meaning, { task: { kind: 'anomaly', threshold: 3, chart } });
+      },
+      `meaning.task.chart.${message}`,
+    ]),
     [
       'outputs that do not fit the task',
       ({ meaning }) => {

@@ -2,9 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parseDocument, stringify } from 'yaml';
+import { saveModel } from '../../src/engine/model-file.ts';
 import { formatProblem } from '../../src/gateway/checker.ts';
 import { GatewayConfigError, loadGatewayConfig, parseGatewayConfig } from '../../src/gateway/load-config.ts';
 import { makeKeyPair } from '../../src/gateway/models/signature.ts';
+import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture } from './fixture.ts';
 
 const fixture = new Fixture();
@@ -39,6 +41,32 @@ function problems(input: string | Record<string, unknown>): string[] {
   }
   return [];
 }
+
+describe('calibration', () => {
+  const chart = { calibrationTicks: 400, levelHalfLife: 3, surpriseHalfLife: 3, release: 0.75 };
+  writeFileSync(
+    fixture.path('chart.safetensors'),
+    saveModel(
+      tinyModel({ config: { outputs: 4 }, meaning: { task: { kind: 'anomaly', threshold: 3, chart } } }),
+    ),
+  );
+  const model = 'chart.safetensors';
+
+  test('is so many minutes of ticks, or as the model says', () => {
+    expect(load({ model, calibration: { minutes: 5 } }).calibrationTicks).toBe(300);
+    expect(load({ model }).calibrationTicks).toBeUndefined();
+  });
+
+  test('has its bounds, and a model that it is for', () => {
+    expect(problems({ model, calibration: { minutes: 0.1 } })).toEqual([
+      'calibration.minutes: expected 30 to 50000 ticks, got 6 of 1000 ms',
+    ]);
+    expect(problems({ calibration: { minutes: 5 } })).toEqual([
+      'calibration: expected a model that calibrates itself, got one that does not, for classify',
+    ]);
+    expect(problems({ model, calibration: { hours: 5 } })[0]).toMatch(/^calibration.hours: /);
+  });
+});
 
 describe('a valid config', () => {
   test('needs a name, a model, a broker and topics; the rest has defaults', () => {

@@ -1,6 +1,13 @@
 /** The split and what is learned of the channels. */
 import { describe, expect, it } from 'vitest';
-import { classDrift, leaveOut, levelDrift, restingLevel, splitLast } from '../../src/train/dataset.ts';
+import {
+  calibrateSeries,
+  classDrift,
+  leaveOut,
+  levelDrift,
+  restingLevel,
+  splitLast,
+} from '../../src/train/dataset.ts';
 import { exitWeights, layerDropout } from '../../src/train/losses.ts';
 import { learningRate } from '../../src/train/optimiser.ts';
 import { smallSeries } from './small-dataset.ts';
@@ -21,6 +28,41 @@ describe('splitLast', () => {
       expect([...train, ...validation].reduce((sum, { rows }) => sum + rows, 0)).toBe(20);
       expect(validation.reduce((sum, { rows }) => sum + rows, 0)).toBe(Math.floor(20 * share));
     }
+  });
+});
+
+describe('calibrateSeries', () => {
+  const channels = [{ name: 'level', unit: 'm' }];
+  const seriesOf = (values: number[]) => ({
+    name: 'a',
+    rows: values.length,
+    timeMs: Float64Array.from(values, (_, row) => row),
+    values: Float64Array.from(values),
+    labels: null,
+  });
+
+  it('gives every series the units in the middle of all, by its own first rows', () => {
+    const recording = { channels, calibrationRows: 2 };
+    const devices = [seriesOf([9, 11, 12]), seriesOf([90, 110, 120]), seriesOf([4, 6, 7])];
+    const { series, channels: shared } = calibrateSeries(recording, devices);
+    expect(shared).toEqual([{ name: 'level', unit: 'm', center: 10, scale: 1 }]);
+    // Each is one, one, and two of its own deviations from its own mean.
+    for (const { values } of series) expect([...values]).toEqual([9, 11, 12]);
+  });
+
+  it('cuts what is longer than three calibrations, each piece with its own', () => {
+    const long = seriesOf(Array.from({ length: 24 }, (_, row) => (row < 12 ? 0 : 100) + (row % 2)));
+    const { series } = calibrateSeries({ channels, calibrationRows: 4 }, [long]);
+    expect(series.map(({ rows }) => rows)).toEqual([12, 12]);
+    expect([...series[0]!.values]).toEqual([...series[1]!.values]);
+  });
+
+  it('leaves a device that stood still finite', () => {
+    const { series } = calibrateSeries({ channels, calibrationRows: 2 }, [
+      seriesOf([5, 5, 5]),
+      seriesOf([5, 5, 6]),
+    ]);
+    for (const { values } of series) expect([...values].every(Number.isFinite)).toBe(true);
   });
 });
 

@@ -13,6 +13,7 @@ export function stateIdentity({ loaded, engine, pipeline }: Served, config: Gate
     engine.model.meaning.channels.map(({ name }) => name),
     policyHash(pipeline.policy),
     config.spikes,
+    config.calibrationTicks ?? null,
     [config.frame.mode, config.frame.intervalMs, config.frame.timestamp ?? null],
     config.routes.map(({ filter }) => filter),
   ];

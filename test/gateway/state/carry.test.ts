@@ -75,6 +75,17 @@ const rule = (name: 'trend' | 'forecast') => ({
   rule: name,
 });
 const models: Record<string, Model> = {
+  calibration: tinyModel({
+    channels: names,
+    config: { outputs: 6 },
+    meaning: {
+      task: {
+        kind: 'anomaly',
+        threshold: 3,
+        chart: { calibrationTicks: 150, levelHalfLife: 3, surpriseHalfLife: 4, release: 0.5 },
+      },
+    },
+  }),
   trends: tinyModel({
     channels: names,
     config: { features: featureCount(names.length, 'trends'), routing: { layers: [1], capacity: 0.5 } },
