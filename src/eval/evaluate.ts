@@ -300,7 +300,13 @@ class Runs {
 
   /** The dense model, shown a share `rate` of the ticks at even distances, its output held in between. */
   decimated(rate: number): ScoredRun {
-    return this.#score('decimated', this.#dense, rate);
+    const { task } = this.#engine.model.meaning;
+    const calibrationTicks = task.kind === 'anomaly' && task.chart?.calibrationTicks;
+    // It calibrates itself in the same time, by as few ticks as it is shown in that.
+    const shown = calibrationTicks
+      ? { calibrationTicks: Math.max(2, Math.round(rate * calibrationTicks)) }
+      : {};
+    return this.#score('decimated', new Pipeline(this.#engine, 1, { gating: false, ...shown }), rate);
   }
 
   /** The dense model with every tick at one tier. */

@@ -165,7 +165,7 @@ describe('a model with a chart', () => {
       frame.timeMs = 1000 * (tick + 1);
       frame.values.set(rows[tick & 1023]!);
       pipeline.tick(frame);
-    });
+    }, 40_000);
     expect(bytes).toBeLessThan(NOTHING_BYTES);
     expect(pipeline.calibration).toBeDefined();
   });
