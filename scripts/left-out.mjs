@@ -1,0 +1,121 @@
+/**
+ * How well a recipe does on days that it was not trained on, as they were and as they might be in another week: trains
+ * with each part of the training rows left out in turn, plays those rows through the pipeline, dense and gated, and adds
+ * up the accuracy over all of them. One channel is then shifted, its excursions from rest are scaled, and slow waves
+ * are added to it, and the rows are played again.
+ *
+ * node scripts/left-out.mjs DIRECTORY --fold 0..1809 --fold 1809..3249 [--fold ...] [--seeds 1,2,3] [--channel co2
+ *   --rest 420 --shift 150 --gain 0.4 --waves 100] -- OPTIONS OF TRAIN      after `npm run build`
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Engine, loadModel, openRecording, Pipeline, readSeries } from '../dist/index.mjs';
+
+const program = fileURLToPath(new URL('../dist/dormouse.mjs', import.meta.url));
+/** Intervals. */
+const PERIODS = [1000, 2000, 4000];
+
+const split = process.argv.indexOf('--');
+const trainOptions = split < 0 ? [] : process.argv.slice(split + 1);
+const text = { type: 'string' };
+const { values: options, positionals } = parseArgs({
+  args: process.argv.slice(2, split < 0 ? undefined : split),
+  options: {
+    fold: { type: 'string', multiple: true },
+    seeds: { ...text, default: '1' },
+    channel: text,
+    rest: { ...text, default: '0' },
+    shift: text,
+    gain: text,
+    waves: text,
+  },
+  allowPositionals: true,
+});
+const [directory] = positionals;
+if (directory === undefined || options.fold === undefined)
+  throw new Error('expected DIRECTORY and --fold FROM..TO');
+
+const recording = openRecording(directory);
+const series = recording.train.map(({ file }) => readSeries(recording, file));
+if (series.length !== 1) throw new Error(`expected one training file, got ${series.length}`);
+const [{ rows, timeMs, values, labels }] = series;
+const width = recording.channels.length;
+
+/** Three slow sines with a root mean square of `size`, each fold's begin elsewhere. */
+function wave(row, first, size) {
+  const phase = (i) => 2 * Math.PI * ((first * 0.618 + i * 0.382) % 1);
+  const sum = PERIODS.reduce((all, period, i) => all + Math.sin((2 * Math.PI * row) / period + phase(i)), 0);
+  return (size * sum) / Math.sqrt(PERIODS.length / 2);
+}
+
+function disturbances() {
+  const rest = Number(options.rest);
+  const list = [['as it was', (value) => value]];
+  if (options.channel === undefined) return list;
+  const [shift, gain, waves] = [options.shift, options.gain, options.waves].map(Number);
+  if (options.shift) list.push([`shifted by ${shift}`, (value) => value + shift]);
+  if (options.gain) list.push([`${gain} times as far from ${rest}`, (value) => rest + gain * (value - rest)]);
+  for (const size of options.waves ? [waves / 2, waves] : []) {
+    list.push([`waves of ${size}`, (value, row, first) => value + wave(row, first, size)]);
+  }
+  return list;
+}
+
+/** Plays rows [from, to); adds to `score` how many answers were right, and what was computed. */
+function play(model, [from, to], change, gating, score) {
+  const pipeline = new Pipeline(new Engine(model), 0, { gating });
+  const own = model.meaning.channels.map(({ name }) =>
+    recording.channels.findIndex((one) => one.name === name),
+  );
+  const disturbed = recording.channels.findIndex(({ name }) => name === options.channel);
+  const frame = { timeMs: 0, values: new Float64Array(own.length) };
+  for (let row = from; row < to; row++) {
+    frame.timeMs = timeMs[row];
+    own.forEach((column, i) => {
+      const value = values[row * width + column];
+      frame.values[i] = column === disturbed ? change(value, row - from, from) : value;
+    });
+    const { topIndex } = pipeline.tick(frame);
+    score.right += topIndex === labels[row] ? 1 : 0;
+  }
+  score.rows += to - from;
+  score.macs += pipeline.counters.macs;
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'dormouse-left-out-'));
+for (const seed of options.seeds.split(',')) {
+  const scores = new Map();
+  for (const fold of options.fold) {
+    const file = join(scratch, 'fold.safetensors');
+    const asked = ['train', directory, '-o', file, '--quiet', '--validation-share', '0', '--leave-out', fold];
+    const { status, stderr } = spawnSync(process.execPath, [
+      program,
+      ...asked,
+      '--seed',
+      seed,
+      ...trainOptions,
+    ]);
+    if (status !== 0) throw new Error(String(stderr));
+    const model = loadModel(readFileSync(file));
+    for (const part of fold.split(',')) {
+      const range = part.split('..').map(Number);
+      if (range[1] > rows) throw new Error(`--fold ${fold}: expected at most ${rows} rows`);
+      for (const [name, change] of disturbances()) {
+        for (const gating of [false, true]) {
+          const key = `${name}, ${gating ? 'gated' : 'dense'}`;
+          const score = scores.get(key) ?? { right: 0, rows: 0, macs: 0 };
+          scores.set(key, score);
+          play(model, range, change, gating, score);
+        }
+      }
+    }
+  }
+  for (const [name, { right, rows: all, macs }] of scores) {
+    console.log(`seed ${seed}, ${name}: ${(right / all).toFixed(4)}, ${Math.round(macs / all)} MACs a row`);
+  }
+}
+rmSync(scratch, { recursive: true });
