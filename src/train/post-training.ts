@@ -1,10 +1,10 @@
 /** From float parameters that somebody trained, wherever, to an int8 model: calibrated on a recording, compared there. */
 import { ConfigError, type TransformerConfig } from '../engine/config.ts';
 import type { Model, ModelMeaning } from '../engine/model.ts';
-import type { Series } from '../recording/recording.ts';
+import { type Series, sliceSeries } from '../recording/recording.ts';
 import { calibrate } from './calibrate.ts';
 import { type Comparison, comparer } from './compare.ts';
-import { type Dataset, splitLast } from './dataset.ts';
+import type { Dataset } from './dataset.ts';
 import { enginePredictor, floatPredictor, type Predictor, type Validation, Validator } from './evaluate.ts';
 import type { FloatModel } from './float-model.ts';
 import { quantise, type Scales } from './quantise.ts';
@@ -15,8 +15,9 @@ import { makePool } from './tokens.ts';
 import type { Workspace } from './workspace.ts';
 
 const CALIBRATION_BATCHES = 16;
-/** Of the training rows, the last ones: enough to tell smoothings apart. */
-const TRIAL_ROWS = 2048;
+/** Smoothings are tried on so many parts of so many training rows: of all that happens there. */
+const PARTS = 16;
+const PART_ROWS = 128;
 
 /** A gain for each channel is taken if it leaves out at least this share of the error. */
 const LEAST_GAIN = 0.05;
@@ -149,7 +150,7 @@ function modelOf(
   return { config: byChannel ? { ...config, normGains: 'channel' } : config, weights, meaning };
 }
 
-/** Each candidate's error on the last training rows. */
+/** Each candidate's error on training rows. */
 function tryAll(
   dataset: Dataset,
   workspace: Workspace,
@@ -159,7 +160,7 @@ function tryAll(
 ): Trial[] {
   const [only] = candidates;
   if (candidates.length === 1) return [{ smoothing: only!, relativeError: Number.NaN }];
-  const compare = comparer(dataset, lastRows(dataset.train, TRIAL_ROWS), floatPredictor(workspace));
+  const compare = comparer(dataset, trialRows(dataset.train), floatPredictor(workspace));
   return candidates.map((smoothing, index) => {
     onTrial(smoothing, index);
     const { relativeError } = compare(enginePredictor(modelWith(smoothing)));
@@ -167,9 +168,17 @@ function tryAll(
   });
 }
 
-function lastRows(series: readonly Series[], count: number): readonly Series[] {
+/** `PARTS` parts of `PART_ROWS` rows, at even distances through all series, or all rows if there are no more. */
+export function trialRows(series: readonly Series[]): readonly Series[] {
   const total = series.reduce((sum, { rows }) => sum + rows, 0);
-  return total <= count ? series : splitLast(series, count / total).validation;
+  if (total <= PARTS * PART_ROWS) return series;
+  return Array.from({ length: PARTS }, (_, part) => {
+    let from = Math.floor((part * (total - PART_ROWS)) / (PARTS - 1));
+    let index = 0;
+    while (from >= series[index]!.rows) from -= series[index++]!.rows;
+    const one = series[index]!;
+    return sliceSeries(one, from, Math.min(one.rows, from + PART_ROWS));
+  });
 }
 
 function judged(

@@ -9,8 +9,10 @@ import { type BatchShape, forward } from './network.ts';
 import type { Gains } from './quantise.ts';
 import { exitTapes, floats, type Workspace } from './workspace.ts';
 
-/** Signed activations have so many steps up. */
-const STEPS_UP = ACTIVATION_MAX - ACTIVATION_ZERO;
+/** Other rows reach further than those that were seen: so many times as far before anything saturates. */
+const HEADROOM = 1.25;
+/** Steps for the largest that was seen, of those that signed activations have up. */
+export const STEPS_SEEN = (ACTIVATION_MAX - ACTIVATION_ZERO) / HEADROOM;
 /** What the model file allows. */
 const GAIN_MAX = 1024;
 /** Channels that hardly stir, or hardly matter, count as so much of the norm's largest: their ratio would be noise. */
@@ -54,14 +56,14 @@ export function normRanges(
   return { layers, head, ...(workspace.rounds.length > 0 && { refinement }) };
 }
 
-/** One gain per norm with which nothing that was seen saturates: what quantisation is without smoothing. */
+/** One gain per norm that fits what was seen: what quantisation is without smoothing. */
 export function sharedGains(ranges: NormRanges): Gains {
-  return gainsOf(ranges, (range) => Math.min(GAIN_MAX, STEPS_UP / Math.max(...range)));
+  return gainsOf(ranges, (range) => Math.min(GAIN_MAX, STEPS_SEEN / Math.max(...range)));
 }
 
 /**
  * Channel j of a norm gets s_j = max|x_j|^alpha / max|W_j|^(1 - alpha) times larger steps; all steps are as small as
- * what was seen allows. `alpha`: 0 to 1, the share of the difficulty that goes to the weights. `parameters`:
+ * what was seen, and some headroom, allows. `alpha`: 0 to 1, the share of the difficulty that goes to the weights. `parameters`:
  * [layout.count].
  */
 export function smoothGains(
@@ -75,7 +77,7 @@ export function smoothGains(
     const weights = withFloor(columnSizes(parameters, following(layout), range.length));
     const larger = activations.map((size, j) => size ** alpha / weights[j]! ** (1 - alpha));
     const most = activations.reduce((max, size, j) => Math.max(max, size / larger[j]!), 0);
-    return larger.map((times) => Math.min(GAIN_MAX, STEPS_UP / (most * times)));
+    return larger.map((times) => Math.min(GAIN_MAX, STEPS_SEEN / (most * times)));
   });
 }
 
