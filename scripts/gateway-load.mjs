@@ -3,10 +3,13 @@
  * How much a gateway process takes from a real Mosquitto, and how long a result takes; Linux, needs mosquitto and
  * `npm run build`.
  *
- *   node scripts/gateway-load.mjs [--messages 200000] [--seconds 10] [--qos 0|1] [--rate N] [--program FILE] [--model FILE]
+ *   node scripts/gateway-load.mjs [--messages 200000] [--seconds 10] [--qos 0|1] [--rate N] [--skip-rate N] [--program FILE]
+ *                                 [--model FILE] [--only-skips]
  *
- * Three runs: as fast as it goes with messages that are all skipped, the same with a token each, and that at half of
- * the rate found, or at `--rate`, where the time from receipt by the gateway to the arrival of the result is measured, broker included.
+ * Four runs: as fast as it goes with messages that are all skipped, the same with a token each, and that at half of
+ * the rate found, or at `--rate`, where the time from receipt by the gateway to the arrival of the result is measured,
+ * broker included; and the same with messages that are all skipped, whose held output is published each time, at
+ * `--skip-rate`, half of 20,000 per second. `--only-skips`: that alone.
  * Besides the rate by the clock there is the rate by the gateway's own CPU time, which other work on the machine
  * does not change: what one core does that has nothing else to do.
  */
@@ -25,6 +28,8 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '10' },
     qos: { type: 'string', default: '1' },
     rate: { type: 'string' },
+    'skip-rate': { type: 'string', default: '10000' },
+    'only-skips': { type: 'boolean', default: false },
     program: { type: 'string', default: join(root, 'dist/dormouse.mjs') },
     model: { type: 'string', default: join(root, 'targets/models/occupancy.safetensors') },
     json: { type: 'boolean', default: false },
@@ -114,14 +119,14 @@ function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
-async function withGateway(port, moves, frame, work) {
+async function withGateway(port, moves, { frame, publish = 'tokens' }, work) {
   const config = {
     gateway: 'load',
     model: resolve(options.model),
     mqtt: { url: `mqtt://127.0.0.1:${port}`, sessionExpiryS: 0 },
     source: { topic, object: true },
     frame,
-    output: { publish: 'tokens', retain: false },
+    output: { publish, retain: false },
     spikes: Object.fromEntries(
       channels.map((name) => [name, { delta: moves ? 0.001 : 1e6, heartbeat: moves ? 1 : 1e6 }]),
     ),
@@ -168,7 +173,7 @@ async function worked(state, count) {
 
 function full(port, moves) {
   const messages = Number(options.messages);
-  return withGateway(port, moves, { timestamp: '$.time' }, async (state) => {
+  return withGateway(port, moves, { frame: { timestamp: '$.time' } }, async (state) => {
     const batch = 100;
     let sent = 0;
     const send = async (count) => {
@@ -194,7 +199,7 @@ function full(port, moves) {
 }
 
 function inTime(port, moves, rate) {
-  return withGateway(port, moves, {}, async (state) => {
+  return withGateway(port, moves, { frame: {}, publish: moves ? 'tokens' : 'all' }, async (state) => {
     const begin = performance.now();
     let sent = 0;
     while (performance.now() - begin < Number(options.seconds) * 1000) {
@@ -230,12 +235,15 @@ try {
         : `${name}: ${JSON.stringify(value)}`,
     );
   if (!options.json) console.log(`${cpus()[0].model}, Node ${process.version}, QoS ${qos}`);
-  const skipped = await full(port, false);
-  print('all skipped', skipped);
-  const tokens = await full(port, true);
-  print('a token each', tokens);
-  const rate = Number(options.rate ?? Math.min(tokens.perSecond, tokens.perCpuSecond) / 2);
-  print('in time, a token each', await inTime(port, true, rate));
+  if (!options['only-skips']) {
+    const skipped = await full(port, false);
+    print('all skipped', skipped);
+    const tokens = await full(port, true);
+    print('a token each', tokens);
+    const rate = Number(options.rate ?? Math.min(tokens.perSecond, tokens.perCpuSecond) / 2);
+    print('in time, a token each', await inTime(port, true, rate));
+  }
+  print('in time, all skipped and published', await inTime(port, false, Number(options['skip-rate'])));
 } finally {
   broker.kill();
   rmSync(folder, { recursive: true });
