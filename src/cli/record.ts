@@ -20,6 +20,7 @@ that CONFIG's section 'record' names (docs/recording.md). A folder that holds su
 
   -o, --output DIRECTORY  where to write
   --seconds S             stop after so long (default: until SIGINT or SIGTERM)
+  --device NAME           what {device} stands for, where CONFIG is one that gateways share
   --raw                   write the messages as they come, messages.ndjson, which 'replay' plays; no rows
   --file-size SIZE        of one file at most, such as 64M (default); with --raw the end of it
   --files N               files kept, the oldest goes first (default 16)
@@ -29,6 +30,7 @@ that CONFIG's section 'record' names (docs/recording.md). A folder that holds su
 const options = {
   output: { type: 'string', short: 'o' },
   seconds: { type: 'string' },
+  device: { type: 'string' },
   raw: { type: 'boolean', default: false },
   'file-size': { type: 'string', default: '64M' },
   files: { type: 'string' },
@@ -48,7 +50,7 @@ export const command: Command = {
     const seconds = numberOption('seconds', values.seconds, Number.POSITIVE_INFINITY, 0.1, 1e9);
     const fileBytes = parseBytes('file-size', values['file-size']);
     const files = wholeNumberOption('files', values.files, 16, 1, 10_000);
-    const loaded = load(positionals[0]!);
+    const loaded = load(positionals[0]!, values.device);
     if (loaded === undefined) return 1;
     const store = values.raw
       ? await RawStore.open(values.output, fileBytes)
@@ -57,9 +59,10 @@ export const command: Command = {
   },
 };
 
-function load(path: string): RecorderConfig | undefined {
+function load(path: string, device: string | undefined): RecorderConfig | undefined {
+  const options = { policies: policyNames, targets: Object.keys(targets) };
   try {
-    return loadRecorderConfig(path, { policies: policyNames, targets: Object.keys(targets) });
+    return loadRecorderConfig(path, device === undefined ? options : { ...options, device });
   } catch (error) {
     if (!(error instanceof GatewayConfigError)) throw error;
     process.stderr.write(`dormouse record: ${error.message}\n`);

@@ -134,7 +134,11 @@ export interface RecorderConfig {
 export function loadRecorderConfig(path: string, options: LoadOptions = {}): RecorderConfig {
   const { value, problems } = parseYaml(readConfigText(path));
   if (problems.list.length > 0) throw new GatewayConfigError(path, problems.list);
-  const root = new Section(problems, [], value, sections.rootKeys);
+  const { device } = options;
+  const given = device === undefined ? value : forDevice(value, device);
+  const root = new Section(problems, [], given, sections.rootKeys);
+  if (device === undefined && root.has('share'))
+    root.add('share', 'one of its devices to record (--device NAME)', 'none');
   const directory = dirname(resolve(path));
   const meaning = meaningToRecord(root, modelIfThere(root, directory)?.meaning);
   const config = readConfig(root, directory, meaning, options);

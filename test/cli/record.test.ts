@@ -74,6 +74,17 @@ describe('the section record', () => {
     [{ lable: 1 }, 'did you mean "label"?'],
   ])('%j is refused', (record, message) => expect(problemsOf(record)).toContain(message));
 
+  test('of a config that gateways share one device is recorded', () => {
+    const shared = { gateway: 'desk-{device}', share: { group: 'desks' }, frame: {}, record: {} };
+    const channels = { channels: { power: { topic: 'desk/{device}/power', value: 'plain' } } };
+    const path = writeConfig('mqtt://localhost', { ...shared, ...channels });
+    expect(() => loadRecorderConfig(path)).toThrow(
+      'expected one of its devices to record (--device NAME), got none',
+    );
+    const { config } = loadRecorderConfig(path, { device: 'left' });
+    expect(config.routes.map(({ filter }) => filter)).toEqual(['desk/left/power']);
+  });
+
   test('without channels and without a model there is nothing to record; a grid needs its interval', () => {
     expect(problemsOf({}, { channels: {} })).toContain(
       'the channels to be recorded, here or under record.channels',
