@@ -86,7 +86,7 @@ async function replay({ command: [program, ...args], env }, messages, url, rate)
 
 /** What src/cli/program-pages.ts does in an executable, some time after the start. */
 function requireReleased({ name, running }) {
-  if (!/ \d+ MB that only starting needed given back\n/.test(`\n ${running.stdout}`))
+  if (!/^\d+ MB that only starting needed given back$/m.test(running.stdout))
     throw new Error(`${name}: expected it to give back what only starting needed; it said ${running.stdout}`);
 }
 
