@@ -48,8 +48,8 @@ export function readModels(
     pollMs: 1000 * section.number('pollS', { min: 0, max: day }, 10),
     ...(upload === undefined ? {} : { upload }),
     ...(selfTest === undefined ? {} : { selfTest }),
-    canary: readTrial(section, 'canary'),
-    watch: readTrial(section, 'watch'),
+    canary: readTrial(section, 'canary', 2),
+    watch: readTrial(section, 'watch', 0),
     thresholds: readThresholds(section),
   };
 }
@@ -124,11 +124,12 @@ function noteRecording(
   }
 }
 
-function readTrial(section: Section, key: 'canary' | 'watch'): TrialConfig {
-  const own = section.section(key, ['ticks', 'tokens', 'minutes']);
+function readTrial(section: Section, key: 'canary' | 'watch', answers: number): TrialConfig {
+  const own = section.section(key, ['ticks', 'tokens', 'answers', 'minutes']);
   return {
     ticks: own.whole('ticks', 0, 1_000_000_000, 1000),
     tokens: own.whole('tokens', 0, 1_000_000_000, 20),
+    answers: own.whole('answers', 0, 4096, answers),
     durationMs: 60_000 * own.number('minutes', { min: 0, max: 1440 * 31 }, 0),
   };
 }

@@ -146,11 +146,13 @@ export interface MemoryConfig {
   readonly flushMs: number;
 }
 
-/** How long a model is watched: until all three have passed. */
+/** How long a model is watched: until all of these have passed. */
 export interface TrialConfig {
   readonly ticks: number;
   /** Ticks that it has computed. */
   readonly tokens: number;
+  /** Classes that the model which it is compared with has said, each at some ticks. */
+  readonly answers: number;
   readonly durationMs: number;
 }
 

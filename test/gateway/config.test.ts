@@ -430,8 +430,8 @@ describe('models', () => {
       requireSignature: false,
       bytesMax: 16 << 20,
       pollMs: 10_000,
-      canary: { ticks: 1000, tokens: 20, durationMs: 0 },
-      watch: { ticks: 1000, tokens: 20, durationMs: 0 },
+      canary: { ticks: 1000, tokens: 20, answers: 2, durationMs: 0 },
+      watch: { ticks: 1000, tokens: 20, answers: 0, durationMs: 0 },
       thresholds: {
         agreementMin: 0.9,
         alarmsMax: 0.05,

@@ -19,7 +19,7 @@ afterEach(() => vi.restoreAllMocks());
 const seeds = Number(process.env.DORMOUSE_SIM_SEEDS ?? 12);
 const oneSeed = process.env.DORMOUSE_SIM_SEED;
 
-const trial = { ticks: 30, tokens: 3 };
+const trial = { ticks: 30, tokens: 3, answers: 0 };
 const models = {
   directory: 'models',
   publicKeyFile: 'key.pub.pem',

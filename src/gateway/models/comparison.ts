@@ -6,7 +6,7 @@ import type { Output } from '../output.ts';
 
 /** How far the judged one may differ. */
 export interface Thresholds {
-  /** Share of ticks at which both answer the same. */
+  /** Share of ticks at which both answer the same: of all, and on average over the classes that the trusted one says. */
   readonly agreementMin: number;
   /** Share of ticks by which it may raise more alarms (anomalies) than the other, or fewer. */
   readonly alarmsMax: number;
@@ -34,6 +34,8 @@ export interface ComparisonReport {
   readonly tokens: number;
   /** Shares of ticks: both answer the same; each raises an alarm, skips. */
   readonly agreement: number;
+  /** The first as an average over classes; null where there are none, or none was said often enough. */
+  readonly balancedAgreement: number | null;
   readonly alarms: { readonly trusted: number; readonly judged: number };
   readonly skips: { readonly trusted: number; readonly judged: number };
   /** Medians of the latest steps; null before there was one. */
@@ -42,6 +44,8 @@ export interface ComparisonReport {
 
 /** Of the latest ticks: sooner than the whole says that something has changed. */
 const recentTicks = 256;
+/** A class that was said at fewer ticks says nothing. */
+const classTicksMin = 20;
 /** The shortest time that can be told from none. */
 const stepMsMin = 0.001;
 
@@ -52,12 +56,24 @@ export class Comparison {
   readonly #trusted = new Tally();
   readonly #judged = new Tally();
   #agreeing = 0;
+  /** [classes], ticks at which the trusted one says each, and those of them at which both do. */
+  readonly #saidTicks: Float64Array;
+  readonly #saidAgreeing: Float64Array;
   readonly #recent = new Uint8Array(recentTicks);
   #recentAgreeing = 0;
 
   constructor(meaning: ModelMeaning, thresholds: Thresholds) {
     this.#meaning = meaning;
     this.#thresholds = thresholds;
+    const classes = meaning.task.kind === 'classify' ? meaning.task.classes.length : 0;
+    this.#saidTicks = new Float64Array(classes);
+    this.#saidAgreeing = new Float64Array(classes);
+  }
+
+  /** Classes that the trusted one has said often enough to judge by; of a task without classes one. */
+  get answers(): number {
+    if (this.#saidTicks.length === 0) return 1;
+    return this.#saidTicks.reduce((sum, ticks) => sum + (ticks >= classTicksMin ? 1 : 0), 0);
   }
 
   /** Ticks that the judged one computed. */
@@ -71,6 +87,11 @@ export class Comparison {
     this.#recentAgreeing += agrees - (this.ticks < recentTicks ? 0 : this.#recent[at]!);
     this.#recent[at] = agrees;
     this.#agreeing += agrees;
+    const said = trusted.output.classIndex;
+    if (said >= 0) {
+      this.#saidTicks[said]!++;
+      this.#saidAgreeing[said]! += agrees;
+    }
     this.#trusted.note(trusted);
     this.#judged.note(judged);
     this.ticks++;
@@ -83,6 +104,7 @@ export class Comparison {
       ticks: this.ticks,
       tokens: judged.tokens,
       agreement: share(this.#agreeing),
+      balancedAgreement: this.#balanced === null ? null : rounded(this.#balanced),
       alarms: { trusted: share(trusted.alarms), judged: share(judged.alarms) },
       skips: {
         trusted: share(this.ticks - trusted.tokens),
@@ -98,6 +120,7 @@ export class Comparison {
     if (ticks === 0) return undefined;
     return (
       this.#disagreement(this.#agreeing, ticks) ??
+      this.#imbalance() ??
       this.#alarmProblem(ticks) ??
       this.#skipProblem(ticks) ??
       this.slowness()
@@ -125,6 +148,25 @@ export class Comparison {
     const { agreementMin } = this.#thresholds;
     if (agreeing >= agreementMin * ticks) return undefined;
     return `agreement: expected at ${percent(agreementMin)} of ${ticks} ticks at least, got ${percent(agreeing / ticks)}`;
+  }
+
+  /** One that always says the commonest would agree at nearly all ticks. */
+  #imbalance(): string | undefined {
+    const { agreementMin } = this.#thresholds;
+    const balanced = this.#balanced;
+    if (balanced === null || balanced >= agreementMin) return undefined;
+    return `agreement, each class counting the same: expected ${percent(agreementMin)} at least, got ${percent(balanced)}`;
+  }
+
+  get #balanced(): number | null {
+    let sum = 0;
+    let classes = 0;
+    for (const [index, ticks] of this.#saidTicks.entries()) {
+      if (ticks < classTicksMin) continue;
+      sum += this.#saidAgreeing[index]! / ticks;
+      classes++;
+    }
+    return classes === 0 ? null : sum / classes;
   }
 
   #alarmProblem(ticks: number): string | undefined {

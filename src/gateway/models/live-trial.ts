@@ -120,9 +120,16 @@ export class LiveTrial implements Trial {
 
   #isLongEnough(): boolean {
     const { config, timers } = this.#options;
-    const { ticks, tokens } = this.#comparison;
+    const { ticks, tokens, answers } = this.#comparison;
     if (ticks < config.ticks || tokens < config.tokens) return false;
+    if (answers < this.#answersMin) return false;
     return timers.nowMs() - this.#startedMs >= config.durationMs;
+  }
+
+  /** As many as there can be. */
+  get #answersMin(): number {
+    const { task } = this.beside.loaded.model.meaning;
+    return task.kind === 'classify' ? Math.min(task.classes.length, this.#options.config.answers) : 0;
   }
 
   #conclude(): void {

@@ -52,6 +52,19 @@ describe('agreement', () => {
     expect(differing(11).report()).toMatchObject({ ticks: 100, tokens: 100, agreement: 0.89 });
   });
 
+  test('classes, each counting the same: one that always says the commonest is found out', () => {
+    const constant = (rare: number) =>
+      compare(classify, 1000, (tick) => [{ class: tick < rare ? 1 : 0 }, { class: 0 }]);
+    expect(constant(19).problem()).toBeUndefined();
+    expect(constant(19).answers).toBe(1);
+    expect(constant(20).answers).toBe(2);
+    expect(constant(20).problem()).toBe(
+      'agreement, each class counting the same: expected 90 % at least, got 50 %',
+    );
+    expect(constant(20).report()).toMatchObject({ agreement: 0.98, balancedAgreement: 0.5 });
+    expect(compare(anomaly, 5, () => [{}, {}]).report().balancedAgreement).toBeNull();
+  });
+
   test('forecasts, by the scales of their channels (2 each)', () => {
     const off = (by: number) =>
       compare(forecast, 10, () => [{ values: [1, 2, 3, 4] }, { values: [1 + by, 2, 3, 4 - by] }]);

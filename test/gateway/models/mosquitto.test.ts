@@ -53,7 +53,7 @@ describe.skipIf(mosquitto === undefined)('against a real Mosquitto', () => {
   }
 
   async function begin(directory: string): Promise<Running> {
-    const trial = { ticks: 60, tokens: 5 };
+    const trial = { ticks: 60, tokens: 5, answers: 0 };
     const models = {
       directory,
       publicKeyFile: 'key.pub.pem',

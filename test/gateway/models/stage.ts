@@ -107,7 +107,7 @@ export class Stage {
     memoryLeft?: () => number,
   ): Promise<void> {
     const life = ++this.#life;
-    const trial = { ticks: 20, tokens: 2 };
+    const trial = { ticks: 20, tokens: 2, answers: 0 };
     const path = this.fixture.writeConfig('mqtt://simulated', {
       models: {
         directory: 'models',

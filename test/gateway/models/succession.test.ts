@@ -125,6 +125,27 @@ describe('a model that is put into the file', () => {
     expect(stage.unanswered()).toEqual([]);
   });
 
+  test('computes beside the old one until that has said both classes', async () => {
+    await stage.start({ canary: { ticks: 20, tokens: 2, answers: 2 } });
+    stage.source.put(offered(twin()));
+    await stage.ticks(12);
+    let said = 0;
+    const { beside } = stage.gateway.trial as unknown as { beside: { pipeline: Pipeline } };
+    for (const pipeline of [stage.gateway.pipeline, beside.pipeline]) {
+      const tick = pipeline.tick.bind(pipeline);
+      pipeline.tick = (frame) => {
+        const witness = tick(frame);
+        pipeline.output.classIndex = said;
+        return witness;
+      };
+    }
+    await stage.ticks(100);
+    expect(stage.status.phase).toBe('canary');
+    said = 1;
+    await stage.ticks(25);
+    expect(stage.status.phase).toBe('watch');
+  });
+
   test('that throws beside the old one is refused', async () => {
     await stage.start();
     stage.source.put(offered(twin()));
