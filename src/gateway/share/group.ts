@@ -137,7 +137,6 @@ export class ShareGroup {
     this.#isSettled = false;
     const { group, member } = this.#share;
     this.#options.log.info(`joined group ${group} as ${member}`);
-    this.#members.clear();
     this.#sayHere();
     this.#shareOutLater();
   }
@@ -148,6 +147,8 @@ export class ShareGroup {
       `group ${this.#share.group}: ${reason}; trying again in ${Math.ceil(retryMs)} ms`,
     );
     this.#isSettled = false;
+    // The next connection tells who is there, perhaps before it tells that it is subscribed.
+    this.#members.clear();
     this.#cancelSettle();
     this.#cancelLease();
     this.#cancelLease = this.#timers.after(this.#share.leaseMs, () => this.#letGo('no connection'));
