@@ -173,7 +173,12 @@ function describeTask(task: Task): string[][] {
     case 'classify':
       return [['classify', task.classes.join(', ')]];
     case 'anomaly':
-      return [['anomaly', `from a score of ${task.threshold}`]];
+      return [
+        ['anomaly', `from a score of ${task.threshold}`],
+        ...(task.chart === undefined
+          ? []
+          : [['calibrates itself', `by its first ${count(task.chart.calibrationTicks, 'tick')}`]]),
+      ];
     case 'forecast':
       return [['forecast', count(task.horizon, 'tick')]];
   }
