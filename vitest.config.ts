@@ -6,6 +6,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    execArgv: ['--expose-gc', '--no-concurrent-recompilation'],
+    execArgv: ['--expose-gc', '--no-concurrent-recompilation', '--no-flush-bytecode'],
   },
 });
