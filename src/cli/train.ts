@@ -10,6 +10,7 @@ import {
 } from '../engine/config.ts';
 import {
   HIDDEN_MAX,
+  HISTORY_RANK_MAX,
   HISTORY_ROWS_MAX,
   LAYERS_MAX,
   REFINEMENT_ROUNDS_MAX,
@@ -64,7 +65,9 @@ again, and ends with the same file.
   --refinement N            a block after the last layer that runs up to N times a tick
   --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
   --history N,N,...         forecasts: beside the transformer a linear path over the last N ticks of each channel, in
-                            closed form; which N, how long and of which rank is chosen on the validation rows
+                            closed form; which N, and of which rank, is chosen on the validation rows
+  --ranks A,B,C             ... of these ranks in tiers 0, 1 and 2
+  --line-alone              ... and no transformer: the smallest that there is lies in the file, and is never run
   --float FILE              write the float32 parameters behind the model, too
   --without NAMES           leave these channels out (names with commas between)
   --validation-share X      share of the training rows set aside if the recording names none; 0: none, and the last
@@ -123,12 +126,12 @@ again, and ends with the same file.
   },
 };
 
-function fitOf(dataset: Dataset, { history, quiet }: Arguments): HistoryFit | null {
+function fitOf(dataset: Dataset, { history, ranks, quiet }: Arguments): HistoryFit | null {
   if (history.length === 0) return null;
   if (dataset.task.kind !== 'forecast') {
     throw new UsageError(`--history: expected a forecast, got a recording to ${dataset.task.kind}`);
   }
-  const fit = fitHistory(dataset, history);
+  const fit = fitHistory(dataset, history, ranks);
   if (!quiet) process.stderr.write(`${describeFit(fit)}\n`);
   return fit;
 }
@@ -154,6 +157,8 @@ interface Arguments {
   readonly refinement: number | undefined;
   /** Ticks to look back on, to choose from; empty: no history. */
   readonly history: readonly number[];
+  /** Undefined: chosen. */
+  readonly ranks: HistoryFit['ranks'] | undefined;
   readonly floatOutput: string | undefined;
   readonly without: readonly string[];
   readonly threads: number;
@@ -212,6 +217,8 @@ function readArguments(args: string[]): Arguments {
       attention: text,
       features: text,
       history: text,
+      ranks: text,
+      'line-alone': { type: 'boolean' },
       float: text,
       force: { type: 'boolean' },
       'no-line': { type: 'boolean' },
@@ -228,7 +235,7 @@ function readArguments(args: string[]): Arguments {
   if (recordingPath === undefined) throw new UsageError('expected a recording');
   if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
   if (values.output === undefined) throw new UsageError('expected --output FILE');
-  return {
+  const options: Arguments = {
     recordingPath,
     output: values.output,
     preset: requirePreset(values.preset ?? 'micro'),
@@ -241,6 +248,7 @@ function readArguments(args: string[]): Arguments {
       window: sizeOption('window', values.window, WINDOW_MAX),
     },
     history: historyOption(values.history),
+    ranks: ranksOption(values.ranks),
     floatOutput: values.float,
     without: namesOption(values.without),
     checkpointMs:
@@ -261,6 +269,7 @@ function readArguments(args: string[]): Arguments {
       values.window,
     ),
   };
+  return values['line-alone'] ? withLineAlone(options) : options;
 }
 
 function settingsOf(
@@ -340,6 +349,20 @@ function historyOption(text: string | undefined): readonly number[] {
   return (text?.split(',') ?? []).map((part) => wholeNumberOption('history', part, 0, 2, HISTORY_ROWS_MAX));
 }
 
+function ranksOption(text: string | undefined): HistoryFit['ranks'] | undefined {
+  if (text === undefined) return undefined;
+  const ranks = text.split(',').map((part) => wholeNumberOption('ranks', part, 0, 1, HISTORY_RANK_MAX));
+  if (ranks.length !== 3) throw new UsageError(`--ranks: expected three, got '${text}'`);
+  return ranks as unknown as HistoryFit['ranks'];
+}
+
+/** The smallest transformer that a file can hold, and the least training. */
+function withLineAlone(options: Arguments): Arguments {
+  if (options.history.length === 0) throw new UsageError('--line-alone: expected --history, too');
+  const sizes = { hidden: 4, heads: 1, layers: 1, window: 1, feedForward: 1 };
+  return { ...options, sizes, settings: { ...options.settings, steps: 2, lineAlone: true } };
+}
+
 function requireRouter(name = 'learned'): 'learned' | 'fixed' {
   if (name === 'learned' || name === 'fixed') return name;
   throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
@@ -385,7 +408,7 @@ function progressTarget() {
 }
 
 function textOf({ output }: Arguments, result: TrainingResult, bytes: Uint8Array): string {
-  const { layers } = result.model.config.tiers[0];
+  const { layers } = result.model.config;
   const exits = result.exits.map((exit, index) => {
     const place = index < layers ? `layer ${index + 1}` : `refinement ${index - layers + 1}`;
     return `  after ${place}: ${describeValidation(exit)}\n`;

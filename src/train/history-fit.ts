@@ -11,6 +11,8 @@ import { type NormalEquations, normalEquations, WindowMoments } from '../statist
 import type { Dataset } from './dataset.ts';
 import { warmUp } from './warm-up.ts';
 
+type Ranks = HistoryFit['ranks'];
+
 /** In normalised units. */
 export interface HistoryFit {
   readonly rows: number;
@@ -34,12 +36,16 @@ const ridges: readonly number[] = [1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1];
 /** What a lower tier keeps of tier 0's quality on validation rows: more than it must on rows that nobody has seen. */
 const keptByTier: readonly [number, number] = [0.985, 0.97];
 
-/** Chooses among these lengths. Throws RangeError where the rows do not suffice. */
-export function fitHistory(dataset: Dataset, lengths: readonly number[]): HistoryFit {
+/**
+ * Chooses among these lengths, and the ranks if none are given. Throws RangeError where the rows do not suffice, or for
+ * ranks that do not fall or are larger than the horizon or a length.
+ */
+export function fitHistory(dataset: Dataset, lengths: readonly number[], ranks?: Ranks): HistoryFit {
   const { task } = dataset;
   assert(task.kind === 'forecast', 'a forecast has a history');
   const { horizon } = task;
   const longest = Math.max(...lengths);
+  if (ranks !== undefined) requireRanks(ranks, Math.min(HISTORY_RANK_MAX, horizon, ...lengths));
   // The same windows for every length, so that they can be compared.
   const known = momentsOf(dataset, dataset.train, longest + horizon);
   const held = momentsOf(
@@ -53,11 +59,16 @@ export function fitHistory(dataset: Dataset, lengths: readonly number[]): Histor
   }
   const candidates = lengths.flatMap((rows) => {
     const [training, validation] = [known, held].map((moments) => normalEquations(moments, rows, horizon));
-    return ridges.map((ridge) => reducedRank(training!, validation!, rows, horizon, ridge));
+    return ridges.map((ridge) => reducedRank(training!, validation!, rows, horizon, ridge, ranks));
   });
   const best = candidates.reduce((most, one) => (one.validation[0] < most.validation[0] ? one : most));
   // A length by itself has more windows.
-  return best.rows === longest ? best : fitHistory(dataset, [best.rows]);
+  return best.rows === longest ? best : fitHistory(dataset, [best.rows], ranks);
+}
+
+function requireRanks(ranks: Ranks, max: number): void {
+  const falls = ranks.every((rank, tier) => rank >= 1 && rank <= (tier === 0 ? max : ranks[tier - 1]!));
+  if (!falls) throw new RangeError(`ranks: expected three that fall, from ${max} at most, got ${ranks}`);
 }
 
 function momentsOf({ channels }: Dataset, all: readonly Series[], length: number): WindowMoments {
@@ -82,13 +93,14 @@ function reducedRank(
   rows: number,
   horizon: number,
   share: number,
+  given?: Ranks,
 ): HistoryFit {
   const weights = solveRidge(training, rows, horizon, share * training.windows);
   const { vectors } = eigenSymmetric(variation(weights, training.cross, rows, horizon), horizon);
   const rankMax = Math.min(HISTORY_RANK_MAX, horizon, rows);
   const components = multiply(vectors, weights, rankMax, horizon, rows);
   const errors = errorsByRank(validation, components, vectors, rankMax, rows, horizon);
-  const ranks = chooseRanks(errors);
+  const ranks = given ?? chooseRanks(errors);
   const [rank] = ranks;
   const basis = components.slice(0, rank * rows);
   const bias = Float64Array.from({ length: rank }, (_, k) => basis[k * rows + rows - 1]!);

@@ -36,6 +36,8 @@ export interface TrainingSettings {
   readonly channelDropout: number;
   readonly eventShuffle: number;
   readonly rankDropout: number;
+  /** With a history: the transformer is never run. */
+  readonly lineAlone: boolean;
   readonly holdMax: number;
   readonly optimiser: OptimiserSettings;
   readonly pool: Omit<PoolSettings, 'seed'>;
@@ -70,6 +72,7 @@ export const defaultSettings: TrainingSettings = {
   channelDropout: 0.1,
   eventShuffle: 0.7,
   rankDropout: 0.5,
+  lineAlone: false,
   holdMax: 60,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
   pool: { variants: 48, denseShare: 0.4, finest: 1 / 3, widest: 3, levelWander: 0, maxBytes: 2 ** 27 },

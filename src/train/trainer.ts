@@ -305,12 +305,13 @@ class Run {
     const task = this.#taskWithThreshold(parameters);
     const whole = this.#model(parameters, {}, task);
     const alone = this.#pathAlone(whole);
-    const model = alone !== null && isAsGood(alone, validation) ? withoutTransformer(whole) : whole;
+    const isAlone = this.#settings.lineAlone || (alone !== null && isAsGood(alone, validation));
+    const model = isAlone ? withoutTransformer(whole) : whole;
     return {
       model,
       alone,
       validation: model === whole ? validation : alone,
-      exits: this.#validator === null ? [] : this.#exits(whole, this.#validator),
+      exits: this.#validator === null || this.#settings.lineAlone ? [] : this.#exits(whole, this.#validator),
       tiers: this.#tiers(model),
       leftOut: this.#scoreLeftOut(model),
       bestStep: step + 1,

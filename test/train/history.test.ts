@@ -101,6 +101,15 @@ describe('fitHistory', () => {
     }
   });
 
+  it('takes the ranks that it is given, or refuses them', () => {
+    const given = fitHistory(data, [12], [4, 2, 1]);
+    expect(given.ranks).toEqual([4, 2, 1]);
+    expect(given.readout).toHaveLength(HORIZON * 4);
+    expect(() => fitHistory(data, [12], [4, 5, 1])).toThrow(
+      'ranks: expected three that fall, from 5 at most, got 4,5,1',
+    );
+  });
+
   it('refuses rows that do not suffice', () => {
     expect(() => fitHistory(data, [1000])).toThrow(
       'history: expected training and validation rows for windows of 1000 + 5, got 0 and 0 windows',
@@ -202,6 +211,20 @@ describe('training beside the past', () => {
     );
     expect(model.config.tiers.map(({ layers }) => layers)).toEqual([0, 0, 0]);
     expect(validation).toEqual(alone);
+  });
+
+  it('is left to the path alone when asked for', async () => {
+    const { model, exits } = await train(
+      data,
+      config,
+      { ...settings, lineAlone: true },
+      1,
+      () => {},
+      null,
+      past,
+    );
+    expect(model.config.tiers.map(({ layers }) => layers)).toEqual([0, 0, 0]);
+    expect(exits).toEqual([]);
   });
 
   it('leaves a float file that is read back', async () => {
