@@ -81,9 +81,12 @@ export class CalibrationPart implements GatewayPart {
   #change(calibration: Calibration | undefined): void {
     this.#follow(calibration);
     this.#report();
-    if (calibration === undefined) return;
-    this.#options.log.info(`calibrated by ${calibration.ticks} ticks`);
-    const text = JSON.stringify({ model: this.#options.model().modelSha256, ...calibration });
+    if (calibration !== undefined) this.#options.log.info(`calibrated by ${calibration.ticks} ticks`);
+    // What was thrown away must not come back with a restart.
+    const text =
+      calibration === undefined
+        ? ''
+        : JSON.stringify({ model: this.#options.model().modelSha256, ...calibration });
     const told = (error: Error) => this.#options.log.warning(`calibration not kept: ${error.message}`);
     this.#store?.save(text).catch(told);
   }

@@ -1,5 +1,5 @@
 /** The JSON schema of what the gateway publishes of a tick, for one model. */
-import type { Json, ModelMeaning } from '../engine/model.ts';
+import type { Json, ModelMeaning, Task } from '../engine/model.ts';
 import { reasons, trusts } from '../gate/witness.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import type { GatewayPart } from './part.ts';
@@ -70,7 +70,7 @@ function outputProperties({ task, channels }: ModelMeaning, names: readonly stri
   if (task.kind === 'anomaly') {
     return {
       anomaly: flag,
-      score: { type: ['number', 'null'], description: 'mean negative log-likelihood, nats' },
+      score: { type: ['number', 'null'], description: scoreMeaning(task) },
       channel: { enum: [...names, null], description: 'the most surprising' },
       predicted: recordOf(names, (index) => ({ ...number, description: unitOf(index) })),
     };
@@ -84,6 +84,11 @@ function outputProperties({ task, channels }: ModelMeaning, names: readonly stri
     description: unitOf(index),
   });
   return { forecast: recordOf(names, ahead) };
+}
+
+function scoreMeaning({ chart }: Extract<Task, { kind: 'anomaly' }>): string {
+  if (chart === undefined) return 'mean negative log-likelihood, nats';
+  return 'how many times as strange as the strangest tick of the calibration; null until that is over';
 }
 
 /** An object with just these keys. */

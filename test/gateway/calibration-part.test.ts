@@ -126,6 +126,16 @@ describe('CalibrationPart', () => {
     expect(other.log.lines.at(-1)).toMatch(/^warning: calibration: expected one of the model at work/);
   });
 
+  it('does not bring back after a restart what was thrown away', () => {
+    const { part, live, pipeline, channels } = make();
+    const saved: string[] = [];
+    part.useStore({ text: '', save: async (text) => void saved.push(text) }, channels);
+    live(TICKS);
+    pipeline.recalibrate();
+    live(1);
+    expect(saved.map((text) => text !== '')).toEqual([true, false]);
+  });
+
   it('says so and goes on when the disk refuses', async () => {
     const { part, live, log, pipeline, channels } = make();
     part.useStore({ text: '', save: () => Promise.reject(new Error('no space')) }, channels);
