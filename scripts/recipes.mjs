@@ -9,6 +9,8 @@ export const workloadRecipe = [
 /** As docs/training.md has them. */
 export const recordingRecipes = {
   occupancy: ['--validation-share', '0', '--delta', '0.4', '--finest', '0.08333', '--widest', '0.75'],
+  skab: ['--delta', '3.2', '--heartbeat', '3'],
+  etth1: ['--history', '96,168,336,504,672', '--ranks', '16,8,5', '--line-alone'],
 };
 
 /** What is added for a model NAME-ENDING that a technique of the ablation table is measured with. */
