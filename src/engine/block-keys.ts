@@ -56,10 +56,11 @@ export class BlockKeys {
 
   /**
    * The `most` blocks with the best of the scores that lie in memory, of equal ones the newest, among those that hold
-   * anything and lie wholly within the window and beyond `local`. Returns how many.
+   * anything and lie wholly within the window, beyond `local` and before what is quarantined. Returns how many.
    */
-  choose({ ring, position, window }: Place, local: number, most: number): number {
-    const newest = Math.floor((position - local + 1) / BLOCK_POSITIONS) - 1;
+  choose({ ring, position, quarantinedFrom, window }: Place, local: number, most: number): number {
+    const end = Math.min(position - local + 1, quarantinedFrom);
+    const newest = Math.floor(end / BLOCK_POSITIONS) - 1;
     let found = 0;
     for (let number = newest; number >= 0 && position - number * BLOCK_POSITIONS < window; number--) {
       const block = number % this.count;

@@ -64,12 +64,12 @@ export class Histories {
 
   /**
    * Makes `row` of the present call, whose features are in place, the next tick of `stream`. Before a stream's first
-   * tick there was always its value. A frozen tick leaves the value before it to later ticks.
+   * tick there was always its value. A frozen or quarantined tick leaves the value before it to later ticks.
    */
   enter(row: number, stream: number, plan: Plan): void {
     if (this.#known[stream] === 0) this.#begin(stream, row);
     const slot = this.#advance(stream);
-    const isFrozen = plan.kv === 'freeze';
+    const isFrozen = plan.kv === 'freeze' || plan.kv === 'quarantine';
     for (let channel = 0; channel < this.#config.channels; channel++) {
       const ring = this.#ring(stream, channel);
       this.#put(ring, slot, isFrozen ? this.#int16[ring + this.#before(slot)]! : this.#value(row, channel));

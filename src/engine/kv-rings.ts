@@ -41,6 +41,8 @@ export class KvRings {
   /** [streams x layers] the slot to be written next, and how many are valid. */
   readonly #next: Int32Array;
   readonly #filled: Int32Array;
+  /** [streams x layers] how many of the newest slots only their own tokens have seen. */
+  readonly #quarantined: Int32Array;
   /** [streams x layers] Q15: tokens that may still go through a routed layer, and what each tick adds. */
   readonly #credits: Int32Array;
   readonly #creditPerTick: number;
@@ -50,7 +52,7 @@ export class KvRings {
   readonly #rowMarks: Int32Array;
   /** What attends instead of the kernels' window, if the configuration asks for it. */
   readonly #longContext: LongContext | undefined;
-  readonly #place: Place = { ring: 0, self: 0, newest: 0, older: 0, position: 0, window: 0 };
+  readonly #place: Place = { ring: 0, self: 0, newest: 0, older: 0, position: 0, quarantinedFrom: 0, window: 0 };
   readonly #slotBytes: number;
 
   constructor(
@@ -79,6 +81,7 @@ export class KvRings {
     this.#streamPositions = new Float64Array(memory.buffer, layout.streamPositions, streams);
     this.#next = new Int32Array(memory.buffer, layout.ringNext, rings);
     this.#filled = new Int32Array(memory.buffer, layout.ringFilled, rings);
+    this.#quarantined = new Int32Array(memory.buffer, layout.ringQuarantined, rings);
     this.#creditPerTick = Math.round((config.routing?.capacity ?? 1) * CREDIT_ONE);
     const routed = config.routing === undefined ? 0 : rings;
     this.#credits = new Int32Array(memory.buffer, layout.routeCredits, routed).fill(this.#creditMax);
@@ -105,6 +108,7 @@ export class KvRings {
     const first = stream * this.#layers;
     this.#filled.fill(0, first, first + this.#layers);
     this.#next.fill(0, first, first + this.#layers);
+    this.#quarantined.fill(0, first, first + this.#layers);
     for (let ring = first; ring < first + this.#layers; ring++) this.#longContext?.empty(ring);
   }
 
@@ -148,15 +152,31 @@ export class KvRings {
       const next = this.#next[ring]!;
       place.ring = ring;
       place.self = frozen ? this.#slots : next;
-      place.newest = this.#newest(ring);
+      this.#release(ring, plan);
+      const quarantined = this.#quarantined[ring]!;
+      place.newest = this.#slotBefore(next, quarantined + 1);
       // A ring that is full loses its oldest slot to this token; a frozen token has a slot of its own.
-      place.older = frozen ? this.#filled[ring]! : Math.min(this.#filled[ring]!, this.#slots - 1);
+      const older = frozen ? this.#filled[ring]! : Math.min(this.#filled[ring]!, this.#slots - 1);
+      place.older = Math.max(0, older - quarantined);
       place.position = this.#rowPositions[row]!;
+      place.quarantinedFrom = this.#quarantinedFrom(ring);
       place.window = plan.window;
       if (this.#longContext === undefined) this.#attendToWindow(kernels, layer, row, stats);
       else this.#attendToContext(this.#longContext, layer, row, stats);
-      if (!frozen) this.#advance(ring, next, stats);
+      if (!frozen) this.#advance(ring, next, plan, stats);
     }
+  }
+
+  #quarantinedFrom(ring: number): number {
+    const quarantined = this.#quarantined[ring]!;
+    if (quarantined === 0) return Number.POSITIVE_INFINITY;
+    const first = this.#slotBefore(this.#next[ring]!, quarantined);
+    return this.#slotPositions[ring * (this.#slots + 1) + first]!;
+  }
+
+  /** A token that writes is trusted, and so is what was quarantined before it. */
+  #release(ring: number, { kv }: Plan): void {
+    if (kv === 'write' || kv === 'flush') this.#quarantined[ring] = 0;
   }
 
   /** All heads of a row to the window of int8 before `#place`. */
@@ -209,12 +229,13 @@ export class KvRings {
     for (let row = from; row < to; row++) {
       const ring = this.#rowStreams[row]! * this.#layers + layer;
       const next = this.#next[ring]!;
+      this.#release(ring, plan);
       const queryKeyValue = this.#layout.queryKeyValue + row * this.#layout.queryKeyValueBytes;
       if (this.#longContext === undefined) this.#copy(ring, next, queryKeyValue, this.#rowPositions[row]!);
       else {
         this.#longContext.store(ring, next, queryKeyValue, this.#rowPositions[row]!, this.#rowMarks[row]!);
       }
-      this.#advance(ring, next, stats);
+      this.#advance(ring, next, plan, stats);
     }
   }
 
@@ -227,16 +248,21 @@ export class KvRings {
     this.#slotPositions[slot] = position;
   }
 
-  #advance(ring: number, next: number, stats: KvStats): void {
+  #advance(ring: number, next: number, { kv }: Plan, stats: KvStats): void {
     this.#next[ring] = next + 1 === this.#slots ? 0 : next + 1;
     if (this.#filled[ring]! < this.#slots) this.#filled[ring]!++;
+    if (kv === 'quarantine' && this.#quarantined[ring]! < this.#slots) this.#quarantined[ring]!++;
     stats.kvWrites++;
     stats.kvWriteBytes += this.#slotBytes;
   }
 
+  /** The slot so many steps before another; at most one round and one step. */
+  #slotBefore(slot: number, steps: number): number {
+    return (slot - steps + 2 * this.#slots) % this.#slots;
+  }
+
   #newest(ring: number): number {
-    const next = this.#next[ring]!;
-    return next === 0 ? this.#slots - 1 : next - 1;
+    return this.#slotBefore(this.#next[ring]!, 1);
   }
 
   #newestPosition(ring: number): number {
@@ -247,5 +273,6 @@ export class KvRings {
     assert(this.#longContext?.isReversible ?? true, 'sums of blocks are not taken back');
     this.#next[ring] = this.#newest(ring);
     this.#filled[ring]!--;
+    if (this.#quarantined[ring]! > 0) this.#quarantined[ring]!--;
   }
 }

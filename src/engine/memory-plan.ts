@@ -147,6 +147,8 @@ export interface MemoryLayout {
   /** [streams x layers] int32: the slot to be written next, and how many slots are valid. */
   readonly ringNext: number;
   readonly ringFilled: number;
+  /** [streams x layers] int32: how many of the newest slots are quarantined. */
+  readonly ringQuarantined: number;
   /** [streams x layers] int32 Q15: tokens that may still go through a routed layer. */
   readonly routeCredits: number;
   /** [rows, ...]: the rows of one forward pass. */
@@ -289,6 +291,7 @@ function planLayout(
     streamPositions: planner.take('kv', 'stream positions', streams * 8),
     ringNext: planner.take('kv', 'ring next', rings * 4),
     ringFilled: planner.take('kv', 'ring filled', rings * 4),
+    ringQuarantined: planner.take('kv', 'ring quarantined', rings * 4),
     routeCredits: planner.take('kv', 'route credits', config.routing === undefined ? 0 : rings * 4),
     features: planner.take('scratch', 'features', rows * embedded * 2),
     residual: planner.take('scratch', 'residual', rows * hidden * 2),

@@ -5,8 +5,9 @@ import type { Tier, TransformerConfig } from './config.ts';
  * What happens to this token's keys and values.
  * write: they enter the ring. freeze: the token sees itself, the ring stays as it was.
  * flush: the ring is emptied, then this token is written.
+ * quarantine: they enter the ring, but no other token sees them before one that writes: then trust has returned.
  */
-export type KvMode = 'write' | 'freeze' | 'flush';
+export type KvMode = 'write' | 'freeze' | 'flush' | 'quarantine';
 
 export interface Plan {
   readonly tier: Tier;
@@ -22,7 +23,7 @@ export interface Plan {
 /** Every plan of a configuration, made once so that choosing one allocates nothing. */
 export type PlanTable = readonly Readonly<Record<KvMode, Plan>>[];
 
-const kvModes: readonly KvMode[] = ['write', 'freeze', 'flush'];
+const kvModes: readonly KvMode[] = ['write', 'freeze', 'flush', 'quarantine'];
 
 /** `planTable(config)[tier][kv]` for tiers 0 to 2. */
 export function planTable(config: TransformerConfig): PlanTable {

@@ -13,6 +13,8 @@ export interface Place {
   /** Valid slots from `newest` backwards. */
   older: number;
   position: number;
+  /** From this position on nothing is seen but the token itself. */
+  quarantinedFrom: number;
   /** How far back the plan lets it look. */
   window: number;
 }

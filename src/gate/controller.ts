@@ -38,7 +38,7 @@ export const kvOfTrust: Readonly<Record<Trust, KvMode>> = Object.freeze({
   reduceScope: 'write',
   flushKv: 'flush',
   freezeWrites: 'freeze',
-  quarantine: 'freeze',
+  quarantine: 'quarantine',
 });
 
 export function makeGateDecision(): GateDecision {

@@ -25,7 +25,7 @@ export const reasons: readonly GateReason[] = [
   'spikeBurst',
   'regret',
 ];
-const kvModes: readonly WitnessKv[] = ['none', 'write', 'freeze', 'flush'];
+const kvModes: readonly WitnessKv[] = ['none', 'write', 'freeze', 'flush', 'quarantine'];
 
 /** What happened to keys and values; `none` at a skipped tick. */
 export type WitnessKv = KvMode | 'none';

@@ -5,6 +5,7 @@
 import { headSize } from '../../src/engine/config.ts';
 import type { FeedForwardWeights, Gain, LayerWeights, Linear, Model } from '../../src/engine/model.ts';
 import type { HeadPattern } from '../../src/engine/patterns.ts';
+import type { KvMode } from '../../src/engine/plan.ts';
 
 const roundEven = (value: number): number => {
   const floor = Math.floor(value);
@@ -40,6 +41,7 @@ function shown(
   seen: readonly number[],
   at: number,
   window: number,
+  concealed: readonly number[],
   mark: (tick: number) => number,
   meets: (tick: number) => number,
 ): number[] {
@@ -49,7 +51,10 @@ function shown(
   const rest = seen.filter((tick) => !isNear(tick));
   const pins = rest.filter((tick) => mark(tick) > 0).sort((a, b) => mark(b) - mark(a) || b - a);
   const numbers = [...new Set(rest.map((tick) => Math.floor(tick / 32)))].filter(
-    (number) => at - number * 32 < window && at - (number * 32 + 31) >= local,
+    (number) =>
+      at - number * 32 < window &&
+      at - (number * 32 + 31) >= local &&
+      concealed.every((tick) => Math.floor(tick / 32) !== number),
   );
   const members = (number: number) => seen.filter((tick) => Math.floor(tick / 32) === number);
   const score = (number: number) => members(number).reduce((sum, tick) => sum + meets(tick), 0);
@@ -86,7 +91,8 @@ function attend(
   rows: readonly Projected[],
   at: number,
   window: number,
-  present: (tick: number) => boolean,
+  present: (tick: number, at: number) => boolean,
+  isConcealed: (tick: number, at: number) => boolean,
   mark: (tick: number) => number,
   known: Map<readonly number[], FourBits[]>,
 ): number[] {
@@ -95,7 +101,8 @@ function attend(
   const size = headSize(model.config);
   const inWindow = rows
     .map((_, tick) => tick)
-    .filter((tick) => tick <= at && tick > at - window && present(tick));
+    .filter((tick) => tick <= at && tick > at - window && present(tick, at));
+  const concealed = Array.from({ length: at }, (_, tick) => tick).filter((tick) => isConcealed(tick, at));
   if (layer.spikeThreshold !== undefined) {
     return countSpikes(
       layer.spikeThreshold,
@@ -118,7 +125,7 @@ function attend(
     const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
     const { query } = rows[at]!;
     const meets = (tick: number) => dot(own(query), own(rows[tick]!.key));
-    const seen = shown(patterns?.[index]?.[head], inWindow, at, window, mark, meets);
+    const seen = shown(patterns?.[index]?.[head], inWindow, at, window, concealed, mark, meets);
     const product = (tick: number) => {
       if (keyValues === 'int8') return meets(tick);
       const { codes, largest } = fourBits(rows[tick]!.key, head);
@@ -233,6 +240,20 @@ export function paperForecast(model: Model, past: readonly (readonly number[])[]
   );
 }
 
+/** Whether the token at `at` finds that of `tick` in its ring: `writes` says which tokens of the ring are trusted. */
+function isSeen(
+  modes: readonly KvMode[],
+  writes: (tick: number) => boolean,
+  tick: number,
+  at: number,
+): boolean {
+  if (tick === at) return true;
+  const later = Array.from({ length: at - tick }, (_, i) => tick + 1 + i);
+  // A flush empties the rings of all layers, whichever of them its own token reaches.
+  if (modes[tick] === 'freeze' || later.some((one) => modes[one] === 'flush')) return false;
+  return modes[tick] !== 'quarantine' || later.some(writes);
+}
+
 /** [ticks][outputs]: the logits at every tick of a history, each of int features [features]. */
 export function paperLogits(
   model: Model,
@@ -243,6 +264,7 @@ export function paperLogits(
   rounds = 0,
   tier: 0 | 1 | 2 = 0,
   marks: readonly number[] = [],
+  modes: readonly KvMode[] = ticks.map(() => 'write'),
 ): number[][] {
   const { weights } = model;
   const mark = (tick: number) => marks[tick] ?? 0;
@@ -261,8 +283,14 @@ export function paperLogits(
   for (const [index, layer] of weights.layers.slice(0, layers).entries()) {
     const gates = routerGates(model, layer, stream);
     const reached = (tick: number) => depths[tick]!.layers > index && gates[tick]! > 0;
-    const present = (tick: number) =>
-      reached(tick) || (depths[tick]!.propagated && layer.router === undefined);
+    const given = (tick: number) => reached(tick) || (depths[tick]!.propagated && layer.router === undefined);
+    const writes = (tick: number) => given(tick) && (modes[tick] === 'write' || modes[tick] === 'flush');
+    const present = (tick: number, at: number) => given(tick) && isSeen(modes, writes, tick, at);
+    const isConcealed = (tick: number, at: number) =>
+      given(tick) &&
+      modes[tick] === 'quarantine' &&
+      !isSeen(modes, writes, tick, at) &&
+      !modes.slice(tick + 1, at + 1).includes('flush');
     const rows = stream.map((x): Projected => {
       const normed = norm(x, layer.attentionGain);
       const [query, key, value] = [layer.query, layer.key, layer.value].map((part) =>
@@ -273,7 +301,10 @@ export function paperLogits(
     const known = new Map<readonly number[], FourBits[]>();
     stream = stream.map((x, at) => {
       if (!reached(at)) return x;
-      const context = linear(layer.output, attend(model, index, rows, at, window, present, mark, known));
+      const context = linear(
+        layer.output,
+        attend(model, index, rows, at, window, present, isConcealed, mark, known),
+      );
       const middle = x.map((value, i) => int16(value + context[i]!));
       const through = feedForward(layer, middle);
       return through.map((y, i) => x[i]! + Math.floor((gates[at]! * (y - x[i]!)) / 32768 + 0.5));

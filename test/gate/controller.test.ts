@@ -146,7 +146,7 @@ describe('Controller, first decision', () => {
       reduceScope: 'write',
       flushKv: 'flush',
       freezeWrites: 'freeze',
-      quarantine: 'freeze',
+      quarantine: 'quarantine',
     });
   });
 });

@@ -215,7 +215,7 @@ describe.each(policyNames)('policy %s', (name) => {
 
 /** Whether a plan may take more than tier 0 does, of either preset: as the engine itself says. */
 const isDearer = [0, 1, 2].map((tier) => {
-  const modes = ['write', 'freeze', 'flush'] as const;
+  const modes = ['write', 'freeze', 'flush', 'quarantine'] as const;
   const exceeds = (kv: (typeof modes)[number]) =>
     engines.some((engine) => {
       const [cost, bound] = [engine.cost(engine.plans[tier]![kv]), engine.cost(engine.plans[0]!.write)];
