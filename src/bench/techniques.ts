@@ -132,6 +132,13 @@ export const variants: readonly Variant[] = [
     why: 'bounds answer what the policy asks',
     options: () => ({ exactLambda: true }),
   },
+  {
+    technique: 'quarantine',
+    name: 'outputs withheld',
+    verdict: 'kept for study',
+    why: 'outputs of distrusted tokens are nearly as good as others; held ones are not',
+    options: ({ model }) => (model.meaning.task.kind === 'anomaly' ? null : { withholdQuarantined: true }),
+  },
   ...policyNames.filter((name) => name !== 'steady').map(policy),
   earlyExit(1),
   earlyExit(2),

@@ -52,7 +52,15 @@ export class KvRings {
   readonly #rowMarks: Int32Array;
   /** What attends instead of the kernels' window, if the configuration asks for it. */
   readonly #longContext: LongContext | undefined;
-  readonly #place: Place = { ring: 0, self: 0, newest: 0, older: 0, position: 0, quarantinedFrom: 0, window: 0 };
+  readonly #place: Place = {
+    ring: 0,
+    self: 0,
+    newest: 0,
+    older: 0,
+    position: 0,
+    quarantinedFrom: 0,
+    window: 0,
+  };
   readonly #slotBytes: number;
 
   constructor(

@@ -43,6 +43,11 @@ export interface PipelineOptions {
   readonly coherence?: CoherenceSettings;
   /** Compute lambda itself at every token, also where bounds would do: for whoever looks at it. Default false. */
   readonly exactLambda?: boolean;
+  /**
+   * What a quarantined token says is not put out; the output before it is held. Scores of anomalies are, since they say
+   * how strange the readings are. Default false: it is put out, with its trust beside it.
+   */
+  readonly withholdQuarantined?: boolean;
   /** What predicts that tier 1 would answer otherwise. Default: what the model carries. */
   readonly regret?: RegretModel;
   /** What witnesses say of the model: its `modelTag`. Default: not told. */
@@ -94,6 +99,7 @@ export class Pipeline {
   #encoder: SpikeEncoder;
   #coherence: Coherence;
   readonly #exactLambda: boolean;
+  readonly #withholds: boolean;
   #policy: Policy;
   #controller: Controller;
   #featureEncoder: FeatureEncoder;
@@ -111,6 +117,8 @@ export class Pipeline {
   #lastTimeMs = 0;
   #timeRestarts = false;
   #sinceToken = 0;
+  /** Intervals from the token that the output comes from to the last one: 0 unless outputs were withheld. */
+  #withheld = 0;
 
   /**
    * Runs `engine`'s model on its stream `stream`. Throws RangeError if the settings or the policy make no sense, or
@@ -130,6 +138,7 @@ export class Pipeline {
     this.#exactLambda = options.exactLambda === true;
     this.#options = options;
     this.#encoder = this.#makeEncoder(channels);
+    this.#withholds = options.withholdQuarantined === true && this.output.kind !== 'anomaly';
     this.#coherence = new Coherence(channels, options.coherence, this.#watchOf(policy));
     this.#controller = new Controller(policy);
     this.#regretModel = options.regret ?? regretModelOf(engine.model.meaning);
@@ -263,6 +272,7 @@ export class Pipeline {
     this.#isFirst = true;
     this.#isTrusted = true;
     this.#sinceToken = 0;
+    this.#withheld = 0;
   }
 
   /**
@@ -292,6 +302,7 @@ export class Pipeline {
     this.#lastTimeMs = state.number(this.#lastTimeMs);
     this.#timeRestarts = carryFlag(state, this.#timeRestarts);
     this.#sinceToken = state.number(this.#sinceToken);
+    this.#withheld = state.number(this.#withheld);
     if (calibrated !== undefined) this.#calibration = { ...calibrated, chart: this.output.chart!.state! };
   }
 
@@ -465,7 +476,7 @@ export class Pipeline {
 
   #skip(): void {
     this.counters.skips++;
-    this.output.hold(this.#sinceToken);
+    this.output.hold(this.#withheld + this.#sinceToken);
     const witness = this.#witness;
     witness.kv = 'none';
     witness.layers = 0;
@@ -483,7 +494,7 @@ export class Pipeline {
     // What was surprising stays visible for longer, to heads that look at pinned positions.
     if (engine.marks.length > 0) engine.marks[0] = this.#spike.noveltyQ15;
     engine.step(this.#stream, this.#features, plan);
-    this.output.update(engine.logits, frame.values);
+    this.#produce(frame);
     this.counters.tokens++;
     this.counters.macs += engine.stats.macs;
     const witness = this.#witness;
@@ -495,6 +506,16 @@ export class Pipeline {
     witness.logitsHash = hashLogits(engine.logits) >>> 0;
     witness.topIndex = this.output.topIndex;
     witness.score = this.output.confidence;
+  }
+
+  #produce(frame: Frame): void {
+    if (this.#withholds && this.#decision.trust === 'quarantine' && this.output.hasValue) {
+      this.#withheld += this.#sinceToken;
+      this.output.hold(this.#withheld);
+      return;
+    }
+    this.#withheld = 0;
+    this.output.update(this.#engine.logits, frame.values);
   }
 
   /** Notes what is seen, before anything is decided. */

@@ -298,6 +298,49 @@ describe('Pipeline and trust', () => {
     expect(steps.filter((step) => step.plan.kv === 'freeze')).toHaveLength(frozen.length);
   });
 
+  /** Lambda quarantines, and in the end returns. */
+  const quarantining = {
+    ...steadyPolicy,
+    lambdaQuarantineEnterQ15: 16384,
+    lambdaQuarantineLeaveQ15: 18432,
+  };
+  const lossAndReturn = () => [...coupled(600, 400), ...coupled(600, 600)];
+
+  it('quarantines what it distrusts, and writes again when trust returns', () => {
+    const { spied } = engineOf(6);
+    const pipeline = new Pipeline(spied, 0, { policy: quarantining });
+    const tokens = lossAndReturn()
+      .map((row) => ({ ...next(pipeline, row) }))
+      .filter(({ tier }) => tier !== 3);
+    for (const { trust, kv, kvWrites, held } of tokens) {
+      expect(kv).toBe(trust === 'quarantine' ? 'quarantine' : trust === 'freezeWrites' ? 'freeze' : 'write');
+      expect(kvWrites > 0).toBe(kv !== 'freeze');
+      expect(held).toBe(false);
+    }
+    const quarantined = tokens.filter(({ kv }) => kv === 'quarantine');
+    expect(quarantined.length).toBeGreaterThan(20);
+    expect(tokens.at(-1)!.kv).toBe('write');
+  });
+
+  it('withholds what quarantined tokens say if asked to: the output before them is held, and ages', () => {
+    const { spied } = engineOf(6);
+    const pipeline = new Pipeline(spied, 0, { policy: quarantining, withholdQuarantined: true });
+    let quarantined = 0;
+    let ageIntervals = 0;
+    let probabilities: number[] = [];
+    for (const row of lossAndReturn()) {
+      const { tier, trust, held } = next(pipeline, row);
+      const isNew = tier !== 3 && trust !== 'quarantine';
+      expect(held).toBe(!isNew);
+      ageIntervals = isNew ? 0 : ageIntervals + 1;
+      expect(pipeline.output.ageIntervals).toBe(ageIntervals);
+      if (!isNew) expect([...pipeline.output.probabilities]).toEqual(probabilities);
+      probabilities = [...pipeline.output.probabilities];
+      if (tier !== 3 && trust === 'quarantine') quarantined++;
+    }
+    expect(quarantined).toBeGreaterThan(20);
+  });
+
   it('spends less on a bad lambda with the prototype policy', () => {
     const { spied } = engineOf(6);
     const pipeline = new Pipeline(spied, 0, { policy: 'prototype' });
