@@ -141,7 +141,7 @@ describe('Witness', () => {
     ['reason', 50, 13, /reason: expected at most 12, got 13/],
     ['rule', 120, 9, /rule of trust before: expected at most 8, got 9/],
     ['doubling', 127, 7 + 128, /doublings of compute before: expected at most 6, got 7/],
-    ['kv', 51, 4, /kv: expected at most 3, got 4/],
+    ['kv', 51, 5, /kv: expected at most 4, got 5/],
   ])('refuses a wrong %s even with a right checksum', (_, at, value, message) => {
     const view = encoded(new Witness());
     view.setUint8(at, value);
