@@ -39,6 +39,8 @@ export class CalibrationPart implements GatewayPart {
   #calibration: Calibration | undefined;
   #drift: Drift | undefined;
   #ticks = 0;
+  /** Never rejects. */
+  #saved: Promise<void> | undefined;
 
   constructor(options: CalibrationPartOptions) {
     this.#options = options;
@@ -78,6 +80,10 @@ export class CalibrationPart implements GatewayPart {
     return { calibration: { ticks, wanted, largestDrift: Math.max(0, ...drifts) } };
   }
 
+  async stop(): Promise<void> {
+    await this.#saved;
+  }
+
   #change(calibration: Calibration | undefined): void {
     this.#follow(calibration);
     this.#report();
@@ -88,7 +94,7 @@ export class CalibrationPart implements GatewayPart {
         ? ''
         : JSON.stringify({ model: this.#options.model().modelSha256, ...calibration });
     const told = (error: Error) => this.#options.log.warning(`calibration not kept: ${error.message}`);
-    this.#store?.save(text).catch(told);
+    this.#saved = this.#store?.save(text).catch(told);
   }
 
   #follow(calibration: Calibration | undefined): void {

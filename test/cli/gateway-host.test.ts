@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { GatewayHost } from '../../src/cli/gateway-host.ts';
+import { saveModel } from '../../src/engine/model-file.ts';
 import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture, noteLog, silentLog } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';
 
@@ -75,4 +78,34 @@ test('a folder that another gateway works in is refused, and given back when a l
   await first.stop();
   const third = await GatewayHost.start(config, { log: silentLog });
   await third.stop();
+});
+
+test('what the device has calibrated survives the process', async () => {
+  const chart = { calibrationTicks: 400, levelHalfLife: 3, surpriseHalfLife: 3, release: 0.75 };
+  const task = { kind: 'anomaly', threshold: 2.5, chart } as const;
+  writeFileSync(
+    fixture.path('chart.safetensors'),
+    saveModel(tinyModel({ config: { outputs: 4 }, meaning: { task } })),
+  );
+  const config = load(`mqtt://127.0.0.1:${await freePort()}`, {
+    model: 'chart.safetensors',
+    calibration: { minutes: 1 },
+    storage: { directory: 'calibrated' },
+  });
+  const log = noteLog();
+  const first = await GatewayHost.start(config, { log });
+  const { intake } = first.gateway;
+  for (let tick = 1; tick <= 61; tick++) {
+    const payload = { time: 1000 * tick, temperature: 300 + (tick % 7), humidity: 5 - (tick % 3) };
+    intake.receive('room/climate', Buffer.from(JSON.stringify(payload)), false, () => {});
+    expect(intake.drain(Number.POSITIVE_INFINITY)).toBe(true);
+  }
+  const { calibration } = first.gateway.pipeline;
+  expect(calibration).toMatchObject({ ticks: 60, timeMs: 60_000 });
+  expect(first.gateway.counters()).toMatchObject({ calibration: { ticks: 0, wanted: 0 } });
+  await first.stop();
+  const second = await GatewayHost.start(config, { log });
+  expect(second.gateway.pipeline.calibration).toEqual(calibration);
+  expect(log.lines).toContain('info: calibration of 1970-01-01T00:01:00.000Z found');
+  await second.stop();
 });
