@@ -7,11 +7,15 @@ import { type RawMessage, readMessages } from '../recording/messages.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { credentialOptions, readBroker } from './broker-options.ts';
 import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { replayOffline } from './replay-offline.ts';
 
 const usage = `Usage: dormouse replay FILE --broker URL [--topic TOPIC] [options]
+       dormouse replay FILE --config CONFIG [--topic TOPIC] [--witness-log DIRECTORY] [--json]
 
-Publishes a recording with QoS 1 and waits until the broker has acknowledged every message; after a lost connection
-it connects again and sends what was not acknowledged once more. FILE is one of
+With --broker: publishes a recording with QoS 1 and waits until the broker has acknowledged every message; after a lost
+connection it connects again and sends what was not acknowledged once more. With --config: no broker, the gateway of that
+config lives through the recording by the recording's own clock, as fast as it can; what it would publish goes to
+standard output, a line each. FILE is one of
 
   NAME.csv      beside its recording.json: each row becomes one JSON object, {"time": milliseconds, CHANNEL: value, ...},
                 null where a value is missing; needs --topic
@@ -26,11 +30,17 @@ it connects again and sends what was not acknowledged once more. FILE is one of
   --in-flight N         messages that wait for their acknowledgement at most (default 20)
   --give-up SECONDS     fail after so long without a connection (default 60)
   --username NAME       with --password-file FILE or --password-env VARIABLE
-  --json                print the report as one JSON object: messages, acknowledged, resent, refused, connects, seconds
+  --config CONFIG       without a broker: a gateway's config
+  --witness-log DIRECTORY   with --config: where its witnesses go, the same bytes each time; the folder must be new or
+                        empty. Nothing else of what the config would write is written
+  --json                print the report as one JSON object: messages, acknowledged, resent, refused, connects, seconds;
+                        with --config: messages, ticks, skips, tiers, results, seconds
 `;
 
 const options = {
   broker: { type: 'string' },
+  config: { type: 'string' },
+  'witness-log': { type: 'string' },
   topic: { type: 'string' },
   rate: { type: 'string' },
   max: { type: 'boolean', default: false },
@@ -49,7 +59,11 @@ export const command: Command = {
     if (positionals.length !== 1) throw new UsageError(`expected one FILE, got ${positionals.length}`);
     if (values.max && values.rate !== undefined) throw new UsageError('--rate and --max exclude each other');
     const rate = numberOption('rate', values.rate, 1, 0.001, 1e9);
-    if (values.broker === undefined) throw new UsageError('--broker URL is missing');
+    if (values.config !== undefined) {
+      const source = openSource(positionals[0]!, values.topic);
+      return replayOffline(source, values.config, values['witness-log'], values.json);
+    }
+    if (values.broker === undefined) throw new UsageError('--broker URL or --config CONFIG is missing');
     const mqtt = readBroker(values.broker, values, 'replay');
     const report = await playMessages(openSource(positionals[0]!, values.topic), {
       mqtt,

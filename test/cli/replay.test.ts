@@ -1,10 +1,12 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/replay.ts';
-import { Fixture } from '../gateway/fixture.ts';
+import { WitnessLog } from '../../src/gateway/witness-log.ts';
+import { Fixture, until } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';
 
 const fixture = new Fixture();
@@ -104,11 +106,88 @@ describe('raw messages', () => {
   });
 });
 
+describe('without a broker', () => {
+  const rows = 200;
+  const path = (name: string) => fixture.path(name);
+  /** All bytes of a folder's witness log. */
+  const witnesses = (name: string) =>
+    Buffer.concat(
+      readdirSync(path(name))
+        .sort()
+        .map((file) => readFileSync(path(join(name, file)))),
+    );
+  const offline = (witnessLog: string, ...args: string[]) =>
+    replay(
+      path('walk.csv'),
+      '--topic',
+      'room/climate',
+      '--config',
+      path('gateway.yaml'),
+      '--witness-log',
+      path(witnessLog),
+      ...args,
+    );
+
+  test('leaves the witness log, and says what is published, as a gateway on a broker did; each time the same', async () => {
+    fixture.writeRecording(rows);
+    const config = { directory: path('live'), fileBytes: 2 ** 20, files: 8, flushMs: 60_000, bytesPerDay: 0 };
+    const witnessLog = await WitnessLog.open(config, () => {});
+    const gateway = fixture.gateway(url, {}, { parts: [witnessLog] });
+    gateway.start();
+    await until(() => gateway.connection.ready, 'a connection');
+    received.length = 0;
+    const played = [
+      path('walk.csv'),
+      '--broker',
+      url,
+      '--topic',
+      'room/climate',
+      '--max',
+      '--in-flight',
+      '1',
+    ];
+    await replay(...played);
+    await until(() => gateway.pipeline.counters.frames === rows, 'every tick', 20_000);
+    await gateway.stop();
+    const published = received.filter(({ topic }) => topic === 'dormouse/test/state');
+
+    const first = await offline('first');
+    expect(first.code).toBe(0);
+    expect(first.stdout).toBe(published.map(({ payload }) => `${payload}\n`).join(''));
+    expect(witnesses('first').equals(witnesses('live'))).toBe(true);
+    const second = await offline('second', '--json');
+    expect(witnesses('second').equals(witnesses('first'))).toBe(true);
+    expect(JSON.parse(second.stdout)).toMatchObject({ messages: rows, ticks: rows, results: rows });
+  }, 60_000);
+
+  test('ticks of a grid come by the clock of the messages', async () => {
+    const minuteMs = 60_000;
+    const line = (t: number, temperature: number) =>
+      JSON.stringify({ t, topic: 'room/climate', payload: JSON.stringify({ temperature, humidity: 50 }) });
+    const lines = [line(minuteMs + 1, 20), line(3 * minuteMs + 2, 21), line(4 * minuteMs + 3, 22)];
+    writeFileSync(path('grid.ndjson'), lines.join('\n'));
+    fixture.writeConfig(url, { frame: { mode: 'grid', intervalMs: minuteMs } });
+    const { stdout } = await replay(path('grid.ndjson'), '--config', path('gateway.yaml'));
+    const times = stdout
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text).time);
+    expect(times).toEqual([2 * minuteMs, 3 * minuteMs, 4 * minuteMs]);
+  });
+
+  test('a folder with something in it is refused', async () => {
+    mkdirSync(path('full'));
+    writeFileSync(path('full/note'), '');
+    fixture.writeConfig(url);
+    await expect(offline('full')).rejects.toThrow(/--witness-log: expected a new or empty folder/);
+  });
+});
+
 describe('what is wrong', () => {
   const csv = () => fixture.path('walk.csv');
   test.each<[string, () => string[], RegExp]>([
     ['no file', () => ['--broker', url], /expected one FILE, got 0/],
-    ['no broker', () => [csv(), '--topic', 'a'], /--broker URL is missing/],
+    ['no broker', () => [csv(), '--topic', 'a'], /--broker URL or --config CONFIG is missing/],
     ['no topic for a CSV', () => [csv(), '--broker', url], /--topic TOPIC is missing/],
     [
       'a broker that is no URL',
