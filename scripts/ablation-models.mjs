@@ -23,7 +23,8 @@ function dormouse(...args) {
 
 /** `plain`: whether a model without any technique is wanted too. */
 function trainAll(name, recipe, plain, recordingOf) {
-  const wanted = Object.entries({ ...(plain && { '': [] }), ...techniqueRecipes })
+  const techniques = recipe.includes('--line-alone') ? {} : techniqueRecipes;
+  const wanted = Object.entries({ ...(plain && { '': [] }), ...techniques })
     .map(([ending, added]) => [join(target, `${name}${ending && `-${ending}`}.safetensors`), added])
     .filter(([path]) => !existsSync(path));
   if (wanted.length === 0) return;

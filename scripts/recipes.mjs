@@ -6,7 +6,7 @@ export const workloadRecipe = [
   ...['--steps', '200', '--learning-rate', '0.002'],
 ];
 
-/** As docs/training.md has them. */
+/** As docs/training.md has them; a forecast by the line over the past alone has nothing to route, tie or replace. */
 export const recordingRecipes = {
   occupancy: ['--validation-share', '0', '--delta', '0.4', '--finest', '0.08333', '--widest', '0.75'],
   skab: ['--delta', '3.2', '--heartbeat', '3'],
