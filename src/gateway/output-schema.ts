@@ -73,6 +73,7 @@ function outputProperties({ task, channels }: ModelMeaning, names: readonly stri
       score: { type: ['number', 'null'], description: scoreMeaning(task) },
       channel: { enum: [...names, null], description: 'the most surprising' },
       predicted: recordOf(names, (index) => ({ ...number, description: unitOf(index) })),
+      predictedWithin: recordOf(names, (index) => ({ ...number, minimum: 0, description: unitOf(index) })),
     };
   }
   const { horizon } = task;

@@ -10,6 +10,8 @@ import { exponentiate } from './exponential.ts';
 export const LOG_SCALE_MAX = 16;
 /** The normalising constant of a Laplace density with scale 1. */
 const LOG_TWO = Math.LN2;
+/** Nine tenths of a Laplace density with scale 1 lie so close to its centre. */
+const NINE_TENTHS = Math.LN10;
 
 export class Output {
   readonly kind: 'classify' | 'anomaly' | 'forecast';
@@ -124,6 +126,18 @@ export class Output {
   hold(ageIntervals: number): void {
     this.isHeld = true;
     this.ageIntervals = ageIntervals;
+  }
+
+  /**
+   * anomaly: how close to `values[channel]` the next reading should be, nine times in ten; physical units. By the predicted
+   * Laplace density for the tick after the token; while the output is held, wider by the root of the time that has
+   * passed, as for a random walk. The heartbeat bounds that.
+   */
+  within(channel: number): number {
+    if (!this.hasValue) return 0;
+    const ticksAhead = 1 + (this.isHeld ? this.ageIntervals : 0);
+    const { scale } = this.#channels[channel]!;
+    return (NINE_TENTHS * scale * Math.sqrt(ticksAhead)) / this.#inverseScales[channel]!;
   }
 
   /** A token: `logits` int32[outputs] Q16; `values` float64[channels] are what was observed, NaN where unknown. */

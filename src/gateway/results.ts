@@ -72,6 +72,7 @@ function outputOf(output: Output, { task, channels }: ModelMeaning): JsonObject 
       score: Number.isFinite(output.score) ? output.score : null,
       channel: channels[output.topIndex]?.name ?? null,
       predicted: Object.fromEntries(channels.map(({ name }, i) => [name, output.values[i]!])),
+      predictedWithin: Object.fromEntries(channels.map(({ name }, i) => [name, output.within(i)])),
     };
   }
   const { horizon } = task;

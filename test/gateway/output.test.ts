@@ -142,6 +142,24 @@ describe('Output of an anomaly detector', () => {
     expect(Number.isFinite(output.score)).toBe(true);
   });
 
+  it('says how close nine readings in ten should be: by the density, and wider by the root of its age', () => {
+    const output = detect();
+    output.update(logits(0.5, 0, Math.log(1.7), 0), observed(20, 1000));
+    const [predicted, within] = [output.values[0]!, output.within(0)];
+    let share = 0;
+    for (let celsius = predicted - within + 0.005; celsius < predicted + within; celsius += 0.01) {
+      const next = detect();
+      next.update(logits(0.5, 0, Math.log(1.7), 0), observed(20, 1000));
+      next.update(logits(0, 0, 0, 0), observed(celsius, Number.NaN));
+      share += Math.exp(-next.score) * (0.01 / 2); // one unit of z is 2 degrees
+    }
+    expect(share).toBeCloseTo(0.9, 3);
+    output.hold(3);
+    expect(output.within(0)).toBeCloseTo(2 * within, 9);
+    output.update(logits(0, 0, 0, 0), observed(20, 1000));
+    expect(output.within(0)).toBeCloseTo(2 * Math.LN10, 4);
+  });
+
   it('holds the score over skips', () => {
     const output = detect(1);
     output.update(logits(0, 0, 0, 0), observed(20, 1000));

@@ -57,6 +57,7 @@ describe('what is published', () => {
       score: null,
       channel: null,
       predicted: { temperature: 20, humidity: 22 },
+      predictedWithin: { temperature: output.within(0), humidity: output.within(1) },
     });
     output.update(Int32Array.of(0, 0, 0, 0), Float64Array.of(20, 60));
     expect(resultOf(witnessOf(), output, meaning)).toMatchObject({ anomaly: true, channel: 'humidity' });
