@@ -124,7 +124,8 @@ function run({ name, command }, what, args) {
 async function engineTests(runtime) {
   if (runtime.files.length === 0) return 'tests left to the long form';
   const { failed, stdout, stderr } = await run(runtime, 'tests', [
-    '--expose-gc',
+    // As in vitest.config.ts: no machine's load decides what a test says of memory.
+    ...['--expose-gc', '--no-concurrent-recompilation', '--no-flush-bytecode'],
     programs.tests,
     ...runtime.files,
   ]);
