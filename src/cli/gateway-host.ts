@@ -4,13 +4,7 @@ import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
 import { CalibrationPart } from '../gateway/calibration-part.ts';
 import { Commands } from '../gateway/commands.ts';
-import {
-  type MemoryConfig,
-  ownTopics,
-  type StateConfig,
-  type StorageConfig,
-  type WitnessLogConfig,
-} from '../gateway/config.ts';
+import { ownTopics, type StateConfig, type StorageConfig, type WitnessLogConfig } from '../gateway/config.ts';
 import { FolderHeldError } from '../gateway/folder-lock.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
 import type { LoadedConfig } from '../gateway/load-config.ts';
@@ -19,7 +13,6 @@ import { ModelsPart } from '../gateway/models/models-part.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
 import { Storage } from '../gateway/storage.ts';
-import { TickMemory } from '../gateway/tick-memory.ts';
 import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
@@ -142,7 +135,6 @@ async function openEach({ gateway, choice, models }: Prepared, log: Log): Promis
   addCalibration(gateway, kept, log);
   if (state !== undefined) await openState(state, gateway, log);
   if (witnessLog !== undefined) gateway.parts.add(await openWitnessLog(witnessLog, log));
-  if (gateway.config.memory !== undefined) await openMemory(gateway.config.memory, gateway, log);
   const energy = choice === undefined ? undefined : openLedger(gateway.config, choice, gateway.engine, log);
   if (energy !== undefined) gateway.parts.add(energy);
   const { page, ledger } = gateway.config;
@@ -171,19 +163,6 @@ async function openStorage(config: StorageConfig, gateway: Gateway, log: Log): P
     if (error instanceof FolderHeldError) throw error;
     log.error(`storage: ${(error as Error).message}; what waits is kept in memory alone`);
     return undefined;
-  }
-}
-
-/** Without its past a gateway works all the same. */
-async function openMemory(config: MemoryConfig, gateway: Gateway, log: Log): Promise<void> {
-  try {
-    const channels = gateway.engine.model.meaning.channels.map(({ name }) => name);
-    const memory = await TickMemory.open(config, { channels, onProblem: (text) => log.warning(text) });
-    gateway.useMemory(memory);
-    if (memory.waiting > 0) log.info(`memory: ${memory.waiting} ticks of before are remembered`);
-  } catch (error) {
-    if (error instanceof FolderHeldError) throw error;
-    log.error(`memory: ${(error as Error).message}; the model sees the world anew`);
   }
 }
 

@@ -40,7 +40,6 @@ export const rootKeys = [
   'commands',
   'record',
   'models',
-  'memory',
   'share',
   'state',
 ];

@@ -90,6 +90,6 @@ export function noteShareProblems(root: Section, config: GatewayConfig): void {
   if (config.mqtt.version === '3.1.1')
     root.add('mqtt.version', '5, which shared subscriptions need', "'3.1.1'");
   // What lies on the disk of a gateway that is gone, nobody else can work on; and all devices have one model.
-  for (const key of ['storage', 'state', 'ledger', 'models', 'memory'] as const)
+  for (const key of ['storage', 'state', 'ledger', 'models'] as const)
     if (config[key] !== undefined) root.add(key, "nothing beside 'share'", 'a section');
 }

@@ -1,7 +1,7 @@
 /** The part of the config that is about what is kept on disk while it waits. */
 import { resolve } from 'node:path';
 import { describe, type Section } from './checker.ts';
-import type { MemoryConfig, StateConfig, StorageConfig } from './config.ts';
+import type { StateConfig, StorageConfig } from './config.ts';
 
 const mebi = 1 << 20;
 const storageKeys = [
@@ -13,17 +13,6 @@ const storageKeys = [
   'outboxFlushS',
   'resendPerS',
 ];
-
-/** A mapping switches it on. */
-export function readMemory(root: Section, directory: string): MemoryConfig | undefined {
-  if (!root.has('memory')) return undefined;
-  const section = root.section('memory', ['directory', 'ticks', 'flushS']);
-  return {
-    directory: resolve(directory, section.text('directory', undefined, 'a path')),
-    ticks: section.whole('ticks', 16, 65_536, 4096),
-    flushMs: 1000 * section.number('flushS', { min: 0.05, max: 3600 }, 600),
-  };
-}
 
 /** `storage: none`, or nothing at all: undefined. */
 export function readStorage(root: Section, directory: string): StorageConfig | undefined {

@@ -138,14 +138,6 @@ export interface CommandsConfig {
   readonly perMinute: number;
 }
 
-/** What the model remembers outlives the gateway. */
-export interface MemoryConfig {
-  readonly directory: string;
-  /** At least so many of the latest are kept. */
-  readonly ticks: number;
-  readonly flushMs: number;
-}
-
 /** How long a model is watched: until all of these have passed. */
 export interface TrialConfig {
   readonly ticks: number;
@@ -224,7 +216,6 @@ export interface GatewayConfig {
   readonly commands?: CommandsConfig;
   readonly state?: StateConfig;
   readonly models?: ModelsConfig;
-  readonly memory?: MemoryConfig;
   /** Present: this is the config of one of the devices that a group of gateways shares, or of any of them. */
   readonly share?: ShareConfig;
 }

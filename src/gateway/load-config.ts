@@ -15,7 +15,7 @@ import { readCommands, readPage } from './config-page.ts';
 import { meaningToRecord, type RecordConfig, readRecord } from './config-record.ts';
 import * as sections from './config-sections.ts';
 import { anyDevice, forDevice, noteShareProblems, readShare } from './config-share.ts';
-import { readMemory, readState, readStorage } from './config-storage.ts';
+import { readState, readStorage } from './config-storage.ts';
 import { storedModelBytes } from './models/model-store.ts';
 import { sha256Of } from './models/signature.ts';
 import { fillTopic, topicMatches } from './topics.ts';
@@ -263,7 +263,6 @@ function readConfig(
     countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
     limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
     ...sections.optional('storage', readStorage(root, directory)),
-    ...sections.optional('memory', readMemory(root, directory)),
     ...sections.optional('state', readState(root, directory)),
     ...(root.has('witnessLog')
       ? {
@@ -280,8 +279,6 @@ function readConfig(
   };
   if (share !== undefined && (options.device ?? anyDevice) === anyDevice && meaning !== undefined)
     noteShareProblems(root, config);
-  if (config.state !== undefined && config.memory !== undefined)
-    root.add('state', "nothing beside 'memory', which would live the same ticks once more", 'a section');
   noteLoops(root, config);
   notePlainTimestamps(root, config);
   return config;

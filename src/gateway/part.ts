@@ -22,8 +22,6 @@ export interface GatewayPart {
   onTick?(witness: Witness, output: Output, frame: Frame): void;
   /** From the next tick on another engine, of a model of the same shape, answers. */
   onModel?(engine: Engine): void;
-  /** A tick of an earlier run, played before the first of this one; what it is given is reused. */
-  onRecall?(frame: Frame, restarts: boolean): void;
   /** Time begins anew: the next tick may be earlier than the last. */
   onRestart?(): void;
   /** Merged into the gateway's counters, so names must be its own. */
@@ -75,10 +73,6 @@ export class Parts implements GatewayPart {
 
   onModel(engine: Engine): void {
     for (const part of this.#parts) part.onModel?.(engine);
-  }
-
-  onRecall(frame: Frame, restarts: boolean): void {
-    for (const part of this.#parts) part.onRecall?.(frame, restarts);
   }
 
   onRestart(): void {

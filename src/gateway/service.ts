@@ -19,7 +19,6 @@ import { PublishRule, resultOf } from './results.ts';
 import { stateIdentity } from './state/identity.ts';
 import { StateKeeper } from './state/keeper.ts';
 import type { Storage } from './storage.ts';
-import type { TickMemory } from './tick-memory.ts';
 import { type Cancel, realTimers, type Timers } from './timers.ts';
 
 export interface GatewayOptions {
@@ -93,8 +92,6 @@ export class Gateway {
   #gridTurns = 0;
   readonly #timers: Timers;
   #storage: Storage | undefined;
-  /** Until the first tick. */
-  #memory: TickMemory | undefined;
   #state: StateKeeper | undefined;
   #isScheduled = false;
   #cancelGrid: Cancel | undefined;
@@ -172,12 +169,6 @@ export class Gateway {
         nowMs: () => this.#clock.nowMs(),
       }),
     );
-  }
-
-  /** Before the start. */
-  useMemory(memory: TickMemory): void {
-    this.#memory = memory;
-    this.parts.add(memory);
   }
 
   /** Before the start: goes on from what an earlier process remembered. Rejects with what the folder says. */
@@ -400,7 +391,6 @@ export class Gateway {
   }
 
   #tick(frame: Frame): void {
-    if (this.#memory !== undefined) this.#recall(this.#memory, frame.timeMs);
     const { trial } = this;
     const witness = trial === undefined ? this.pipeline.tick(frame) : trial.answer(frame);
     const { output } = this.pipeline;
@@ -410,22 +400,6 @@ export class Gateway {
     this.#state?.tick(this.outbox.pushed);
     // By now it may be another that answers the next tick.
     this.trial?.after(frame);
-  }
-
-  /** Makes of ticks of an earlier run what the model would remember, had it not been stopped. */
-  #recall(memory: TickMemory, timeMs: number): void {
-    this.#memory = undefined;
-    const { pipeline } = this;
-    let lastMs = Number.NEGATIVE_INFINITY;
-    memory.play(timeMs, (past, restarts) => {
-      if (restarts) pipeline.restartTime();
-      pipeline.tick(past);
-      this.parts.onRecall(past, restarts);
-      lastMs = past.timeMs;
-    });
-    // It was heard while we were away that time began anew.
-    if (timeMs <= lastMs) pipeline.restartTime();
-    pipeline.countAnew();
   }
 
   #publish(witness: Witness, output: Output): void {

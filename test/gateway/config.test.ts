@@ -408,16 +408,6 @@ test('a file that is not there is a problem, not a crash', () => {
   );
 });
 
-test('memory: off unless it is there; defaults', () => {
-  expect(load().memory).toBeUndefined();
-  expect(load({ memory: { directory: 'past' } }).memory).toEqual({
-    directory: fixture.path('past'),
-    ticks: 4096,
-    flushMs: 600_000,
-  });
-  expect(problems({ memory: {} })).toEqual(['memory.directory: expected a path, got nothing']);
-});
-
 describe('models', () => {
   const { publicKey, privateKey } = makeKeyPair();
   writeFileSync(fixture.path('key.pub.pem'), publicKey);

@@ -45,7 +45,6 @@ function worldOf(seed: number) {
     source: { topic: 'room/+', object: true },
     ...(isStored ? { storage } : {}),
     ...(seed % 3 === 1 ? { models } : {}),
-    ...(seed % 2 === 1 ? { memory: { directory: 'memory', flushS: 60 } } : {}),
   });
   return {
     seed,

@@ -9,12 +9,10 @@ import type { ModelsPart } from '../../src/gateway/models/models-part.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { Gateway } from '../../src/gateway/service.ts';
 import { Storage } from '../../src/gateway/storage.ts';
-import { TickMemory } from '../../src/gateway/tick-memory.ts';
-import type { Timers } from '../../src/gateway/timers.ts';
 import { randomNumbers } from '../engine/tiny-model.ts';
 import { silentLog } from '../gateway/fixture.ts';
 import { SimulatedBroker } from './broker.ts';
-import { mortalDisk, SimulatedDisk } from './disk.ts';
+import { SimulatedDisk } from './disk.ts';
 import { SimulatedModels } from './models.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -59,7 +57,6 @@ class World {
   readonly #scheduler = new Scheduler();
   readonly #broker: SimulatedBroker;
   readonly #disk: SimulatedDisk;
-  readonly #memoryDisk: SimulatedDisk;
   /** Where the config has models. */
   readonly #models: SimulatedModels | undefined;
   readonly #faults: string[] = [];
@@ -86,7 +83,6 @@ class World {
     this.#random = randomNumbers(options.seed);
     this.#broker = new SimulatedBroker(this.#scheduler, this.#random);
     this.#disk = new SimulatedDisk({ random: this.#random });
-    this.#memoryDisk = new SimulatedDisk({ random: this.#random });
     this.#disk.lies = options.diskLies ?? false;
     if (options.loaded.config.models !== undefined)
       this.#models = new SimulatedModels(this.#random, (name, payload) =>
@@ -156,22 +152,8 @@ class World {
     this.#part = models;
     const noteNoStart = (error: Error) => void this.#problems.push(`does not start: ${error.message}`);
     await models?.open().catch(noteNoStart);
-    await this.#remember(gateway, timers, isAlive);
     this.#models?.noteStart(gateway.served.loaded.modelSha256);
     gateway.start();
-  }
-
-  /** Real timers mean nothing here. */
-  async #remember(gateway: Gateway, timers: Timers, isAlive: () => boolean): Promise<void> {
-    const { memory: config } = gateway.config;
-    if (config === undefined) return;
-    const channels = gateway.engine.model.meaning.channels.map(({ name }) => name);
-    const disk = mortalDisk(this.#memoryDisk, isAlive);
-    const opened = TickMemory.open(config, { channels, onProblem: () => {}, disk });
-    const memory = await opened.catch(() => undefined);
-    if (memory === undefined) return;
-    gateway.useMemory(memory);
-    timers.every(config.flushMs, () => void memory.records.flush());
   }
 
   #commands({ config }: LoadedConfig, gateway: () => Gateway, models: RevocableModels): Commands {
@@ -282,7 +264,7 @@ class World {
   }
 
   get #disks(): SimulatedDisk[] {
-    const own = [this.#disk, this.#memoryDisk];
+    const own = [this.#disk];
     return this.#models === undefined ? own : [...own, this.#models.disk];
   }
 

@@ -24,7 +24,7 @@ interface Place {
 }
 
 /** Directories that the gateway will write to. */
-export function placesOf({ storage, state, witnessLog, ledger, models, memory }: GatewayConfig): Place[] {
+export function placesOf({ storage, state, witnessLog, ledger, models }: GatewayConfig): Place[] {
   return [
     ...(storage === undefined
       ? []
@@ -46,7 +46,6 @@ export function placesOf({ storage, state, witnessLog, ledger, models, memory }:
           },
         ]),
     ...(ledger === undefined ? [] : [{ name: 'ledger', directory: ledger.directory, bytesMax: undefined }]),
-    ...(memory === undefined ? [] : [{ name: 'memory', directory: memory.directory, bytesMax: undefined }]),
     // The model at work, the one before, the one on trial.
     ...(models === undefined
       ? []
@@ -57,7 +56,7 @@ export function placesOf({ storage, state, witnessLog, ledger, models, memory }:
 export function checkDisk(config: GatewayConfig): Finding[] {
   const places = placesOf(config);
   if (places.length === 0)
-    return [ok('disk', 'nothing is written: no storage, no witness log, no ledger, no models, no memory')];
+    return [ok('disk', 'nothing is written: no storage, no witness log, no ledger, no models')];
   return places.map(checkPlace);
 }
 

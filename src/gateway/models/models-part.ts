@@ -137,13 +137,6 @@ export class ModelsPart implements GatewayPart {
     this.#recent.note(frame);
   }
 
-  /** Who comes later, and who computes beside the model at work, must remember it too. */
-  onRecall(frame: Frame, restarts: boolean): void {
-    if (restarts) this.onRestart();
-    this.#recent.note(frame);
-    this.#succession.recall(frame);
-  }
-
   onRestart(): void {
     this.#recent.forget();
     this.#succession.restartTime();

@@ -2,7 +2,6 @@
  * How one model follows another: vetted, kept, tested on a recording, beside the one at work on live ticks, in its
  * place with the old one beside it; and back, at any of these steps. What holds is on disk before it is acted on.
  */
-import type { Frame } from '../../gate/packets.ts';
 import type { Disk } from '../disk.ts';
 import type { LoadedConfig } from '../load-config.ts';
 import type { Log } from '../log.ts';
@@ -104,11 +103,6 @@ export class Succession {
     else if (this.#keeper.state?.previous == null)
       throw new RangeError('expected a model that worked before, got none');
     else void this.#goBack(this.#keeper.state, this.#keeper.state.previous, reason);
-  }
-
-  /** A tick of an earlier run, for the model that is not at work too. */
-  recall(frame: Frame): void {
-    this.#trial?.beside.pipeline.tick(frame);
   }
 
   /** Time begins anew, for the model that is not at work too. */

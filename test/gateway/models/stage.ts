@@ -10,7 +10,6 @@ import { makeKeyPair, readPrivateKey, sha256Of, signModel } from '../../../src/g
 import { uploadMessages } from '../../../src/gateway/models/upload.ts';
 import type { Offered } from '../../../src/gateway/models/vet.ts';
 import { Gateway } from '../../../src/gateway/service.ts';
-import { TickMemory } from '../../../src/gateway/tick-memory.ts';
 import { randomNumbers, tinyModel } from '../../engine/tiny-model.ts';
 import { SimulatedBroker } from '../../sim/broker.ts';
 import { SimulatedDisk } from '../../sim/disk.ts';
@@ -77,7 +76,6 @@ export class Stage {
   gateway: Gateway = undefined as never;
   part!: ModelsPart;
   /** Where the config has one. */
-  memory: TickMemory | undefined;
   /** What the device allows all engines together. */
   engineBytesMax: number | undefined;
   /** How long a turn of the event loop takes. */
@@ -140,13 +138,6 @@ export class Stage {
       network: { makeClient: this.broker.makeClient, random: randomNumbers(3) },
     });
     await part.open();
-    this.memory = undefined;
-    if (loaded.config.memory !== undefined) {
-      const channels = loaded.model.meaning.channels.map(({ name }) => name);
-      const options = { channels, onProblem: log.warning, disk: this.memoryDisk };
-      this.memory = await TickMemory.open(loaded.config.memory, options);
-      gateway.useMemory(this.memory);
-    }
     this.gateway = gateway;
     this.part = part;
     gateway.start();
