@@ -12,7 +12,7 @@ import { retentionInterval } from '../eval/bootstrap.ts';
 import { matchRecording } from '../eval/evaluate.ts';
 import { loadProtocol, type Protocol } from '../eval/protocols.ts';
 import { alarmRuleOf, makeRecorder } from '../eval/recorders.ts';
-import { runTests } from '../eval/runs.ts';
+import { runTests, warmUpRowsOf } from '../eval/runs.ts';
 import type { Scored } from '../eval/scores.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { openRecording } from '../recording/recording.ts';
@@ -139,17 +139,12 @@ interface Run {
 function play({ engine, protocol }: AblationSubject, pipeline: Pipeline): Run {
   const { task } = engine.model.meaning;
   const recorder = makeRecorder(protocol, alarmRuleOf(task));
-  const counts = runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRows(engine) });
+  const counts = runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRowsOf(engine.model.config) });
   return {
     scored: recorder.scored(),
     macsPerTick: counts.macs / counts.ticks,
     skipRate: counts.tierTicks[3] / counts.ticks,
   };
-}
-
-/** As `eval` has it: so many tokens can reach the first scored one, and skipped ticks on the way need room too. */
-function warmUpRows({ config }: Engine): number {
-  return 4 * config.sequence * config.layers;
 }
 
 function qualityOf(own: Scored, base: Scored): Details {

@@ -18,7 +18,7 @@ import { forecastRivals } from './forecast-rivals.ts';
 import type { Metric } from './metrics.ts';
 import { loadProtocol, type Protocol } from './protocols.ts';
 import { type AlarmRule, alarmRuleOf, makeRecorder, type ScoringRecorder } from './recorders.ts';
-import { type Recorder, type RunCounts, type RunOptions, runTests } from './runs.ts';
+import { type Recorder, type RunCounts, type RunOptions, runTests, warmUpRowsOf } from './runs.ts';
 import type { Scored } from './scores.ts';
 
 /** A run of the model, or a rival's answers. */
@@ -268,15 +268,13 @@ class Runs {
 
   constructor(model: Model, protocol: Protocol, options: EvaluateOptions) {
     const { task } = model.meaning;
-    const { sequence, layers, history } = model.config;
     this.#engine = new Engine(model, { streams: 2 });
     this.#protocol = protocol;
     this.#options = options;
     this.#gated = this.#gatedWith(options.spikes ?? model.meaning.spikes);
     this.#dense = new Pipeline(this.#engine, 1, { gating: false });
     this.#rule = alarmRuleOf(task);
-    // So many tokens can reach the first scored one; ticks that are skipped on the way need room too.
-    this.#warmUpRows = Math.max(4 * sequence * layers, history?.rows ?? 0);
+    this.#warmUpRows = warmUpRowsOf(model.config);
     const asked = (options.curveScales?.length ?? 0) + (options.float === undefined ? 0 : 1);
     this.#passes = 3 + tierCount + asked + 2 * this.#repetitions;
   }

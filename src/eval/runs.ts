@@ -1,5 +1,5 @@
 /** Plays the tested files through a pipeline, tick by tick, and counts what it took. */
-import type { Tier } from '../engine/config.ts';
+import type { Tier, TransformerConfig } from '../engine/config.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { Recording } from '../recording/recording.ts';
 import { type Protocol, scoredSpan, type TestSeries } from './protocols.ts';
@@ -38,6 +38,14 @@ export interface RunOptions<Output, Facts extends TickFacts = TickFacts> {
   readonly rate?: number;
   /** Rows before the first scored one that a forecast's pass begins with. */
   readonly warmUpRows: number;
+}
+
+/**
+ * Rows before the first scored one after which a model remembers what it would have remembered: so many tokens can reach
+ * it, skipped ticks on the way need room too, and a path over the past must be full.
+ */
+export function warmUpRowsOf({ sequence, layers, history }: TransformerConfig): number {
+  return Math.max(4 * sequence * layers, history?.rows ?? 0);
 }
 
 /** One pass over every tested file, each with a pipeline as good as new. */
