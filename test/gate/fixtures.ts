@@ -43,7 +43,7 @@ export function randomOf(seed: number): () => number {
 export const NOTHING_BYTES = 6;
 /** So little, and no further round could say more. */
 const ENOUGH = 4;
-const ROUNDS = 40;
+const ROUNDS = 20;
 /** V8's compilers need a moment of a machine that others use too, and more of them the busier it is. */
 const PAUSE_MS = 20;
 const PAUSE_MAX_MS = 200;

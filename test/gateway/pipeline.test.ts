@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import type { FeatureSet, SpikeSettings } from '../../src/engine/model.ts';
 import type { Plan } from '../../src/engine/plan.ts';
@@ -457,6 +457,20 @@ describe('Pipeline, for any stream', () => {
   });
 });
 
+/**
+ * Modules as if they had just been loaded. What V8 has learned of a function's callers stays with it, and may keep it
+ * from ever compiling away a boxed double: here of the tests before.
+ */
+async function loadAnew() {
+  vi.resetModules();
+  const { Engine } = await import('../../src/engine/engine.ts');
+  const { Pipeline } = await import('../../src/gateway/pipeline.ts');
+  return { Engine, Pipeline };
+}
+
+/** Tries on modules loaded anew: V8 doesn't compile the same each time, but what allocates does so in all of them. */
+const retry = 3;
+
 describe('Pipeline, in steady state', () => {
   it.each([
     ['gated', {}],
@@ -466,22 +480,27 @@ describe('Pipeline, in steady state', () => {
     ['gated with drift', { policy: 'conservative' }],
     ['dense', { gating: false }],
     ['gated, with trends', {}, 'trends'],
-  ] as [string, PipelineOptions, FeatureSet?][])('allocates nothing: %s', (_, options, features) => {
-    const { engine } = engineOf(6, features);
-    const pipeline = new Pipeline(engine, 0, options);
-    const rows = coupled(1024, 512);
-    const frame = frameOf([0, 0, 0, 0, 0, 0]);
-    // Drift is measured every fourth tick: it takes longer until that is compiled.
-    const ticksPerRound = options.policy === 'conservative' ? 40_000 : 10_000;
-    const bytes = heapBytesPerCall((tick) => {
-      frame.timeMs = tick * INTERVAL_MS;
-      // Every second tick repeats the one before, so that half of them are skipped.
-      for (let channel = 0; channel < 6; channel++)
-        frame.values[channel] = rows[(tick >> 1) & 1023]![channel]!;
-      pipeline.tick(frame);
-    }, ticksPerRound);
-    expect(bytes).toBeLessThan(NOTHING_BYTES);
-    expect(pipeline.counters.frames).toBeGreaterThanOrEqual(ticksPerRound);
-    expect(pipeline.counters.skips > 0.1 * pipeline.counters.frames).toBe(options.gating !== false);
-  });
+  ] as [string, PipelineOptions, FeatureSet?][])(
+    'allocates nothing: %s',
+    { retry },
+    async (_, options, features) => {
+      const fresh = await loadAnew();
+      const engine = new fresh.Engine(engineOf(6, features).engine.model, { streams: 2 });
+      const pipeline = new fresh.Pipeline(engine, 0, options);
+      const rows = coupled(1024, 512);
+      const frame = frameOf([0, 0, 0, 0, 0, 0]);
+      // Drift is measured every fourth tick: it takes longer until that is compiled.
+      const ticksPerRound = options.policy === 'conservative' ? 40_000 : 10_000;
+      const bytes = heapBytesPerCall((tick) => {
+        frame.timeMs = tick * INTERVAL_MS;
+        // Every second tick repeats the one before, so that half of them are skipped.
+        for (let channel = 0; channel < 6; channel++)
+          frame.values[channel] = rows[(tick >> 1) & 1023]![channel]!;
+        pipeline.tick(frame);
+      }, ticksPerRound);
+      expect(bytes).toBeLessThan(NOTHING_BYTES);
+      expect(pipeline.counters.frames).toBeGreaterThanOrEqual(ticksPerRound);
+      expect(pipeline.counters.skips > 0.1 * pipeline.counters.frames).toBe(options.gating !== false);
+    },
+  );
 });
