@@ -4,7 +4,8 @@ import { type BenchResult, FULL, QUICK } from '../bench/harness.ts';
 import { type Suite, suites } from '../bench/suites.ts';
 import { findTarget, type Target, targets } from '../energy/target.ts';
 import { kernelNames } from '../engine/kernels/choose.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
+import { parseOptions, requireChoice } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
@@ -54,13 +55,14 @@ async function run(args: string[]): Promise<number> {
       models: { type: 'string' },
     },
   });
-  const kernels = oneOf('--kernels', values.kernels, kernelNames);
+  const kernels =
+    values.kernels === undefined ? undefined : requireChoice('--kernels', values.kernels, kernelNames);
   const target = targetOf(values.target);
   const folders = {
     ...(values.recordings === undefined ? {} : { recordings: values.recordings }),
     ...(values.models === undefined ? {} : { models: values.models }),
   };
-  const names = positionals.map((name) => oneOf('suite', name, Object.keys(suites))!);
+  const names = positionals.map((name) => requireChoice('suite', name, Object.keys(suites)));
   for (const name of names.length > 0 ? names : Object.keys(suites)) {
     const suite = suites[name]!;
     const results = await suite.run(values.quick ? QUICK : FULL, kernels, target, folders);
@@ -69,20 +71,9 @@ async function run(args: string[]): Promise<number> {
   return 0;
 }
 
-/** Throws UsageError. */
-function oneOf<T extends string>(
-  what: string,
-  text: string | undefined,
-  allowed: readonly T[],
-): T | undefined {
-  const found = allowed.find((name) => name === text);
-  if (text === undefined || found !== undefined) return found;
-  throw new UsageError(`${what}: expected one of ${allowed.join(', ')}, got '${text}'`);
-}
-
 function targetOf(name: string | undefined): Target | undefined {
-  const known = oneOf('--target', name, Object.keys(targets)) ?? (arch === 'x64' ? 'x64' : undefined);
-  return known === undefined ? undefined : findTarget(known);
+  if (name !== undefined) return findTarget(requireChoice('--target', name, Object.keys(targets)));
+  return arch === 'x64' ? findTarget('x64') : undefined;
 }
 
 function jsonLines(results: readonly BenchResult[]): string {

@@ -16,8 +16,9 @@ import { type HeadChoice, judgePattern, searchPatterns } from '../eval/pattern-s
 import { openRecording } from '../recording/recording.ts';
 import { loadDataset } from '../train/dataset.ts';
 import { defaultSettings } from '../train/settings.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { readModel, requireWritable } from './files.ts';
+import { numberOption, parseOptions, requireArguments, requireChoice, requireOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 const defaultMass = 0.95;
@@ -52,22 +53,20 @@ rows, which nothing was chosen on, show what each keeps, how far the answers mov
       },
       allowPositionals: true,
     });
-    const [modelPath, recordingPath, ...surplus] = positionals;
-    if (modelPath === undefined || recordingPath === undefined || surplus.length > 0)
-      throw new UsageError(`expected a model and a recording, got ${positionals.length} arguments`);
-    if (values.output === undefined) throw new UsageError('expected --output FILE');
-    requireWritable(values.output);
+    const [modelPath, recordingPath] = requireArguments(positionals, 'a model file', 'a recording');
+    const output = requireOption('output', values.output);
+    requireWritable(output);
     const report = calibrate(modelPath, recordingPath, {
       mass: numberOption('mass', values.mass, defaultMass, 0, 1),
-      keyValues: formatOption(values['key-values']),
+      keyValues: requireChoice('--key-values', values['key-values'] ?? 'int8', formats),
       everyTick: values['every-tick'] === true,
     });
-    writeFileSync(values.output, saveModel(report.model));
+    writeFileSync(output, saveModel(report.model));
     const { model: _, ...rest } = report;
     process.stdout.write(
       values.json
-        ? `${JSON.stringify({ output: values.output, ...rest })}\n`
-        : `${[`${values.output}:`, ...describe(report)].join('\n')}\n`,
+        ? `${JSON.stringify({ output, ...rest })}\n`
+        : `${[`${output}:`, ...describe(report)].join('\n')}\n`,
     );
     return 0;
   },
@@ -86,12 +85,6 @@ interface Report {
   readonly heads: readonly (readonly (HeadChoice & { readonly validationRecall: number })[])[];
   /** On the validation rows, against dense int8. */
   readonly variants: readonly (ContextError & { readonly name: string })[];
-}
-
-function formatOption(text: string | undefined): KeyValueFormat {
-  const format = formats.find((name) => name === (text ?? 'int8'));
-  if (format !== undefined) return format;
-  throw new UsageError(`--key-values: expected ${formats.join(', ')}, got '${text}'`);
 }
 
 function calibrate(modelPath: string, recordingPath: string, demands: Demands): Report {

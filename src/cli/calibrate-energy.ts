@@ -22,8 +22,9 @@ import { loadGatewayConfig } from '../gateway/load-config.ts';
 import { MqttConnection } from '../gateway/mqtt.ts';
 import { Outbox } from '../gateway/outbox.ts';
 import { burn } from './burn.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { chooseMachineMeter } from './open-ledger.ts';
+import { numberOption, parseOptions, requireArguments } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 const usage = `Usage: dormouse calibrate energy CONFIG [options]
@@ -53,14 +54,13 @@ export const command: Command = {
         json: { type: 'boolean', default: false },
       },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length !== 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
+    const [path] = requireArguments(positionals, 'a config file');
     const times = {
       measureMs: 1000 * numberOption('seconds', values.seconds, 60, 2, 86_400),
       settleMs: 1000 * numberOption('settle', values.settle, 10, 0, 3600),
     };
-    const { config } = loadGatewayConfig(positionals[0]!, {
+    const { config } = loadGatewayConfig(path, {
       policies: policyNames,
       targets: Object.keys(targets),
     });

@@ -11,11 +11,11 @@ import { Q15_ONE } from '../gate/packets.ts';
 import { energyPolicy } from '../gate/policy.ts';
 import { type RegretModel, regretFeatureNames, regretKey } from '../gate/regret.ts';
 import { openRecording, type Series } from '../recording/recording.ts';
-import { fileProblem } from '../text/file-problem.ts';
 import { loadDataset } from '../train/dataset.ts';
 import { defaultSettings } from '../train/settings.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
-import { readModel } from './files.ts';
+import type { Command } from './command.ts';
+import { readModel, requireWritable } from './files.ts';
+import { numberOption, parseOptions, requireArguments, requireOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 const defaultTolerance = 0.1;
@@ -48,16 +48,15 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
       },
       allowPositionals: true,
     });
-    const [modelPath, recordingPath, ...surplus] = positionals;
-    if (modelPath === undefined || recordingPath === undefined || surplus.length > 0)
-      throw new UsageError(`expected a model and a recording, got ${positionals.length} arguments`);
-    if (values.output === undefined) throw new UsageError('expected --output FILE');
+    const [modelPath, recordingPath] = requireArguments(positionals, 'a model file', 'a recording');
+    const output = requireOption('output', values.output);
+    requireWritable(output);
     const tolerance = numberOption('tolerance', values.tolerance, defaultTolerance, 0, 1000);
     const exitMax =
       values.exit === undefined
         ? undefined
         : numberOption('exit', values.exit, defaultExitFit.disagreementMax, 1e-6, 1);
-    const report = calibrate(modelPath, recordingPath, values.output, { tolerance, exitMax });
+    const report = calibrate(modelPath, recordingPath, output, { tolerance, exitMax });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
     return 0;
   },
@@ -104,7 +103,7 @@ function calibrate(
   const { tests } = loadProtocol(recording);
   const exit = exitMax === undefined ? undefined : reportExit(model, dataset.validation, tests, exitMax);
   const meaning = { ...model.meaning, provenance, ...(exit ? { exit: exit.rule } : {}) };
-  save(output, saveModel({ ...model, meaning }));
+  writeFileSync(output, saveModel({ ...model, meaning }));
   return {
     output,
     regret,
@@ -124,16 +123,6 @@ function reportExit(
   if (rule === undefined) return null;
   const tested = tests.map(({ series }) => series);
   return { rule, validation: checkExit(model, validation, rule), test: checkExit(model, tested, rule) };
-}
-
-function save(path: string, bytes: Uint8Array): void {
-  try {
-    writeFileSync(path, bytes);
-  } catch (error) {
-    throw new Error(`--output ${path}: expected a file that can be written, got ${fileProblem(error)}`, {
-      cause: error,
-    });
-  }
 }
 
 function describe({ output, regret, validation, test, exit }: Report): string[] {

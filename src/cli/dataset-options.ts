@@ -1,6 +1,6 @@
 /** The options of commands that look at a recording's training rows as training would. */
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
-import { featuresOption, numberOption, wholeNumberOption } from './command.ts';
+import { featuresOption, numberOption, wholeNumberOption } from './options.ts';
 
 const { dataset: defaults } = defaultSettings;
 const text = { type: 'string' } as const;

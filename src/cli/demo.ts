@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { brokerUrlProblem } from '../gateway/config-sections.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { DemoSession } from './demo-session.ts';
 import { readModel } from './files.ts';
+import { numberOption, parseOptions, wholeNumberOption } from './options.ts';
 import { openShippedModel } from './shipped-model.ts';
 import { startBroker } from './simulation/broker.ts';
 import { type Playback, playRecording, simulatedRoom } from './simulation/playback.ts';

@@ -6,7 +6,8 @@ import { signaturePath } from '../gateway/models/model-source.ts';
 import { topicNameProblem } from '../gateway/topics.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { credentialOptions, readBroker } from './broker-options.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
+import { numberOption, parseOptions, requireArguments, requireOption, wholeNumberOption } from './options.ts';
 
 const usage = `Usage: dormouse deploy MODEL --broker URL --to PREFIX [options]
 
@@ -35,12 +36,12 @@ export const command: Command = {
   summary: 'bring a model to a gateway that runs, over MQTT',
   usage,
   async run(args) {
-    const { values, positionals } = parseOptions({ args, options, allowPositionals: true, strict: true });
-    if (positionals.length !== 1) throw new UsageError(`expected one MODEL, got ${positionals.length}`);
-    if (values.broker === undefined) throw new UsageError('--broker URL is missing');
-    const topicPrefix = readPrefix(values.to);
-    const text = await deployModel(readOffered(positionals[0]!), {
-      mqtt: readBroker(values.broker, values, 'deploy'),
+    const { values, positionals } = parseOptions({ args, options, allowPositionals: true });
+    const [path] = requireArguments(positionals, 'a model file');
+    const broker = requireOption('broker', values.broker, 'URL');
+    const topicPrefix = readPrefix(requireOption('to', values.to, 'PREFIX'));
+    const text = await deployModel(readOffered(path), {
+      mqtt: readBroker(broker, values, 'deploy'),
       topicPrefix,
       partBytes: wholeNumberOption('part-bytes', values['part-bytes'], 32_768, 64, 1 << 24),
       until: values.promoted ? 'promoted' : 'canary',
@@ -52,8 +53,7 @@ export const command: Command = {
   },
 };
 
-function readPrefix(prefix: string | undefined): string {
-  if (prefix === undefined) throw new UsageError('--to PREFIX is missing');
+function readPrefix(prefix: string): string {
   const problem = topicNameProblem(prefix);
   if (problem === undefined) return prefix;
   throw new UsageError(`--to: expected a topic without wildcards, got one with ${problem}`);

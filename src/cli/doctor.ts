@@ -6,7 +6,7 @@ import { policyNames } from '../gate/policy.ts';
 import { formatProblem } from '../gateway/checker.ts';
 import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
 import { isClockSynchronised } from './clock-sync.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { checkBroker } from './doctor/broker.ts';
 import { checkDisk, checkSecrets } from './doctor/files.ts';
 import { type Finding, failure, type Level, ok } from './doctor/finding.ts';
@@ -18,6 +18,7 @@ import {
   checkNode,
   checkTarget,
 } from './doctor/machine.ts';
+import { numberOption, parseOptions, refuseSurplus } from './options.ts';
 
 const usage = `Usage: dormouse doctor [CONFIG] [options]
 
@@ -44,9 +45,8 @@ export const command: Command = {
         seconds: { type: 'string' },
       },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length > 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
+    refuseSurplus(positionals, 'a config file');
     const listenMs = 1000 * numberOption('seconds', values.seconds, 2, 0.1, 3600);
     const findings = await examine(positionals[0], values.offline ? undefined : listenMs);
     const failed = findings.some(({ level }) => level === 'failure');

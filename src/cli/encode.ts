@@ -4,9 +4,10 @@ import { openRecording, withoutChannels } from '../recording/recording.ts';
 import { loadDataset } from '../train/dataset.ts';
 import { encodeDataset } from '../train/encode.ts';
 import { defaultSettings } from '../train/settings.ts';
-import { type Command, namesOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import type { Command } from './command.ts';
 import { datasetOptions, datasetSettings, datasetUsage } from './dataset-options.ts';
 import { requireWritable } from './files.ts';
+import { namesOption, parseOptions, requireArguments, requireOption, wholeNumberOption } from './options.ts';
 
 const { pool, seed } = defaultSettings;
 const VARIANTS = 8;
@@ -50,13 +51,9 @@ function readArguments(args: string[]) {
       variants: text,
       ...datasetOptions,
       seed: text,
-      force: { type: 'boolean' },
     },
     allowPositionals: true,
   });
-  const [recordingPath, ...surplus] = positionals;
-  if (recordingPath === undefined) throw new UsageError('expected a recording');
-  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
-  if (values.output === undefined) throw new UsageError('expected --output FILE');
-  return { values, recordingPath, output: values.output };
+  const [recordingPath] = requireArguments(positionals, 'a recording');
+  return { values, recordingPath, output: requireOption('output', values.output) };
 }

@@ -7,8 +7,9 @@ import type { LedgerContents } from '../energy/ledger-record.ts';
 import { powerSvg } from '../energy/power-svg.ts';
 import { type SourceSummary, summarise } from '../energy/summary.ts';
 import { fileProblem } from '../text/file-problem.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { energyJson, energyReport } from './energy-report.ts';
+import { parseOptions, requireArguments } from './options.ts';
 
 const usage = `Usage: dormouse energy DIRECTORY [options]
 
@@ -38,16 +39,15 @@ export const command: Command = {
         theoretical: { type: 'boolean', default: false },
       },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length !== 1) throw new UsageError(`expected one DIRECTORY, got ${positionals.length}`);
+    const [directory] = requireArguments(positionals, "a ledger's folder");
     const formats = (['csv', 'ndjson', 'json'] as const).filter((name) => values[name]);
     if (formats.length > 1)
       throw new UsageError(`expected one of --csv, --ndjson and --json, got ${formats.length}`);
-    const contents = await read(positionals[0]!);
+    const contents = await read(directory);
     const summaries = summarise(contents.records);
     if (values.svg !== undefined) save(values.svg, powerSvg(summaries.at(-1)!));
-    process.stdout.write(render(formats[0], contents, summaries, positionals[0]!, values.theoretical));
+    process.stdout.write(render(formats[0], contents, summaries, directory, values.theoretical));
     return 0;
   },
 };

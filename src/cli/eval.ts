@@ -6,10 +6,11 @@ import { type EvaluateOptions, type Evaluation, evaluate, scaleThresholds } from
 import { plotEvaluation } from '../eval/plot.ts';
 import { describeEvaluation } from '../eval/report.ts';
 import { TraceFile } from '../eval/trace.ts';
-import { type PolicyName, policyNames } from '../gate/policy.ts';
+import { policyNames } from '../gate/policy.ts';
 import { openRecording, type Recording, withChangePoints, withoutChannels } from '../recording/recording.ts';
-import { type Command, namesOption, numberOption, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { readFloatModel, readModel } from './files.ts';
+import { namesOption, numberOption, parseOptions, requireArguments, requireChoice } from './options.ts';
 import { clearStatus, showStatus } from './terminal/status-line.ts';
 
 /** Thresholds that a plot shows beside the model's own. */
@@ -75,12 +76,9 @@ function readArguments(args: string[]): Arguments {
     },
     allowPositionals: true,
   });
-  const [modelPath, recordingPath, ...surplus] = positionals;
-  if (modelPath === undefined) throw new UsageError('expected a model file');
-  if (recordingPath === undefined) throw new UsageError('expected a recording');
-  if (surplus.length > 0)
-    throw new UsageError(`expected one model and one recording, got also '${surplus[0]}'`);
-  const policy = values.policy === undefined ? {} : { policy: requirePolicy(values.policy) };
+  const [modelPath, recordingPath] = requireArguments(positionals, 'a model file', 'a recording');
+  const policy =
+    values.policy === undefined ? {} : { policy: requireChoice('--policy', values.policy, policyNames) };
   const scale = numberOption('threshold-scale', values['threshold-scale'], 1, 0, 1000);
   const scales = curveScales(values.curve, values.plot !== undefined);
   const model = readModel(modelPath);
@@ -108,13 +106,6 @@ function readArguments(args: string[]): Arguments {
 function curveScales(text: string | undefined, isPlotted: boolean): readonly number[] {
   if (text === undefined) return isPlotted ? plottedScales : [];
   return text.split(',').map((part) => numberOption('curve', part, 1, 0, 1000));
-}
-
-function requirePolicy(name: string): PolicyName {
-  const policy = policyNames.find((known) => known === name);
-  if (policy === undefined)
-    throw new UsageError(`--policy: expected ${policyNames.join(' or ')}, got '${name}'`);
-  return policy;
 }
 
 function evaluateTraced(

@@ -5,22 +5,16 @@ import type { Model } from '../engine/model.ts';
 import { matchRecording } from '../eval/evaluate.ts';
 import { describe, type Explanation, explain, type RuleReport } from '../gate/explain.ts';
 import type { Notch } from '../gate/notches.ts';
-import {
-  defaultPolicyName,
-  type Policy,
-  type PolicyName,
-  policyByHash,
-  policyNames,
-  policyOf,
-} from '../gate/policy.ts';
+import { defaultPolicyName, type Policy, policyByHash, policyNames, policyOf } from '../gate/policy.ts';
 import { modelText, WITNESS_BYTES, Witness } from '../gate/witness.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { readWitnesses } from '../gateway/witness-log.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { parseTime } from '../recording/time.ts';
 import { fileProblem } from '../text/file-problem.ts';
-import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { readModel, readModelTag } from './files.ts';
+import { parseOptions, requireChoice, wholeNumberOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 export const command: Command = {
@@ -85,8 +79,9 @@ interface Options {
 
 async function logged(positionals: readonly string[], options: Options): Promise<Event> {
   const [directory, ...surplus] = positionals;
-  if (directory === undefined) throw new UsageError('expected a witness log, or a model and a recording');
-  if (surplus.length > 0) throw new UsageError(`expected one witness log, got also '${surplus.join(' ')}'`);
+  if (directory === undefined || surplus.length > 0) {
+    throw new UsageError('expected a witness log, or a model and a recording');
+  }
   refuse(options, ['row', 'policy'], 'a witness log');
   const wanted = wantedTick(options, 'sequence');
   const witness = await findWitness(directory, wanted);
@@ -166,7 +161,7 @@ function replayed([modelPath, recordingPath]: readonly string[], options: Option
   refuse(options, ['sequence', 'model'], 'a recording');
   const wanted = wantedTick(options, 'row');
   const model = readModel(modelPath!);
-  const policy = policyOf(requirePolicy(options.policy));
+  const policy = policyOf(requireChoice('--policy', options.policy ?? defaultPolicyName, policyNames));
   const recording = matchRecording(model, openRecording(recordingPath!));
   const series = readSeries(recording, recording.test[0]!.file);
   const pipeline = new Pipeline(new Engine(model), 0, {
@@ -184,13 +179,6 @@ function replayed([modelPath, recordingPath]: readonly string[], options: Option
     witness = pipeline.tick(frame);
   }
   return { witness, policy, model };
-}
-
-function requirePolicy(name: string | undefined): PolicyName {
-  const policy = name === undefined ? defaultPolicyName : policyNames.find((known) => known === name);
-  if (policy === undefined)
-    throw new UsageError(`--policy: expected one of ${policyNames.join(', ')}, got '${name}'`);
-  return policy;
 }
 
 function lastRow(timeMs: Float64Array, { number, timeMs: until }: Wanted, name: string): number {

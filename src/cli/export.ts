@@ -1,8 +1,9 @@
 /** `dormouse export`: a model for other runtimes. */
 import { writeFileSync } from 'node:fs';
 import { exportOnnx } from '../export/onnx.ts';
-import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import type { Command } from './command.ts';
 import { readModel } from './files.ts';
+import { parseOptions, requireArguments, requireOption, wholeNumberOption } from './options.ts';
 
 const ROWS_MAX = 4096;
 
@@ -23,15 +24,13 @@ from an empty past.
       options: { onnx: { type: 'string' }, rows: { type: 'string' } },
       allowPositionals: true,
     });
-    const [path, ...surplus] = positionals;
-    if (path === undefined) throw new UsageError('expected a model file');
-    if (surplus.length > 0) throw new UsageError(`expected one model file, got also '${surplus[0]}'`);
-    if (values.onnx === undefined) throw new UsageError('expected --onnx FILE');
+    const [path] = requireArguments(positionals, 'a model file');
+    const output = requireOption('onnx', values.onnx);
     const model = readModel(path);
     const rows = wholeNumberOption('rows', values.rows, model.config.sequence, 1, ROWS_MAX);
     const bytes = exportOnnx(model, { rows });
-    writeFileSync(values.onnx, bytes);
-    process.stdout.write(`${values.onnx}: ${bytes.length} bytes, ${rows} ticks at once\n`);
+    writeFileSync(output, bytes);
+    process.stdout.write(`${output}: ${bytes.length} bytes, ${rows} ticks at once\n`);
     return 0;
   },
 };

@@ -1,7 +1,8 @@
 /** `dormouse generate`: a workload as a recording. */
 import { type WorkloadName, workloadNames, workloads } from '../workloads/physics.ts';
 import { defaultRows, seedsOf, writeWorkload } from '../workloads/recording.ts';
-import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
+import { parseOptions, wholeNumberOption } from './options.ts';
 
 const listed = workloadNames.map((name) => `  ${name.padEnd(16)} ${workloads[name].plant}`).join('\n');
 

@@ -4,7 +4,7 @@ import { STREAMS_MAX } from '../engine/limits.ts';
 import type { Region } from '../engine/memory-plan.ts';
 import type { Model, ModelMeaning, Task } from '../engine/model.ts';
 import { tensorList } from '../engine/model-file.ts';
-import { type Command, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { readModel, readNamed } from './files.ts';
 import {
   type FloatInspection,
@@ -13,6 +13,7 @@ import {
   problemCount,
   readConfigFile,
 } from './inspect-float.ts';
+import { parseOptions, requireArguments, wholeNumberOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 import { grouped } from './terminal/text.ts';
 
@@ -35,9 +36,7 @@ to be quantised, it prints the configuration, the tensors, and everything that i
       options: { json: { type: 'boolean' }, streams: { type: 'string' }, config: { type: 'string' } },
       allowPositionals: true,
     });
-    const [path, ...surplus] = positionals;
-    if (path === undefined) throw new UsageError('expected a model file');
-    if (surplus.length > 0) throw new UsageError(`expected one model file, got also '${surplus[0]}'`);
+    const [path] = requireArguments(positionals, 'a model file');
     const streams = wholeNumberOption('streams', values.streams, 1, 1, STREAMS_MAX);
     const bytes = readNamed(path, 'a model file');
     if (isFloatFile(bytes)) return inspectFloatFile(path, bytes, values);

@@ -2,7 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { makeKeyPair } from '../gateway/models/signature.ts';
 import { fileProblem } from '../text/file-problem.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
+import { parseOptions, requireArguments } from './options.ts';
 
 const usage = `Usage: dormouse keygen NAME
 
@@ -15,9 +16,8 @@ export const command: Command = {
   summary: 'make the keys with which models are signed and checked',
   usage,
   async run(args) {
-    const { positionals } = parseOptions({ args, options: {}, allowPositionals: true, strict: true });
-    if (positionals.length !== 1) throw new UsageError(`expected one NAME, got ${positionals.length}`);
-    const [name] = positionals;
+    const { positionals } = parseOptions({ args, options: {}, allowPositionals: true });
+    const [name] = requireArguments(positionals, 'a name');
     const { privateKey, publicKey } = makeKeyPair();
     writeNew(`${name}.pem`, privateKey, 0o600);
     writeNew(`${name}.pub.pem`, publicKey, 0o644);

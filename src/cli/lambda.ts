@@ -3,7 +3,8 @@ import { type FaultName, faultNames } from '../eval/faults.ts';
 import { faultyRows, labelledRows, normalSegments } from '../eval/lambda-streams.ts';
 import { type ColumnsValue, type LambdaValue, lambdaValue } from '../eval/lambda-value.ts';
 import { openRecording, type Recording } from '../recording/recording.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
+import { parseOptions, requireArguments } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
 /** Five folds over fewer say nothing. */
@@ -29,9 +30,7 @@ add to it, and 95 % of a bootstrap over files: where that includes 0, nothing is
       options: { json: { type: 'boolean' } },
       allowPositionals: true,
     });
-    const [path, ...surplus] = positionals;
-    if (path === undefined) throw new UsageError('expected a recording');
-    if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
+    const [path] = requireArguments(positionals, 'a recording');
     const results = measureAll(openRecording(path));
     process.stdout.write(values.json ? results.map(jsonLine).join('') : `${table(results).join('\n')}\n`);
     return 0;

@@ -17,10 +17,11 @@ import {
 import { describeValidation } from '../train/progress.ts';
 import { quantisedProvenance } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
-import { type Command, namesOption, parseOptions, UsageError } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { datasetOptions, datasetSettings, datasetUsage } from './dataset-options.ts';
 import { readNamed, requireWritable } from './files.ts';
 import { problemCount, readConfigFile } from './inspect-float.ts';
+import { namesOption, parseOptions, requireArguments, requireOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 import { clearStatus, showStatus } from './terminal/status-line.ts';
 
@@ -88,15 +89,11 @@ function readArguments(args: string[]): Arguments {
     },
     allowPositionals: true,
   });
-  const [floatPath, recordingPath, ...surplus] = positionals;
-  if (floatPath === undefined) throw new UsageError('expected a file of float tensors and a recording');
-  if (recordingPath === undefined) throw new UsageError('expected a recording after the float tensors');
-  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
-  if (values.output === undefined) throw new UsageError('expected --output FILE');
+  const [floatPath, recordingPath] = requireArguments(positionals, 'a file of float tensors', 'a recording');
   return {
     floatPath,
     recordingPath,
-    output: values.output,
+    output: requireOption('output', values.output),
     configPath: values.config,
     without: namesOption(values.without),
     smoothings: smoothOption(values.smooth),

@@ -9,8 +9,9 @@ import { Recorder } from '../gateway/recorder.ts';
 import { MessageWriter } from '../recording/message-writer.ts';
 import { type RecordingLayout, RecordingWriter, rowsMin } from '../recording/writer.ts';
 import { version } from '../version.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import type { Command } from './command.ts';
 import { parseBytes } from './memory-bound.ts';
+import { numberOption, parseOptions, requireArguments, requireOption, wholeNumberOption } from './options.ts';
 
 const usage = `Usage: dormouse record CONFIG -o DIRECTORY [--seconds S] [options]
 
@@ -44,17 +45,17 @@ export const command: Command = {
   summary: 'record what sensors say, with labels from a topic, to train on',
   usage,
   async run(args) {
-    const { values, positionals } = parseOptions({ args, options, allowPositionals: true, strict: true });
-    if (positionals.length !== 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
-    if (values.output === undefined) throw new UsageError('--output DIRECTORY is missing');
+    const { values, positionals } = parseOptions({ args, options, allowPositionals: true });
+    const [path] = requireArguments(positionals, 'a config file');
+    const output = requireOption('output', values.output, 'DIRECTORY');
     const seconds = numberOption('seconds', values.seconds, Number.POSITIVE_INFINITY, 0.1, 1e9);
     const fileBytes = parseBytes('file-size', values['file-size']);
     const files = wholeNumberOption('files', values.files, 16, 1, 10_000);
-    const loaded = load(positionals[0]!, values.device);
+    const loaded = load(path, values.device);
     if (loaded === undefined) return 1;
     const store = values.raw
-      ? await RawStore.open(values.output, fileBytes)
-      : new RowStore(values.output, loaded, fileBytes, files);
+      ? await RawStore.open(output, fileBytes)
+      : new RowStore(output, loaded, fileBytes, files);
     return new Recording(loaded, store, values.json).run(seconds);
   },
 };

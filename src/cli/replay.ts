@@ -6,7 +6,8 @@ import { topicNameProblem } from '../gateway/topics.ts';
 import { type RawMessage, readMessages } from '../recording/messages.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { credentialOptions, readBroker } from './broker-options.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
+import { numberOption, parseOptions, requireArguments, wholeNumberOption } from './options.ts';
 import { replayOffline } from './replay-offline.ts';
 
 const usage = `Usage: dormouse replay FILE --broker URL [--topic TOPIC] [options]
@@ -55,17 +56,17 @@ export const command: Command = {
   summary: 'play a recording to a broker, in time or as fast as it goes',
   usage,
   async run(args) {
-    const { values, positionals } = parseOptions({ args, options, allowPositionals: true, strict: true });
-    if (positionals.length !== 1) throw new UsageError(`expected one FILE, got ${positionals.length}`);
+    const { values, positionals } = parseOptions({ args, options, allowPositionals: true });
+    const [path] = requireArguments(positionals, 'a CSV or NDJSON file');
     if (values.max && values.rate !== undefined) throw new UsageError('--rate and --max exclude each other');
     const rate = numberOption('rate', values.rate, 1, 0.001, 1e9);
     if (values.config !== undefined) {
-      const source = openSource(positionals[0]!, values.topic);
+      const source = openSource(path, values.topic);
       return replayOffline(source, values.config, values['witness-log'], values.json);
     }
-    if (values.broker === undefined) throw new UsageError('--broker URL or --config CONFIG is missing');
+    if (values.broker === undefined) throw new UsageError('expected --broker URL or --config CONFIG');
     const mqtt = readBroker(values.broker, values, 'replay');
-    const report = await playMessages(openSource(positionals[0]!, values.topic), {
+    const report = await playMessages(openSource(path, values.topic), {
       mqtt,
       rate: values.max ? Number.POSITIVE_INFINITY : rate,
       inFlight: wholeNumberOption('in-flight', values['in-flight'], 20, 1, 1000),
@@ -90,7 +91,7 @@ function openSource(
   if (found === undefined) throw new Error(`${path}: expected a CSV or NDJSON file, got no such file`);
   if (found.isDirectory()) throw new UsageError(`${path} is a directory; expected one CSV or NDJSON file`);
   if (/\.(ndjson|jsonl)$/.test(path)) return redirected(path, topic);
-  if (topic === undefined) throw new UsageError('--topic TOPIC is missing');
+  if (topic === undefined) throw new UsageError('expected --topic TOPIC');
   const recording = openRecording(path);
   return rowsAsMessages(readSeries(recording, basename(path)), recording.channels, topic);
 }

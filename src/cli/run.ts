@@ -12,11 +12,12 @@ import { type Log, type LogLevel, logLevels, makeLog } from '../gateway/log.ts';
 import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';
 import { ClockWatch } from './clock-sync.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { targetMismatch } from './device.ts';
 import { Ending } from './ending.ts';
 import { GatewayHost } from './gateway-host.ts';
 import { memoryLeftOf, parseBytes, watchMemory } from './memory-bound.ts';
+import { parseOptions, requireArguments, requireChoice } from './options.ts';
 import { releaseOnceStarted } from './program-pages.ts';
 import { ShareRun } from './share-run.ts';
 import { ServiceManager } from './systemd.ts';
@@ -50,13 +51,15 @@ export const command: Command = {
         'max-memory': { type: 'string' },
       },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length !== 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
-    const level = levelOption(values['log-level'] ?? (values.quiet ? 'warning' : 'info'));
+    const [path] = requireArguments(positionals, 'a config file');
+    const level = requireChoice(
+      '--log-level',
+      values['log-level'] ?? (values.quiet ? 'warning' : 'info'),
+      logLevels,
+    );
     const maxMemory = values['max-memory'];
     const maxBytes = maxMemory === undefined ? undefined : parseBytes('max-memory', maxMemory);
-    const path = positionals[0]!;
     const loaded = load(path);
     if (loaded === undefined) return 1;
     const log = makeLogger(level);
@@ -64,12 +67,6 @@ export const command: Command = {
     return new GatewayRun(path, log, maxBytes).run(loaded);
   },
 };
-
-function levelOption(text: string): LogLevel {
-  const level = logLevels.find((name) => name === text);
-  if (level !== undefined) return level;
-  throw new UsageError(`--log-level: expected one of ${logLevels.join(', ')}, got '${text}'`);
-}
 
 /** The config, or undefined after printing everything that is wrong with it. */
 function load(path: string): LoadedConfig | undefined {

@@ -4,7 +4,8 @@ import { loadModel } from '../engine/model-file.ts';
 import { signaturePath } from '../gateway/models/model-source.ts';
 import { readPrivateKey, sha256Of, signModel } from '../gateway/models/signature.ts';
 import { fileProblem } from '../text/file-problem.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
+import { parseOptions, requireArguments, requireOption } from './options.ts';
 
 const usage = `Usage: dormouse sign MODEL --key FILE
 
@@ -23,12 +24,10 @@ export const command: Command = {
       args,
       options: { key: { type: 'string' } },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length !== 1) throw new UsageError(`expected one MODEL, got ${positionals.length}`);
-    if (values.key === undefined) throw new UsageError('--key FILE is missing');
-    const path = positionals[0]!;
-    const key = named(values.key, () => readPrivateKey(readFileSync(values.key!, 'utf8')));
+    const [path] = requireArguments(positionals, 'a model file');
+    const keyPath = requireOption('key', values.key);
+    const key = named(keyPath, () => readPrivateKey(readFileSync(keyPath, 'utf8')));
     const bytes = named(path, () => readFileSync(path));
     // Nobody wants to vouch for what no gateway could take.
     named(path, () => loadModel(bytes));

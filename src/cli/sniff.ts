@@ -15,7 +15,8 @@ import {
 import { Sniffer } from '../gateway/sniffer.ts';
 import { topicFilterProblem } from '../gateway/topics.ts';
 import { brokerFields, credentialOptions, readBroker } from './broker-options.ts';
-import { type Command, numberOption, parseOptions, UsageError } from './command.ts';
+import { type Command, UsageError } from './command.ts';
+import { numberOption, parseOptions, requireArguments } from './options.ts';
 
 const usage = `Usage: dormouse sniff BROKER [--seconds S] [options]
 
@@ -47,11 +48,8 @@ export const command: Command = {
         ...credentialOptions,
       },
       allowPositionals: true,
-      strict: true,
     });
-    const [url, ...more] = positionals;
-    if (url === undefined || more.length > 0)
-      throw new UsageError(`expected one BROKER, got ${positionals.length}`);
+    const [url] = requireArguments(positionals, 'a broker');
     const problem = topicFilterProblem(values.topic);
     if (problem !== undefined)
       throw new UsageError(`--topic: expected a topic filter, got one with ${problem}`);

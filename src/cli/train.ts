@@ -29,16 +29,18 @@ import { provenanceOf } from '../train/provenance.ts';
 import { defaultSettings, type TrainingSettings } from '../train/settings.ts';
 import { resizedPreset, type Sizes } from '../train/sizes.ts';
 import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
+import { type Command, UsageError } from './command.ts';
+import { requireWritable } from './files.ts';
 import {
-  type Command,
   featuresOption,
   namesOption,
   numberOption,
   parseOptions,
-  UsageError,
+  requireArguments,
+  requireChoice,
+  requireOption,
   wholeNumberOption,
-} from './command.ts';
-import { requireWritable } from './files.ts';
+} from './options.ts';
 
 /** What a kill may cost. */
 const checkpointSeconds = 10;
@@ -231,17 +233,14 @@ function readArguments(args: string[]): Arguments {
     },
     allowPositionals: true,
   });
-  const [recordingPath, ...surplus] = positionals;
-  if (recordingPath === undefined) throw new UsageError('expected a recording');
-  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
-  if (values.output === undefined) throw new UsageError('expected --output FILE');
+  const [recordingPath] = requireArguments(positionals, 'a recording');
   const options: Arguments = {
     recordingPath,
-    output: values.output,
-    preset: requirePreset(values.preset ?? 'micro'),
+    output: requireOption('output', values.output),
+    preset: requireChoice('--preset', values.preset ?? 'micro', presetNames),
     routing: values.routing === undefined ? undefined : numberOption('routing', values.routing, 1, 1e-3, 1),
     refinement: sizeOption('refinement', values.refinement, REFINEMENT_ROUNDS_MAX),
-    attention: requireAttention(values.attention),
+    attention: requireChoice('--attention', values.attention ?? 'softmax', ['softmax', 'spike']),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -263,7 +262,8 @@ function readArguments(args: string[]): Arguments {
           allowClocks: values.force ?? false,
           leaveOut: rangesOption(values['leave-out']),
         }),
-        routersLearn: requireRouter(values.router) === 'learned',
+        routersLearn:
+          requireChoice('--router', values.router ?? 'learned', ['learned', 'fixed']) === 'learned',
         linearStart: !(values['no-line'] ?? false),
       },
       values.window,
@@ -333,18 +333,6 @@ function withSequenceFor(settings: TrainingSettings, window: string | undefined)
   return { ...settings, sequence, shardSequences: Math.max(1, Math.round(tokens / sequence)) };
 }
 
-function requirePreset(name: string): PresetName {
-  const preset = presetNames.find((known) => known === name);
-  if (preset === undefined)
-    throw new UsageError(`--preset: expected ${presetNames.join(' or ')}, got '${name}'`);
-  return preset;
-}
-
-function requireAttention(name = 'softmax'): AttentionKind {
-  if (name === 'softmax' || name === 'spike') return name;
-  throw new UsageError(`--attention: expected softmax or spike, got '${name}'`);
-}
-
 function historyOption(text: string | undefined): readonly number[] {
   return (text?.split(',') ?? []).map((part) => wholeNumberOption('history', part, 0, 2, HISTORY_ROWS_MAX));
 }
@@ -361,11 +349,6 @@ function withLineAlone(options: Arguments): Arguments {
   if (options.history.length === 0) throw new UsageError('--line-alone: expected --history, too');
   const sizes = { hidden: 4, heads: 1, layers: 1, window: 1, feedForward: 1 };
   return { ...options, sizes, settings: { ...options.settings, steps: 2, lineAlone: true } };
-}
-
-function requireRouter(name = 'learned'): 'learned' | 'fixed' {
-  if (name === 'learned' || name === 'fixed') return name;
-  throw new UsageError(`--router: expected learned or fixed, got '${name}'`);
 }
 
 function sizeOption(name: string, text: string | undefined, max: number): number | undefined {

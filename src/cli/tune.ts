@@ -10,8 +10,17 @@ import { loadTuneRows } from '../eval/tune-rows.ts';
 import { type PolicyName, policyNames } from '../gate/policy.ts';
 import { openRecording, type Recording } from '../recording/recording.ts';
 import { version } from '../version.ts';
-import { type Command, numberOption, parseOptions, UsageError, wholeNumberOption } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { readModel } from './files.ts';
+import {
+  namesOption,
+  numberOption,
+  parseOptions,
+  requireArguments,
+  requireChoice,
+  requireOption,
+  wholeNumberOption,
+} from './options.ts';
 import { clearStatus, showStatus } from './terminal/status-line.ts';
 
 const defaults = defaultTuneOptions;
@@ -66,12 +75,10 @@ function readArguments(args: string[]) {
     },
     allowPositionals: true,
   });
-  const [path, ...surplus] = positionals;
-  if (path === undefined) throw new UsageError('expected a recording');
-  if (surplus.length > 0) throw new UsageError(`expected one recording, got also '${surplus[0]}'`);
-  if (values.model === undefined) throw new UsageError('expected --model MODEL');
-  const output = requireOutput(values.output, values.model);
-  const model = readModel(values.model);
+  const [path] = requireArguments(positionals, 'a recording');
+  const modelPath = requireOption('model', values.model, 'MODEL');
+  const output = requireOutput(values.output, modelPath);
+  const model = readModel(modelPath);
   return {
     model,
     recording: matchRecording(model, openRecording(path)),
@@ -97,11 +104,7 @@ function requireOutput(output: string | undefined, model: string): string | unde
 }
 
 function requirePolicies(names: string): readonly PolicyName[] {
-  return names.split(',').map((name) => {
-    const policy = policyNames.find((known) => known === name);
-    if (policy !== undefined) return policy;
-    throw new UsageError(`--policies: expected some of ${policyNames.join(', ')}, got '${name}'`);
-  });
+  return namesOption(names).map((name) => requireChoice('--policies', name, policyNames));
 }
 
 /** Only where a person watches. */

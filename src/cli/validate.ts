@@ -4,8 +4,9 @@ import { policyNames } from '../gate/policy.ts';
 import { ownTopics } from '../gateway/config.ts';
 import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
-import { type Command, parseOptions, UsageError } from './command.ts';
+import type { Command } from './command.ts';
 import { makeGateway } from './device.ts';
+import { parseOptions, requireArguments } from './options.ts';
 
 const usage = `Usage: dormouse validate CONFIG [--json]
 
@@ -24,10 +25,9 @@ export const command: Command = {
       args,
       options: { json: { type: 'boolean', default: false } },
       allowPositionals: true,
-      strict: true,
     });
-    if (positionals.length !== 1) throw new UsageError(`expected one CONFIG, got ${positionals.length}`);
-    return validate(positionals[0]!, values.json);
+    const [path] = requireArguments(positionals, 'a config file');
+    return validate(path, values.json);
   },
 };
 

@@ -42,7 +42,7 @@ test('the help lists every suite', () => {
 test.each([
   [['speed'], /^suite: expected one of tables, .*, got 'speed'$/],
   [['--kernels', 'fast'], /^--kernels: expected one of relaxed, exact, truth, got 'fast'$/],
-  [['--target', 'pi9'], /^--target: expected one of pi5, .*, got 'pi9'$/],
+  [['--target', 'pi9'], /^--target: expected one of pi5, .*, got 'pi9'; did you mean "pi5"\?$/],
 ])('refuses %j', async (args, message) => {
   await expect(command.run(args)).rejects.toThrow(UsageError);
   await expect(command.run(args)).rejects.toThrow(message);

@@ -1,11 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type Command,
-  numberOption,
-  parseOptions,
-  UsageError,
-  wholeNumberOption,
-} from '../../src/cli/command.ts';
+import { type Command, UsageError } from '../../src/cli/command.ts';
 import { type CommandTable, dispatch } from '../../src/cli/dispatch.ts';
 
 function command(name: string, run: Command['run'] = async () => 0): Command {
@@ -171,22 +165,5 @@ describe('dispatch', () => {
     expect((await call(['eval'], table(command('eval', failing(''))))).error).toContain(
       'failed without a reason',
     );
-  });
-});
-
-describe('options', () => {
-  it('parses and refuses unknown ones with a usage error', () => {
-    const options = { json: { type: 'boolean' } } as const;
-    expect(parseOptions({ args: ['--json'], options }).values.json).toBe(true);
-    expect(() => parseOptions({ args: ['--jsno'], options })).toThrow(UsageError);
-  });
-
-  it('checks numbers and their range', () => {
-    expect(numberOption('speed', undefined, 5, 1, 10)).toBe(5);
-    expect(numberOption('speed', '2.5', 5, 1, 10)).toBe(2.5);
-    for (const bad of ['', 'fast', '11', 'NaN', '0', '-1', 'Infinity']) {
-      expect(() => numberOption('speed', bad, 5, 1, 10), bad).toThrow(UsageError);
-    }
-    expect(() => wholeNumberOption('streams', '1.5', 1, 1, 9)).toThrow(/whole number/);
   });
 });

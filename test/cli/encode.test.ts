@@ -36,7 +36,7 @@ test.each([
   [() => [at('recording'), '-o', at('x'), '--variants', '1'], '--variants: expected a number from 2 to 1000'],
   [
     () => [at('recording'), '-o', at('x'), '--features', 'y'],
-    "--features: expected changes or trends, got 'y'",
+    "--features: expected one of changes, trends, got 'y'",
   ],
   [() => [at('nowhere'), '-o', at('x')], 'nowhere'],
 ])('refuses what it cannot do (%#)', async (args, message) => {

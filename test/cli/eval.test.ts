@@ -200,7 +200,7 @@ describe('refuses', () => {
   it.each([
     [[], 'expected a model file'],
     [['model'], 'expected a recording'],
-    [['model', 'recording', 'more'], "expected one model and one recording, got also 'more'"],
+    [['model', 'recording', 'more'], "expected one model file and one recording, got also 'more'"],
     [['model', 'recording', '--policy', 'bold'], "got 'bold'"],
     [['model', 'recording', '--curve', '1,x'], "--curve: expected a number from 0 to 1000, got 'x'"],
     [['model', 'recording', '--threshold-scale', '-1'], '--threshold-scale'],

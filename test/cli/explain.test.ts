@@ -150,7 +150,7 @@ describe('explain of a recording', () => {
 describe('explain, called wrongly', () => {
   it.each([
     [[], /expected a witness log, or a model and a recording/],
-    [['a', 'b', 'c'], /expected one witness log, got also 'b c'/],
+    [['a', 'b', 'c'], /expected a witness log, or a model and a recording/],
     [['a', '--row', '1'], /--row: does not go with a witness log/],
     [['a', 'b', '--sequence', '1'], /--sequence: does not go with a recording/],
     [['a', '--time', 'noon'], /--time: expected ISO 8601 or seconds, got 'noon'/],

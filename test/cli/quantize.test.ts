@@ -169,9 +169,9 @@ describe('quantize', () => {
 
   test.each([
     [[], 'expected a file of float tensors and a recording'],
-    [['a'], 'expected a recording after the float tensors'],
+    [['a'], 'expected a recording'],
     [['a', 'b'], 'expected --output FILE'],
-    [['a', 'b', 'c', '-o', 'd'], "expected one recording, got also 'c'"],
+    [['a', 'b', 'c', '-o', 'd'], "expected one file of float tensors and one recording, got also 'c'"],
     [
       ['a', 'b', '-o', 'd', '--smooth', '2'],
       '--smooth: expected a number from 0 to 1, search, none or fixed',

@@ -186,9 +186,9 @@ describe('without a broker', () => {
 describe('what is wrong', () => {
   const csv = () => fixture.path('walk.csv');
   test.each<[string, () => string[], RegExp]>([
-    ['no file', () => ['--broker', url], /expected one FILE, got 0/],
-    ['no broker', () => [csv(), '--topic', 'a'], /--broker URL or --config CONFIG is missing/],
-    ['no topic for a CSV', () => [csv(), '--broker', url], /--topic TOPIC is missing/],
+    ['no file', () => ['--broker', url], /expected a CSV or NDJSON file/],
+    ['no broker', () => [csv(), '--topic', 'a'], /expected --broker URL or --config CONFIG/],
+    ['no topic for a CSV', () => [csv(), '--broker', url], /expected --topic TOPIC/],
     [
       'a broker that is no URL',
       () => [csv(), '--broker', 'here', '--topic', 'a'],

@@ -48,7 +48,7 @@ describe('without a broker', () => {
   test('no config at all is a usage error', async () => {
     const gateway = new Running(program, ['run']);
     expect((await gateway.exit).code).toBe(2);
-    expect(gateway.stderr).toBe("dormouse run: expected one CONFIG, got 0 (see 'dormouse run --help')\n");
+    expect(gateway.stderr).toBe("dormouse run: expected a config file (see 'dormouse run --help')\n");
   });
 
   test('under systemd its lines carry priorities', async () => {

@@ -78,9 +78,9 @@ test('what is no model is not signed', async () => {
 });
 
 test.each([
-  [[], 'expected one MODEL'],
-  [['model', '--to', 'a'], '--broker URL is missing'],
-  [['model', '--broker', 'mqtt://127.0.0.1'], '--to PREFIX is missing'],
+  [[], 'expected a model file'],
+  [['model', '--to', 'a'], 'expected --broker URL'],
+  [['model', '--broker', 'mqtt://127.0.0.1'], 'expected --to PREFIX'],
   [['model', '--broker', 'mqtt://127.0.0.1', '--to', 'a/#'], '--to: expected a topic without wildcards'],
 ])('deploy %j: called wrongly', async (args, expected) => {
   await expect(deploy.run(args)).rejects.toThrow(expected);

@@ -156,7 +156,7 @@ it.each([
     [recording, '-o', 'x', '--leave-out', '5..5'],
     "--leave-out: expected ranges FROM..TO with FROM < TO, got '5..5'",
   ],
-  [[recording, '-o', 'x', '--preset', 'huge'], "--preset: expected micro or baseline, got 'huge'"],
+  [[recording, '-o', 'x', '--preset', 'huge'], "--preset: expected one of micro, baseline, got 'huge'"],
   [[recording, '-o', 'x', '--steps', '2.5'], "--steps: expected a whole number, got '2.5'"],
   [[recording, '-o', 'x', '--channel-dropout', '2'], '--channel-dropout: expected a number from 0 to 0.9'],
   [[recording, '-o', 'x', '--routing', '2'], '--routing: expected a number from 0.001 to 1'],
@@ -164,9 +164,9 @@ it.each([
     [recording, '-o', 'x', '--routing', '0.5', '--layers', '1'],
     '--routing: expected at least 2 layers, got 1',
   ],
-  [[recording, '-o', 'x', '--router', 'some'], "--router: expected learned or fixed, got 'some'"],
-  [[recording, '-o', 'x', '--features', 'all'], "--features: expected changes or trends, got 'all'"],
-  [[recording, '-o', 'x', '--attention', 'none'], "--attention: expected softmax or spike, got 'none'"],
+  [[recording, '-o', 'x', '--router', 'some'], "--router: expected one of learned, fixed, got 'some'"],
+  [[recording, '-o', 'x', '--features', 'all'], "--features: expected one of changes, trends, got 'all'"],
+  [[recording, '-o', 'x', '--attention', 'none'], "--attention: expected one of softmax, spike, got 'none'"],
 ])('refuses %j', async (args, message) => {
   await expect(dormouse(...args)).rejects.toMatchObject({
     code: 2,

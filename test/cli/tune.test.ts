@@ -91,7 +91,7 @@ describe('dormouse tune', () => {
 
   it.each([
     [['--retention', '2'], /--retention: expected a number from 0 to 1/],
-    [['--policies', 'wild'], /--policies: expected some of steady/],
+    [['--policies', 'wild'], /--policies: expected one of steady/],
     [['-o', 'x.txt'], /--output: expected NAME.safetensors or NAME.yaml/],
     [['--trials', '0'], /--trials/],
     [['--first-heartbeats', '0'], /--first-heartbeats/],
