@@ -6,7 +6,7 @@ import { matchRecording } from '../eval/evaluate.ts';
 import { describe, type Explanation, explain, type RuleReport } from '../gate/explain.ts';
 import type { Notch } from '../gate/notches.ts';
 import { defaultPolicyName, type Policy, policyByHash, policyNames, policyOf } from '../gate/policy.ts';
-import { modelText, WITNESS_BYTES, Witness } from '../gate/witness.ts';
+import { modelText, rivalNames, WITNESS_BYTES, Witness } from '../gate/witness.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { readWitnesses } from '../gateway/witness-log.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
@@ -205,6 +205,7 @@ function text(
     `decided  ${describe(decision)}; keys and values: ${witness.kv}`,
     `because  ${why}`,
     `fired    ${fired}`,
+    ...rivalsText(witness),
   ];
   if (rules.length === 0) return head;
   return [...head, ...waitingText(waitsFor), '', ...ruleTable(rules), '', ...notchText(notches)];
@@ -212,6 +213,12 @@ function text(
 
 function otherModel(decided: number, named = decided): string {
   return decided === named ? '' : `; not the one given, which is ${modelText(named)}`;
+}
+
+function rivalsText({ rivalChannels, rivalKinds, channels }: Witness): string[] {
+  if (rivalChannels === 0) return [];
+  const by = rivalNames(rivalKinds).join(', ');
+  return [`predicts ${rivalChannels} of ${channels} channels otherwise than the model: ${by}`];
 }
 
 function firedText(witness: Witness, names: readonly string[]): string {

@@ -1,6 +1,6 @@
 /** `dormouse generate`: a workload as a recording. */
 import { type WorkloadName, workloadNames, workloads } from '../workloads/physics.ts';
-import { defaultRows, seedsOf, writeWorkload } from '../workloads/recording.ts';
+import { defaultRows, seedsOf, type WorkloadTask, writeWorkload } from '../workloads/recording.ts';
 import { type Command, UsageError } from './command.ts';
 import { parseOptions, wholeNumberOption } from './options.ts';
 
@@ -18,6 +18,9 @@ ${listed}
 
   -o, --output DIRECTORY   where the files go (required)
   --seed N                 (default 1)
+  --task NAME              what models learn of it: classify (the regime, or that a sensor is faulty), anomaly (that a
+                           sensor is faulty), or forecast; the rows are the same (default classify)
+  --horizon N              forecast: ticks to predict (default 1)
   --rows N                 rows to train on and to test on, half as many to validate (default ${defaultRows.train})`,
   async run(args) {
     const { values, positionals } = parseOptions({
@@ -26,6 +29,8 @@ ${listed}
         output: { type: 'string', short: 'o' },
         seed: { type: 'string' },
         rows: { type: 'string' },
+        task: { type: 'string' },
+        horizon: { type: 'string' },
       },
       allowPositionals: true,
     });
@@ -33,15 +38,20 @@ ${listed}
     if (values.output === undefined) throw new UsageError('expected --output DIRECTORY');
     const seeds = seedsOf(wholeNumberOption('seed', values.seed, 1, 0, 1e9));
     const rows = wholeNumberOption('rows', values.rows, defaultRows.train, 100, 1e6);
-    writeWorkload(values.output, physics, seeds, {
-      train: rows,
-      validation: Math.ceil(rows / 2),
-      test: rows,
-    });
+    const task = requireTask(values.task, values.horizon);
+    const parts = { train: rows, validation: Math.ceil(rows / 2), test: rows };
+    writeWorkload(values.output, physics, seeds, parts, task);
     process.stdout.write(`${values.output}: ${physics.name}, ${physics.plant}\n`);
     return 0;
   },
 };
+
+function requireTask(name = 'classify', horizon: string | undefined): WorkloadTask {
+  if (name === 'forecast') return { kind: name, horizon: wholeNumberOption('horizon', horizon, 1, 1, 4096) };
+  if (horizon !== undefined) throw new UsageError(`--horizon: expected --task forecast, got ${name}`);
+  if (name === 'classify' || name === 'anomaly') return { kind: name };
+  throw new UsageError(`--task: expected classify, anomaly or forecast, got '${name}'`);
+}
 
 function requireWorkload(positionals: readonly string[]): WorkloadName {
   const [wanted, ...surplus] = positionals;

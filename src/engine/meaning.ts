@@ -1,6 +1,7 @@
 /** Checks what a model file says of its inputs and outputs. */
 import type { TransformerConfig } from './config.ts';
 import type {
+  CandidateRule,
   Channel,
   ChartSettings,
   ExitRule,
@@ -16,7 +17,7 @@ type Fields = Record<string, unknown>;
 
 /** A frozen copy of `input` if it is a valid meaning for `config`. Throws ModelError with the path. */
 export function validateMeaning(input: unknown, config: TransformerConfig): ModelMeaning {
-  const { exit, refinement, features, ...rest } = requireObject(input, 'meaning');
+  const { exit, refinement, candidates, features, ...rest } = requireObject(input, 'meaning');
   const fields = requireFields(rest, 'meaning', ['channels', 'intervalMs', 'task', 'spikes', 'provenance']);
   const channels = requireList(fields.channels, 'meaning.channels').map(requireChannel);
   if (new Set(channels.map(({ name }) => name)).size !== channels.length) {
@@ -32,6 +33,7 @@ export function validateMeaning(input: unknown, config: TransformerConfig): Mode
     ...(features === undefined ? {} : { features: requireOneOf(featureSets, features, 'meaning.features') }),
     ...(exit === undefined ? {} : { exit: requireExit(exit, config) }),
     ...(refinement === undefined ? {} : { refinement: requireRefinement(refinement, config, exit) }),
+    ...(candidates === undefined ? {} : { candidates: requireCandidates(candidates, task) }),
     provenance: Object.freeze({
       ...(requireObject(fields.provenance, 'meaning.provenance') as ModelMeaning['provenance']),
     }),
@@ -71,6 +73,17 @@ function requireRefinement(input: unknown, config: TransformerConfig, exit: unkn
     throw new ModelError('meaning', `meaning.refinement: expected a refinement and no exit, got ${got}`);
   }
   return Object.freeze({ gainQ16: requireNumber(gainQ16, 'meaning.refinement.gainQ16') });
+}
+
+function requireCandidates(input: unknown, { kind }: Task): CandidateRule {
+  const path = 'meaning.candidates';
+  const { energyHalfLife, levelHalfLife } = requireFields(input, path, ['energyHalfLife', 'levelHalfLife']);
+  if (kind === 'classify')
+    throw new ModelError('meaning', `${path}: expected anomaly or forecast, got classify`);
+  return Object.freeze({
+    energyHalfLife: requireWhole(energyHalfLife, `${path}.energyHalfLife`, 1),
+    levelHalfLife: requireWhole(levelHalfLife, `${path}.levelHalfLife`, 1),
+  });
 }
 
 function requireTask(input: unknown, channels: number, outputs: number): Task {

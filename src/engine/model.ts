@@ -150,6 +150,17 @@ export interface RefinementRule {
   readonly gainQ16: number;
 }
 
+/**
+ * What else than the model predicts the tick after a token; of each channel the prediction whose errors of late have the
+ * least energy is put out. See src/gate/candidates.ts.
+ */
+export interface CandidateRule {
+  /** Half-life, in whole intervals, of what is remembered of errors. */
+  readonly energyHalfLife: number;
+  /** Half-life, in whole intervals, of the moving average that is one of the candidates. */
+  readonly levelHalfLife: number;
+}
+
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 /** Everything about a model that is not a weight. */
@@ -165,6 +176,8 @@ export interface ModelMeaning {
   readonly exit?: ExitRule;
   /** Absent: nothing is refined. */
   readonly refinement?: RefinementRule;
+  /** Absent: the model's prediction is put out. Not of classifiers. */
+  readonly candidates?: CandidateRule;
   /** Where it came from: recording, source, hashes, seed, command, version, validation results. */
   readonly provenance: { readonly [key: string]: Json };
 }

@@ -3,7 +3,7 @@
  * one, so that whoever got the tokens expects the same (a dual prediction scheme: Santini and Roemer 2006).
  */
 import type { StateCarrier } from './carrier.ts';
-import { factorOfHalfLife } from './decay.ts';
+import { Decay, factorOfHalfLife, wholeIntervals } from './decay.ts';
 
 /** Half-life, in intervals, of a trend: how fast it is learned, and how fast it is no longer believed. */
 export const TREND_HALF_LIFE = 8;
@@ -109,6 +109,40 @@ export class DampedTrend implements Expectation {
       this.#slopes[channel]! += share * (moved / age[0]! - this.#slopes[channel]!);
     }
     this.#last.learn(values);
+  }
+}
+
+/** The exponentially weighted mean over time of what came. */
+export class MovingAverage implements Expectation {
+  readonly values: Float64Array;
+  readonly #decay: Decay;
+
+  /** `halfLife`: whole intervals. */
+  constructor(channels: number, halfLife: number) {
+    this.values = new Float64Array(channels);
+    this.#decay = new Decay(halfLife);
+    this.reset();
+  }
+
+  carry(state: StateCarrier): void {
+    state.array(this.values);
+  }
+
+  reset(): void {
+    this.values.fill(Number.NaN);
+  }
+
+  advance(): void {}
+
+  learn(values: Float64Array, age: Age): void {
+    this.#decay.forget(wholeIntervals(age[0]!));
+    const keep = this.#decay.left[0]!;
+    for (let channel = 0; channel < values.length; channel++) {
+      const value = values[channel]!;
+      if (!Number.isFinite(value)) continue;
+      const before = this.values[channel]!;
+      this.values[channel] = Number.isNaN(before) ? value : value + keep * (before - value);
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { crc32 } from '../engine/crc32.ts';
 import { assert } from '../engine/limits.ts';
 import type { Json } from '../engine/model.ts';
 import type { KvMode } from '../engine/plan.ts';
+import { CANDIDATES, candidateNames } from './candidates.ts';
 import { DWELL_DOUBLINGS_MAX, type LevelSnapshot, makeLevelSnapshot } from './level-state.ts';
 import { CHANNELS_MAX, type GateReason, Q15_ONE, type Trust } from './packets.ts';
 import { NO_COMPUTE_RULE, NO_TRUST_RULE } from './rules.ts';
@@ -37,6 +38,7 @@ const FLAG_HELD = 2;
 const FLAG_EXACT = 4;
 const FLAGS_ALL = FLAG_READY | FLAG_HELD | FLAG_EXACT;
 const FELL = 128;
+const RIVALS_ALL = (1 << CANDIDATES) - 1;
 
 /**
  * Bytes of a record. Little endian; u64 holds whole numbers up to 2^53 - 1:
@@ -50,7 +52,7 @@ const FELL = 128;
  *   7 u8  partition count     50 u8  reason             112 u16 agreement
  *   8 u64 sequence            51 u8  kv                 114 u16 drift up
  *  16 f64 time, ms            52 u8  layers             116 u16 drift down
- *  24 u8[8] fired mask,       53 u24 model              118 u16 0
+ *  24 u8[8] fired mask,       53 u24 model              118 u8  rivals
  *     bit c % 8 of byte       56 u64 macs               120 u8[6] trust before
  *     c / 8 is channel c      64 u64 macsDense          126 u8[6] compute before
  *  32 u16 rate                72 u32 kvReads            132 u32 hash of the policy
@@ -58,6 +60,7 @@ const FELL = 128;
  *  36 u16 lambda              80 f64 elapsed intervals
  *  38 u16 previous lambda     88 u32 hash of the logits
  *
+ * 119 u8: channels that something else than the model predicts; rivals: bit i if candidate i > 0 does so for any.
  * A state before: u8 rule, u8 doublings + 128 if it fell, u16 good samples, u16 ticks. Model: the first 24
  * bits of its file's SHA-256; 0, which older records have too: not told.
  */
@@ -66,6 +69,7 @@ const CRC_AT = WITNESS_BYTES - 4;
 const q15Offsets = [32, 34, 36, 38, 40, 44, 46, 104, 106, 108, 110, 112];
 const wholeOffsets = [8, 56, 64];
 const LAYERS_AT = 52;
+const RIVALS_AT = 118;
 const TRUST_AT = 120;
 const COMPUTE_AT = 126;
 
@@ -139,6 +143,9 @@ export class Witness {
   topIndex = -1;
   /** classify: probability of the class; anomaly: the score; forecast: 0. NaN where there is none yet. */
   score = 0;
+  /** Channels whose prediction is not the model's but that of a candidate; bit i of the kinds: candidate i is among these. */
+  rivalChannels = 0;
+  rivalKinds = 0;
 
   readonly #record = new Uint8Array(WITNESS_BYTES);
   readonly #body = this.#record.subarray(0, CRC_AT);
@@ -202,6 +209,8 @@ export class Witness {
     setQ15(view, 112, this.agreementQ15);
     view.setUint16(114, this.driftUpQ8, true);
     view.setUint16(116, this.driftDownQ8, true);
+    setByte(view, RIVALS_AT, this.rivalKinds);
+    setByte(view, RIVALS_AT + 1, this.rivalChannels);
     setSnapshot(view, TRUST_AT, this.trustBefore);
     setSnapshot(view, COMPUTE_AT, this.computeBefore);
     view.setUint32(132, this.policyHash, true);
@@ -229,6 +238,8 @@ export class Witness {
     requireAtMost('trust', trusts.length - 1, view.getUint8(49));
     requireAtMost('reason', reasons.length - 1, view.getUint8(50));
     requireAtMost('kv', kvModes.length - 1, view.getUint8(51));
+    requireAtMost('kinds of rivals', RIVALS_ALL, view.getUint8(RIVALS_AT));
+    requireAtMost('channels of rivals', CHANNELS_MAX, view.getUint8(RIVALS_AT + 1));
     requireSnapshot('trust before', view, TRUST_AT, NO_TRUST_RULE);
     requireSnapshot('compute before', view, COMPUTE_AT, NO_COMPUTE_RULE);
     for (const at of wholeOffsets) requireAtMost('whole number', Number.MAX_SAFE_INTEGER, getWhole(view, at));
@@ -278,6 +289,8 @@ export class Witness {
     this.agreementQ15 = view.getUint16(112, true);
     this.driftUpQ8 = view.getUint16(114, true);
     this.driftDownQ8 = view.getUint16(116, true);
+    this.rivalKinds = view.getUint8(RIVALS_AT);
+    this.rivalChannels = view.getUint8(RIVALS_AT + 1);
     getSnapshot(view, TRUST_AT, this.trustBefore);
     getSnapshot(view, COMPUTE_AT, this.computeBefore);
     this.policyHash = view.getUint32(132, true);
@@ -321,8 +334,13 @@ export class Witness {
         logitsHash: this.logitsHash.toString(16).padStart(8, '0'),
         topIndex: this.topIndex,
         score: Number.isFinite(this.score) ? this.score : null,
+        ...(this.rivalChannels === 0 ? {} : { rivals: this.#rivals() }),
       },
     };
+  }
+
+  #rivals(): { [key: string]: Json } {
+    return { channels: this.rivalChannels, by: rivalNames(this.rivalKinds) };
   }
 
   #firedChannels(names: readonly string[]): (string | number)[] {
@@ -346,6 +364,11 @@ export function hashLogits(logits: Int32Array): number {
     }
   }
   return hash;
+}
+
+/** Of the kinds of rivals that a witness has. */
+export function rivalNames(kinds: number): string[] {
+  return candidateNames.filter((_, i) => (kinds & (1 << i)) !== 0);
 }
 
 /** What a witness says of the model whose file has this SHA-256 (hexadecimal): its first 24 bits. */

@@ -1,5 +1,6 @@
 /** The JSON schema of what the gateway publishes of a tick, for one model. */
 import type { Json, ModelMeaning, Task } from '../engine/model.ts';
+import { candidateNames } from '../gate/candidates.ts';
 import { reasons, trusts } from '../gate/witness.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import type { GatewayPart } from './part.ts';
@@ -61,7 +62,7 @@ const model: Schema = {
 };
 const late: Schema = { const: true, description: 'it waited on disk while there was no broker' };
 
-function outputProperties({ task, channels }: ModelMeaning, names: readonly string[]): Schema {
+function outputProperties({ task, channels, candidates }: ModelMeaning, names: readonly string[]): Schema {
   if (task.kind === 'classify') {
     const classes = [...task.classes];
     return { class: { enum: [...classes, null] }, probabilities: recordOf(classes, () => share) };
@@ -74,6 +75,7 @@ function outputProperties({ task, channels }: ModelMeaning, names: readonly stri
       channel: { enum: [...names, null], description: 'the most surprising' },
       predicted: recordOf(names, (index) => ({ ...number, description: unitOf(index) })),
       predictedWithin: recordOf(names, (index) => ({ ...number, minimum: 0, description: unitOf(index) })),
+      ...(candidates && { predictedBy: predictedBy(names) }),
     };
   }
   const { horizon } = task;
@@ -84,7 +86,17 @@ function outputProperties({ task, channels }: ModelMeaning, names: readonly stri
     maxItems: horizon,
     description: unitOf(index),
   });
-  return { forecast: recordOf(names, ahead) };
+  return {
+    forecast: recordOf(names, ahead),
+    ...(candidates && { predictedBy: predictedBy(names) }),
+  };
+}
+
+function predictedBy(names: readonly string[]): Schema {
+  return {
+    ...recordOf(names, () => ({ enum: [...candidateNames] })),
+    description: 'what made the prediction of the tick after the token',
+  };
 }
 
 function scoreMeaning({ chart }: Extract<Task, { kind: 'anomaly' }>): string {

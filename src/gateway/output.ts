@@ -1,7 +1,8 @@
 /** What the model's logits mean, held until the next token: never zeros, never a guess presented as a reading. */
 
 import { assert, LOGIT_ONE } from '../engine/limits.ts';
-import type { Channel, ModelMeaning } from '../engine/model.ts';
+import type { CandidateRule, Channel, ModelMeaning } from '../engine/model.ts';
+import { Candidates } from '../gate/candidates.ts';
 import { carryFields, type StateCarrier } from '../gate/carrier.ts';
 import { ControlChart } from './control-chart.ts';
 import { exponentiate } from './exponential.ts';
@@ -44,9 +45,13 @@ export class Output {
 
   /**
    * forecast: [channels x horizon], channel-major, physical units: the ticks after the token.
-   * anomaly: [channels], the predicted values of the tick after the token. classify: empty.
+   * anomaly: [channels], the predicted values of the tick after the token. classify: empty. With candidates, the tick
+   * after the token is predicted by one of them, which need not be the model; an anomaly's score is the model's always.
    */
   readonly values: Float64Array;
+
+  /** Of models that have some, and predict: see `values`. */
+  readonly candidates: Candidates | undefined;
 
   readonly #meaning: ModelMeaning;
   #channels: readonly Channel[];
@@ -57,8 +62,11 @@ export class Output {
   readonly #means: Float64Array;
   readonly #logScales: Float64Array;
   readonly #inverseScales: Float64Array;
+  /** 1 / scale that errors of candidates are taken in; a forecast says none. */
+  readonly #energyScales: Float64Array;
 
-  constructor(meaning: ModelMeaning) {
+  /** `rule`: default the model's own; null: none. */
+  constructor(meaning: ModelMeaning, rule: CandidateRule | null = meaning.candidates ?? null) {
     const { task, channels } = meaning;
     const count = channels.length;
     this.#meaning = meaning;
@@ -74,6 +82,9 @@ export class Output {
     this.chart = settings && new ControlChart(count, settings);
     const horizon = task.kind === 'forecast' ? task.horizon : task.kind === 'anomaly' ? 1 : 0;
     this.values = new Float64Array(horizon * count);
+    this.candidates = rule === null || horizon === 0 ? undefined : new Candidates(channels, horizon, rule);
+    this.#energyScales =
+      task.kind === 'anomaly' ? this.#inverseScales : new Float64Array(horizon && count).fill(1);
   }
 
   /** Hands over what it holds. */
@@ -92,6 +103,7 @@ export class Output {
     for (const array of [this.probabilities, this.values, this.#means, this.#logScales, this.#inverseScales])
       state.array(array);
     this.chart?.carry(state);
+    this.candidates?.carry(state);
   }
 
   /** As before the first token. */
@@ -107,15 +119,18 @@ export class Output {
     this.anomaly = false;
     this.values.fill(0);
     this.chart?.reset();
+    this.candidates?.reset();
   }
 
   /** Other centres and scales, from here on: the model's own ones, or those of a calibration. */
   useChannels(channels: readonly Channel[]): void {
     this.#channels = channels;
+    this.candidates?.useChannels(channels);
   }
 
   /** Every tick, before it is held or updated. `values` as for `update`; `intervals`: whole ones since the last tick. */
   observe(values: Float64Array, intervals: number): void {
+    this.candidates?.observe(values, intervals, this.#energyScales);
     if (this.chart === undefined) return;
     this.#normalise(values);
     this.#compare();
@@ -137,7 +152,14 @@ export class Output {
     if (!this.hasValue) return 0;
     const ticksAhead = 1 + (this.isHeld ? this.ageIntervals : 0);
     const { scale } = this.#channels[channel]!;
-    return (NINE_TENTHS * scale * Math.sqrt(ticksAhead)) / this.#inverseScales[channel]!;
+    return NINE_TENTHS * scale * Math.sqrt(ticksAhead) * this.scaleOf(channel);
+  }
+
+  /** anomaly: of the density around `values[channel]`, one tick ahead, in channel scales: the model's, or by the errors of the candidate. */
+  scaleOf(channel: number): number {
+    const candidate = this.candidates?.chosen[channel] ?? 0;
+    if (candidate === 0) return 1 / this.#inverseScales[channel]!;
+    return this.candidates!.scaleOf(candidate, channel);
   }
 
   /** A token: `logits` int32[outputs] Q16; `values` float64[channels] are what was observed, NaN where unknown. */
@@ -145,6 +167,7 @@ export class Output {
     if (this.kind === 'classify') this.#classify(logits);
     else if (this.kind === 'anomaly') this.#predict(logits, values);
     else this.#forecast(logits);
+    this.candidates?.propose(this.values);
     this.hasValue = true;
     this.isHeld = false;
     this.ageIntervals = 0;

@@ -1,7 +1,7 @@
 /** The way of one tick: frame -> spikes -> coherence -> decision -> features -> engine -> output -> witness. */
 import { Engine } from '../engine/engine.ts';
 import { assert } from '../engine/limits.ts';
-import type { Channel, SpikeSettings } from '../engine/model.ts';
+import type { CandidateRule, Channel, SpikeSettings } from '../engine/model.ts';
 import { Anytime } from '../gate/anytime.ts';
 import { carryFields, carryFlag, type StateCarrier } from '../gate/carrier.ts';
 import { Coherence, type CoherenceSettings, type LambdaWatch, makeGatePacket } from '../gate/coherence.ts';
@@ -20,7 +20,7 @@ import { type Calibration, Calibrator } from './calibration.ts';
 import { doubtOf } from './doubt.ts';
 import { Output } from './output.ts';
 import { copyCounters, makePipelineCounters } from './pipeline-counters.ts';
-import { noteGate } from './testimony.ts';
+import { noteCandidates, noteGate } from './testimony.ts';
 
 /** What a pipeline asks of an engine. */
 export type PipelineEngine = Pick<
@@ -31,6 +31,8 @@ export type PipelineEngine = Pick<
 export interface PipelineOptions {
   /** Whether tier-0 tokens leave early, or are refined, where the model says when. Default true. */
   readonly anytime?: boolean;
+  /** What else predicts the tick after a token. Default: as the model says; null: nothing. */
+  readonly candidates?: CandidateRule | null;
   /** When a channel fires. Default: as the model was trained. */
   readonly spikes?: SpikeSettings;
   /** Default: `steady`. */
@@ -132,7 +134,7 @@ export class Pipeline {
     this.#stream = stream;
     this.#intervalMs = intervalMs;
     this.#macsDense = engine.cost(engine.plans[0]!.write).macs;
-    this.output = new Output(engine.model.meaning);
+    this.output = new Output(engine.model.meaning, options.candidates);
     const policy = policyOf(options.policy ?? defaultPolicyName);
     this.#policy = policy;
     this.#exactLambda = options.exactLambda === true;
@@ -547,6 +549,7 @@ export class Pipeline {
     witness.reason = this.#decision.reason;
     witness.macsDense = this.#macsDense;
     witness.held = this.output.isHeld;
+    noteCandidates(this.output.candidates, witness);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What is published of a tick; docs/gateway.md is its reference. */
 import type { Json, ModelMeaning } from '../engine/model.ts';
+import { candidateNames } from '../gate/candidates.ts';
 import { Q15_ONE } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
 import type { OutputConfig } from './config.ts';
@@ -60,6 +61,7 @@ export function resultOf(witness: Witness, output: Output, meaning: ModelMeaning
 }
 
 function outputOf(output: Output, { task, channels }: ModelMeaning): JsonObject {
+  const names = channels.map(({ name }) => name);
   if (task.kind === 'classify') {
     return {
       class: task.classes[output.classIndex] ?? null,
@@ -73,11 +75,20 @@ function outputOf(output: Output, { task, channels }: ModelMeaning): JsonObject 
       channel: channels[output.topIndex]?.name ?? null,
       predicted: Object.fromEntries(channels.map(({ name }, i) => [name, output.values[i]!])),
       predictedWithin: Object.fromEntries(channels.map(({ name }, i) => [name, output.within(i)])),
+      ...predictedBy(output, names),
     };
   }
   const { horizon } = task;
   const ahead = (channel: number) => [...output.values.subarray(channel * horizon, (channel + 1) * horizon)];
-  return { forecast: Object.fromEntries(channels.map(({ name }, i) => [name, ahead(i)])) };
+  const forecast = Object.fromEntries(channels.map(({ name }, i) => [name, ahead(i)]));
+  return { forecast, ...predictedBy(output, names) };
+}
+
+/** Of models with candidates. */
+function predictedBy({ candidates }: Output, names: readonly string[]): JsonObject {
+  if (candidates === undefined) return {};
+  const { chosen } = candidates;
+  return { predictedBy: Object.fromEntries(names.map((name, i) => [name, candidateNames[chosen[i]!]!])) };
 }
 
 function share(q15: number): number {

@@ -1,4 +1,5 @@
 /** What a witness is told of the packets that a decision rests on. */
+import type { Candidates } from '../gate/candidates.ts';
 import type { DemandPacket, GatePacket } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
 
@@ -18,4 +19,10 @@ export function noteGate(gate: GatePacket, demand: DemandPacket, witness: Witnes
   witness.noveltyTypicalQ15 = demand.noveltyTypicalQ15;
   witness.rateTypicalQ15 = demand.rateTypicalQ15;
   witness.regretQ15 = demand.regretQ15;
+}
+
+/** Which predictions stand. */
+export function noteCandidates(candidates: Candidates | undefined, witness: Witness): void {
+  witness.rivalKinds = candidates?.rivalKinds ?? 0;
+  witness.rivalChannels = candidates?.rivalChannels ?? 0;
 }

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recording, Series } from '../recording/recording.ts';
 import { generate } from './generate.ts';
-import { classes, type Physics } from './physics.ts';
+import { classes, FAULT_CLASS, type Physics } from './physics.ts';
 import { sensorsOf } from './plant.ts';
 
 /** Seeds of the three parts, so that nothing is scored that was trained or chosen on. */
@@ -23,6 +23,11 @@ const parts = ['train', 'validation', 'test'] as const;
 type Part = (typeof parts)[number];
 export const defaultRows: Rows = { train: 30_000, validation: 15_000, test: 30_000 };
 const fileOf = (part: Part) => `${part}.csv`;
+
+/** What is to be learned of a plant: its regime, the ticks to come, or that a sensor is faulty. */
+export type WorkloadTask =
+  | { readonly kind: 'classify' | 'anomaly' }
+  | { readonly kind: 'forecast'; readonly horizon: number };
 
 /** Three different seeds from one. */
 export function seedsOf(seed: number): Seeds {
@@ -55,18 +60,30 @@ export function generatePart(physics: Physics, part: Part, seeds: Seeds, rows: n
   return { ...generate(physics, seeds[part], rows).series, name: fileOf(part) };
 }
 
-/** Writes train.csv, validation.csv, test.csv and recording.json into `directory`, which it makes if it must. */
-export function writeWorkload(directory: string, physics: Physics, seeds: Seeds, rows: Rows): void {
+/**
+ * Writes train.csv, validation.csv, test.csv and recording.json into `directory`, which it makes if it must. The rows of
+ * all tasks are the same; classes are the regimes and `fault`, labels of the other tasks 1 where a sensor is faulty.
+ */
+export function writeWorkload(
+  directory: string,
+  physics: Physics,
+  seeds: Seeds,
+  rows: Rows,
+  task: WorkloadTask = { kind: 'classify' },
+): void {
   mkdirSync(directory, { recursive: true });
-  const { name, task, source, channels, intervalMs } = describe(physics, seeds);
+  const { name, source, channels, intervalMs } = describe(physics, seeds);
+  const labels =
+    task.kind === 'classify' ? classes : classes.map((_, label) => Number(label === FAULT_CLASS));
   for (const part of parts) {
-    const text = csvOf(generatePart(physics, part, seeds, rows[part]), physics);
+    const text = csvOf(generatePart(physics, part, seeds, rows[part]), physics, labels);
     writeFileSync(join(directory, fileOf(part)), text);
   }
   const description = {
     name,
-    task,
-    classes,
+    task: task.kind,
+    ...(task.kind === 'classify' && { classes }),
+    ...(task.kind === 'forecast' && { horizon: task.horizon }),
     time: 'time',
     label: 'label',
     channels: Object.fromEntries(channels.map((channel) => [channel.name, channel.unit])),
@@ -77,14 +94,15 @@ export function writeWorkload(directory: string, physics: Physics, seeds: Seeds,
   writeFileSync(join(directory, 'recording.json'), `${JSON.stringify(description, null, 2)}\n`);
 }
 
-function csvOf(series: Series, physics: Physics): string {
+/** `labels`: what is written for each class. */
+function csvOf(series: Series, physics: Physics, labels: readonly (string | number)[]): string {
   const sensors = sensorsOf(physics);
   const lines = [['time', ...sensors.map(({ name }) => name), 'label'].join(',')];
   for (let row = 0; row < series.rows; row++) {
     const values = series.values.subarray(row * sensors.length, (row + 1) * sensors.length);
     const fields = Array.from(values, (value) => (Number.isNaN(value) ? '' : String(value)));
     lines.push(
-      [new Date(series.timeMs[row]!).toISOString(), ...fields, classes[series.labels![row]!]!].join(','),
+      [new Date(series.timeMs[row]!).toISOString(), ...fields, labels[series.labels![row]!]!].join(','),
     );
   }
   return `${lines.join('\n')}\n`;
