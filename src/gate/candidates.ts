@@ -21,6 +21,8 @@ export const CANDIDATES = candidateNames.length;
 
 /** An error beyond so many of the channel's scales counts as this one: one wild reading decides nothing for long. */
 const ERROR_MAX = 8;
+/** In channel scales: what has not erred of late is not sure of everything. */
+const SCALE_MIN = 0.01;
 /** Intervals; beyond, it makes no difference how long ago a token was. */
 const AHEAD_MAX = 1 << 20;
 
@@ -179,6 +181,6 @@ export class Candidates {
    * ahead. NaN before it was judged.
    */
   scaleOf(candidate: number, channel: number): number {
-    return this.#errors[candidate * this.#channels + channel]! / this.#weights[channel]!;
+    return Math.max(SCALE_MIN, this.#errors[candidate * this.#channels + channel]! / this.#weights[channel]!);
   }
 }

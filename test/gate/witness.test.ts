@@ -76,6 +76,8 @@ const fields = fc.record({
   logitsHash: uint32,
   topIndex: fc.integer({ min: -1, max: 8192 }),
   score: fc.double(),
+  rivalKinds: fc.integer({ min: 0, max: 15 }),
+  rivalChannels: fc.integer({ min: 0, max: 64 }),
 });
 
 function witnessOf(values: object): Witness {
@@ -197,6 +199,8 @@ describe('Witness', () => {
       logitsHash: 0xdeadbeef,
       topIndex: -1,
       score: 0.25,
+      rivalKinds: 6,
+      rivalChannels: 3,
     });
     const time = Buffer.alloc(8);
     time.writeDoubleLE(1_700_000_000_000);
@@ -231,7 +235,7 @@ describe('Witness', () => {
       '0f00' +
       '1000' +
       '1100' +
-      '0000' +
+      '0603' +
       '028603000504' +
       '010000000700' +
       '2301feca';
@@ -262,6 +266,11 @@ describe('Witness', () => {
       seen: { fired: ['light', 2], rate: 0.5, lambda: 1 },
       decided: { tier: 0, trust: 'allow', reason: 'none', kv: 'write' },
       produced: { held: false, logitsHash: '000000ab', topIndex: 1, score: 0.75 },
+    });
+    expect(json.produced.rivals).toBeUndefined();
+    Object.assign(witness, { rivalKinds: 0b1010, rivalChannels: 2 });
+    expect(witness.toJson()).toMatchObject({
+      produced: { rivals: { channels: 2, by: ['hold', 'average'] } },
     });
     witness.ready = false;
     witness.score = Number.NaN;

@@ -1,16 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
-import type { Model, Task } from '../../src/engine/model.ts';
+import type { Model, ModelMeaning, Task } from '../../src/engine/model.ts';
 import { resultSchema } from '../../src/gateway/output-schema.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { resultOf } from '../../src/gateway/results.ts';
 import { randomNumbers, tinyModel } from '../engine/tiny-model.ts';
 import { schemaProblems } from './json-schema.ts';
 
-const tasks: Task[] = [
-  { kind: 'classify', classes: ['a', 'b', 'c', 'd'] },
-  { kind: 'anomaly', threshold: 1 },
-  { kind: 'forecast', horizon: 2 },
+const candidates = { energyHalfLife: 4, levelHalfLife: 4 };
+const kinds: (Pick<ModelMeaning, 'candidates'> & { readonly name: string; readonly task: Task })[] = [
+  { name: 'classify', task: { kind: 'classify', classes: ['a', 'b', 'c', 'd'] } },
+  { name: 'anomaly', task: { kind: 'anomaly', threshold: 1 } },
+  { name: 'anomaly, candidates', task: { kind: 'anomaly', threshold: 1 }, candidates },
+  { name: 'forecast', task: { kind: 'forecast', horizon: 2 } },
+  { name: 'forecast, candidates', task: { kind: 'forecast', horizon: 2 }, candidates },
 ];
 
 /** What a model makes of ticks that stand, move, and have no value. */
@@ -26,9 +29,9 @@ function resultsOf(model: Model): Record<string, unknown>[] {
   });
 }
 
-describe.each(tasks)('the schema of $kind', (task) => {
+describe.each(kinds)('the schema of $name', ({ name: _, ...own }) => {
   const model = tinyModel({ config: { outputs: 4 }, seed: 2 });
-  const meaning = { ...model.meaning, task };
+  const meaning = { ...model.meaning, ...own };
   const schema = JSON.parse(JSON.stringify(resultSchema(meaning, 'model x')));
 
   test('holds for every tick', () => {

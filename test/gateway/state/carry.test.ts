@@ -97,6 +97,15 @@ const models: Record<string, Model> = {
     config: { outputs: 6 },
     meaning: { task: { kind: 'anomaly', threshold: 2 }, spikes: rule('trend') },
   }),
+  candidates: tinyModel({
+    channels: names,
+    config: { outputs: 6 },
+    meaning: {
+      task: { kind: 'anomaly', threshold: 2 },
+      candidates: { energyHalfLife: 9, levelHalfLife: 5 },
+      spikes: { ...rule('forecast'), delta: names.map(() => 3) },
+    },
+  }),
   forecast: tinyModel({
     channels: names,
     config: { outputs: 9 },
