@@ -9,7 +9,7 @@ import type { KernelName } from '../engine/kernels/contract.ts';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
 import { retentionInterval } from '../eval/bootstrap.ts';
-import { matchRecording } from '../eval/evaluate.ts';
+import { matchRecording } from '../eval/match-recording.ts';
 import { loadProtocol, type Protocol } from '../eval/protocols.ts';
 import { alarmRuleOf, makeRecorder } from '../eval/recorders.ts';
 import { runTests, warmUpRowsOf } from '../eval/runs.ts';

@@ -11,7 +11,7 @@ import {
   type Token,
 } from '../eval/attention-samples.ts';
 import { type ContextError, contextError } from '../eval/context-error.ts';
-import { matchRecording } from '../eval/evaluate.ts';
+import { matchRecording } from '../eval/match-recording.ts';
 import { type HeadChoice, judgePattern, searchPatterns } from '../eval/pattern-search.ts';
 import { openRecording } from '../recording/recording.ts';
 import { loadDataset } from '../train/dataset.ts';

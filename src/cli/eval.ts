@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Model } from '../engine/model.ts';
-import { type EvaluateOptions, type Evaluation, evaluate, scaleThresholds } from '../eval/evaluate.ts';
+import { evaluate } from '../eval/evaluate.ts';
+import type { EvaluateOptions, Evaluation } from '../eval/evaluation.ts';
+import { scaleThresholds } from '../eval/passes.ts';
 import { plotEvaluation } from '../eval/plot.ts';
 import { describeEvaluation } from '../eval/report.ts';
 import { TraceFile } from '../eval/trace.ts';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
-import { matchRecording } from '../eval/evaluate.ts';
+import { matchRecording } from '../eval/match-recording.ts';
 import { describe, type Explanation, explain, type RuleReport } from '../gate/explain.ts';
 import type { Notch } from '../gate/notches.ts';
 import { defaultPolicyName, type Policy, policyByHash, policyNames, policyOf } from '../gate/policy.ts';

@@ -1,7 +1,7 @@
 /** `dormouse quantize`: from float32 weights, trained here or elsewhere, to an int8 model. */
 import { writeFileSync } from 'node:fs';
 import { saveModel } from '../engine/model-file.ts';
-import { matchRecording } from '../eval/evaluate.ts';
+import { matchRecording } from '../eval/match-recording.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
 import type { Comparison } from '../train/compare.ts';

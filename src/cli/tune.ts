@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
-import { matchRecording } from '../eval/evaluate.ts';
+import { matchRecording } from '../eval/match-recording.ts';
 import { defaultTuneOptions, policiesFor, type Trial, tune } from '../eval/tune.ts';
 import { describeTuning, yamlOf } from '../eval/tune-report.ts';
 import { loadTuneRows } from '../eval/tune-rows.ts';

@@ -14,7 +14,7 @@ import { Pipeline } from '../gateway/pipeline.ts';
 import type { Series } from '../recording/recording.ts';
 import { binomialTail, binomialUpperBound } from '../statistics/binomial.ts';
 import { quantile } from '../statistics/statistics.ts';
-import { EvaluationError } from './evaluate.ts';
+import { EvaluationError } from './match-recording.ts';
 
 export interface ExitFitOptions {
   /** Share of the tokens whose answer may change, above 0 and below 1. */

@@ -1,5 +1,5 @@
 /** Quality against compute as an SVG picture: what sleeping costs, in one look. Readable on light and dark pages. */
-import type { Evaluation, RunResult } from './evaluate.ts';
+import type { Evaluation, RunResult } from './evaluation.ts';
 import { headings } from './report.ts';
 
 /** Panels side by side, one for each metric that has intervals. */

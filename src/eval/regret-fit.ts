@@ -16,7 +16,7 @@ import { Pipeline, type PipelineEngine } from '../gateway/pipeline.ts';
 import type { Series } from '../recording/recording.ts';
 import { fitIsotonic, largerOf, type StepFunction, stepAt } from '../statistics/isotonic.ts';
 import { fitLogistic, type Logistic, logOdds } from '../statistics/logistic.ts';
-import { EvaluationError } from './evaluate.ts';
+import { EvaluationError } from './match-recording.ts';
 
 /** Tokens and whether the tiers differed at them. */
 export interface RegretTokens {

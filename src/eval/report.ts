@@ -1,5 +1,5 @@
 /** An evaluation as text: one table with the rivals in it, and sentences that say who wins. */
-import type { Evaluation, Rival } from './evaluate.ts';
+import type { Evaluation, Rival } from './evaluation.ts';
 import type { Metric } from './metrics.ts';
 
 interface Row extends Rival {

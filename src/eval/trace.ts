@@ -4,7 +4,7 @@ import type { ModelMeaning } from '../engine/model.ts';
 import type { Witness } from '../gate/witness.ts';
 import type { Output } from '../gateway/output.ts';
 import { resultOf } from '../gateway/results.ts';
-import type { Trace } from './evaluate.ts';
+import type { Trace } from './evaluation.ts';
 
 const flushLength = 1 << 16;
 

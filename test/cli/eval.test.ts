@@ -6,7 +6,7 @@ import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/eval.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { scaleThresholds } from '../../src/eval/evaluate.ts';
+import { scaleThresholds } from '../../src/eval/passes.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { resultOf } from '../../src/gateway/results.ts';
 import { openRecording, readSeries } from '../../src/recording/recording.ts';

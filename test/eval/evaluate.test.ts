@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import type { ModelMeaning } from '../../src/engine/model.ts';
-import { EvaluationError, evaluateProtocol, matchRecording, retention } from '../../src/eval/evaluate.ts';
+import { evaluateProtocol, retention } from '../../src/eval/evaluate.ts';
+import { EvaluationError, matchRecording } from '../../src/eval/match-recording.ts';
 import type { Protocol } from '../../src/eval/protocols.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import type { Recording, Series } from '../../src/recording/recording.ts';

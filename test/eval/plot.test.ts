@@ -1,6 +1,6 @@
 /** The picture says what the evaluation says. */
 import { describe, expect, it } from 'vitest';
-import type { Evaluation } from '../../src/eval/evaluate.ts';
+import type { Evaluation } from '../../src/eval/evaluation.ts';
 import { plotEvaluation } from '../../src/eval/plot.ts';
 
 function runOf(name: string, value: number, macsPerTick: number) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Evaluation } from '../../src/eval/evaluate.ts';
+import type { Evaluation } from '../../src/eval/evaluation.ts';
 import { describeEvaluation } from '../../src/eval/report.ts';
 
 function tierOf(metric: Record<string, number>, macsPerTick: number, retention: number) {
