@@ -10,10 +10,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { recordingRecipes, techniqueRecipes, workloadRecipe } from './recipes.mjs';
+import { ablationModels, recordingRecipes, workloadRecipe, workloads } from './recipes.mjs';
 
 const program = fileURLToPath(new URL('../dist/dormouse.mjs', import.meta.url));
-const workloads = ['streaming', 'interactive', 'continuous', 'safety-critical'];
 const trainRows = '120000';
 
 function dormouse(...args) {
@@ -21,11 +20,10 @@ function dormouse(...args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** `plain`: whether a model without any technique is wanted too. */
+/** Those that are not there yet; only then is the recording made. */
 function trainAll(name, recipe, plain, recordingOf) {
-  const techniques = recipe.includes('--line-alone') ? {} : techniqueRecipes;
-  const wanted = Object.entries({ ...(plain && { '': [] }), ...techniques })
-    .map(([ending, added]) => [join(target, `${name}${ending && `-${ending}`}.safetensors`), added])
+  const wanted = ablationModels(name, recipe, plain)
+    .map(([file, added]) => [join(target, file), added])
     .filter(([path]) => !existsSync(path));
   if (wanted.length === 0) return;
   const recording = recordingOf();

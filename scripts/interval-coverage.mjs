@@ -22,7 +22,7 @@ const width = recording.channels.length;
 /** [age] { inside, all } */
 const counts = [];
 
-for (const file of new Set(recording.test.map((range) => range.file ?? range))) {
+for (const file of new Set(recording.test.map(({ file }) => file))) {
   const { rows, values, labels, timeMs } = readSeries(recording, file);
   const { output } = pipeline;
   pipeline.reset();

@@ -36,14 +36,26 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
 });
 const [directory] = positionals;
-if (directory === undefined || options.fold === undefined)
-  throw new Error('expected DIRECTORY and --fold FROM..TO');
+if (directory === undefined || options.fold === undefined) refuse('expected DIRECTORY and --fold FROM..TO');
 
 const recording = openRecording(directory);
 const series = recording.train.map(({ file }) => readSeries(recording, file));
-if (series.length !== 1) throw new Error(`expected one training file, got ${series.length}`);
+if (series.length !== 1) refuse(`expected one training file, got ${series.length}`);
 const [{ rows, timeMs, values, labels }] = series;
 const width = recording.channels.length;
+/** [as 'train' is told, the ranges of rows] */
+const folds = options.fold.map((fold) => [fold, fold.split(',').map((part) => rangeOf(fold, part))]);
+
+function refuse(problem) {
+  console.error(problem);
+  process.exit(2);
+}
+
+function rangeOf(fold, part) {
+  const range = part.split('..').map(Number);
+  if (range.length === 2 && range[0] < range[1] && range[1] <= rows) return range;
+  return refuse(`--fold ${fold}: expected FROM..TO within the ${rows} training rows`);
+}
 
 /** Three slow sines with a root mean square of `size`, each fold's begin elsewhere. */
 function wave(row, first, size) {
@@ -89,7 +101,7 @@ function play(model, [from, to], change, gating, score) {
 const scratch = mkdtempSync(join(tmpdir(), 'dormouse-left-out-'));
 for (const seed of options.seeds.split(',')) {
   const scores = new Map();
-  for (const fold of options.fold) {
+  for (const [fold, ranges] of folds) {
     const file = join(scratch, 'fold.safetensors');
     const asked = ['train', directory, '-o', file, '--quiet', '--validation-share', '0', '--leave-out', fold];
     const { status, stderr } = spawnSync(process.execPath, [
@@ -99,11 +111,9 @@ for (const seed of options.seeds.split(',')) {
       seed,
       ...trainOptions,
     ]);
-    if (status !== 0) throw new Error(String(stderr));
+    if (status !== 0) refuse(String(stderr));
     const model = loadModel(readFileSync(file));
-    for (const part of fold.split(',')) {
-      const range = part.split('..').map(Number);
-      if (range[1] > rows) throw new Error(`--fold ${fold}: expected at most ${rows} rows`);
+    for (const range of ranges) {
       for (const [name, change] of disturbances()) {
         for (const gating of [false, true]) {
           const key = `${name}, ${gating ? 'gated' : 'dense'}`;

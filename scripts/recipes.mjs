@@ -1,5 +1,8 @@
 /** What is given to `dormouse train`, for whatever trains more than one model. */
 
+/** What `dormouse generate` knows. */
+export const workloads = ['streaming', 'interactive', 'continuous', 'safety-critical'];
+
 /** These plants are the same next week: levels, flags and gaps can be believed. */
 export const workloadRecipe = [
   ...['--level-jitter', '0', '--channel-dropout', '0', '--event-shuffle', '0.1'],
@@ -21,3 +24,15 @@ export const techniqueRecipes = {
   'spike-attention': ['--attention', 'spike'],
   refinement: ['--refinement', '3'],
 };
+
+/**
+ * The models that the ablation table wants of NAME: [file, what is added to the recipe]. `plain`: one without any
+ * technique, too.
+ */
+export function ablationModels(name, recipe, plain) {
+  const techniques = recipe.includes('--line-alone') ? {} : techniqueRecipes;
+  return [
+    ...(plain ? [[`${name}.safetensors`, []]] : []),
+    ...Object.entries(techniques).map(([ending, added]) => [`${name}-${ending}.safetensors`, added]),
+  ];
+}

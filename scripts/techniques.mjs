@@ -120,7 +120,7 @@ if (paths.length === 0) {
 }
 const recording = openRecording(directory);
 const seriesOf = (ranges) =>
-  [...new Set(ranges.map((range) => range.file ?? range))].map((file) => readSeries(recording, file));
+  [...new Set(ranges.map(({ file }) => file))].map((file) => readSeries(recording, file));
 const series = seriesOf(recording.test);
 const training = seriesOf(recording.train);
 const channels = recording.channels.length;
