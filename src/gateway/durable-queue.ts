@@ -6,18 +6,9 @@
  * record, so that a removal which a cut of power undid brings little back.
  */
 import { assert } from '../engine/limits.ts';
-import type { Disk, DiskFile } from './disk.ts';
-import {
-  decodeRecord,
-  encodeQueueHeader,
-  encodeRecord,
-  queueFileName,
-  queueFileNumbers,
-  queueHeaderBytes,
-  recordHeaderBytes,
-  recordLengthAt,
-  scanQueueFile,
-} from './queue-file.ts';
+import type { Disk } from './disk.ts';
+import { encodeRecord, queueHeaderBytes, recordHeaderBytes } from './queue-file.ts';
+import { type QueueRecord, QueueSegments, type Segment } from './queue-segments.ts';
 
 export interface DurableQueueOptions {
   readonly disk: Disk;
@@ -30,20 +21,6 @@ export interface DurableQueueOptions {
   readonly onProblem?: (text: string) => void;
   /** Told of what is found when opening, released or not. */
   readonly onFound?: (payload: Buffer) => void;
-}
-
-export interface QueueRecord {
-  readonly sequence: number;
-  readonly payload: Buffer;
-}
-
-/** A file that holds records up to number `last`. */
-interface Segment {
-  readonly number: number;
-  readonly file: DiskFile;
-  last: number;
-  /** Length up to the last whole record. */
-  bytes: number;
 }
 
 interface Pending {
@@ -59,9 +36,7 @@ export class DurableQueue {
   /** Records that could not be read again. */
   lost = 0;
   readonly #options: DurableQueueOptions;
-  readonly #fileBytes: number;
-  readonly #segments: Segment[] = [];
-  #nextFile = 1;
+  readonly #segments: QueueSegments;
   #pending: Pending[] = [];
   #pendingBytes = 0;
   #last = 0;
@@ -69,17 +44,15 @@ export class DurableQueue {
   #released = 0;
   /** What the files tell of it. */
   #releasedOnDisk = 0;
-  /** Handed out by `read`, up to this number, and from this place on in that file. */
+  /** Handed out by `read`, up to this number. */
   #readThrough = 0;
-  #cursor = { file: 0, at: queueHeaderBytes };
-  /** A write or a sync failed: what the last file holds beyond its whole records is not known. */
-  #isDoubtful = false;
   /** One thing at a time is done to the files. */
   #working: Promise<unknown> = Promise.resolve();
 
   private constructor(options: DurableQueueOptions) {
     this.#options = options;
-    this.#fileBytes = options.fileBytes ?? Math.ceil(options.maxBytes / 8);
+    const { disk, name, maxBytes } = options;
+    this.#segments = new QueueSegments(disk, name, options.fileBytes ?? Math.ceil(maxBytes / 8));
   }
 
   /** Finds what an earlier run left. Rejects with what the disk says. */
@@ -123,7 +96,7 @@ export class DurableQueue {
   get bytes(): number {
     // Each that waits may need a file of its own.
     const headers = queueHeaderBytes * this.#pending.length;
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, this.#pendingBytes + headers);
+    return this.#segments.bytes + this.#pendingBytes + headers;
   }
 
   counters(): { readonly [name: string]: number } {
@@ -162,15 +135,17 @@ export class DurableQueue {
   tidy(): Promise<void> {
     return this.#exclusively(async () => {
       this.#forgetReleased();
-      while (this.#segments.length > 0 && this.#segments[0]!.last <= this.#released)
-        await this.#removeFirst();
+      for (let first = this.#segments.first; first !== undefined; first = this.#segments.first) {
+        if (first.last > this.#released) break;
+        await this.#segments.removeFirst().catch((error) => this.#refuse(error));
+      }
     });
   }
 
   /** Releases what the oldest file holds, or else what waits to be written; gives how many records that were. */
   async dropOldest(): Promise<number> {
     const before = this.#released;
-    this.release(this.#segments[0]?.last ?? this.#last);
+    this.release(this.#segments.first?.last ?? this.#last);
     await this.tidy();
     return this.#released - before;
   }
@@ -187,7 +162,7 @@ export class DurableQueue {
   read(maxBytes: number, maxRecords = Number.POSITIVE_INFINITY): Promise<QueueRecord[]> {
     return this.#exclusively(async () => {
       for (;;) {
-        const segment = this.#segments.find(({ last }) => last > this.#readThrough);
+        const segment = this.#segments.after(this.#readThrough);
         if (segment === undefined) return this.#readPending(maxRecords);
         const records = await this.#readSegment(segment, maxBytes, maxRecords).catch((error) => {
           this.#refuse(error);
@@ -205,8 +180,9 @@ export class DurableQueue {
     await this.commit();
     await this.tidy();
     await this.#exclusively(async () => {
-      if (this.#segments.length > 0 && this.#released > this.#releasedOnDisk) await this.#writeMark();
-      for (const { file } of this.#segments) await file.close().catch(() => {});
+      if (this.#released > this.#releasedOnDisk)
+        await this.#segments.mark(this.#released).catch((error) => this.#refuse(error));
+      await this.#segments.close();
     });
   }
 
@@ -227,11 +203,12 @@ export class DurableQueue {
   /** Writes what waits, as much as one file takes; false when the disk refuses. */
   async #writeFile(): Promise<boolean> {
     try {
-      const segment = await this.#segmentForWriting(this.#pending[0]!.bytes.length);
+      const needed = this.#pending[0]!.bytes.length;
+      const segment = await this.#segments.forWriting(needed, this.#durable, this.#released);
       const batch = this.#batchFor(segment);
       const released = this.#released;
       const bytes = Buffer.concat(batch.map((each) => each.bytes));
-      await this.#writeAndSync(segment, bytes);
+      await this.#segments.append(segment, bytes);
       this.#pendingBytes -= bytes.length;
       this.#pending = this.#pending.slice(batch.length);
       segment.last = this.#durable = batch.at(-1)!.sequence;
@@ -243,52 +220,14 @@ export class DurableQueue {
     }
   }
 
-  async #writeAndSync(segment: Segment, bytes: Buffer): Promise<void> {
-    this.#isDoubtful = true;
-    await segment.file.write(segment.bytes, bytes);
-    await segment.file.sync();
-    this.#isDoubtful = false;
-    segment.bytes += bytes.length;
-  }
-
   /** The first records that wait, as many as fit, but at least one. */
   #batchFor({ bytes: used }: Segment): Pending[] {
     let size = used;
     const end = this.#pending.findIndex(({ bytes }, index) => {
       size += bytes.length;
-      return index > 0 && size > this.#fileBytes;
+      return index > 0 && size > this.#segments.fileBytes;
     });
     return end < 0 ? this.#pending : this.#pending.slice(0, end);
-  }
-
-  /** After a refusal never the same file: a system may take what it could not sync for written. */
-  async #segmentForWriting(bytes: number): Promise<Segment> {
-    const last = this.#segments.at(-1);
-    const isFull =
-      last !== undefined && last.bytes + bytes > this.#fileBytes && last.bytes > queueHeaderBytes;
-    if (last !== undefined && !isFull && !this.#isDoubtful) return last;
-    const number = this.#nextFile++;
-    const file = await this.#options.disk.open(this.#fileName(number));
-    try {
-      await file.write(0, encodeQueueHeader(this.#released));
-    } catch (error) {
-      await file.close().catch(() => {});
-      await this.#options.disk.remove(this.#fileName(number)).catch(() => {});
-      throw error;
-    }
-    const segment = { number, file, last: this.#durable, bytes: queueHeaderBytes };
-    this.#segments.push(segment);
-    this.#isDoubtful = false;
-    return segment;
-  }
-
-  async #writeMark(): Promise<void> {
-    const bytes = encodeRecord(0, this.#released, Buffer.alloc(0));
-    try {
-      if (!this.#isDoubtful) await this.#writeAndSync(this.#segments.at(-1)!, bytes);
-    } catch (error) {
-      this.#refuse(error);
-    }
   }
 
   #refuse(error: unknown): void {
@@ -296,37 +235,14 @@ export class DurableQueue {
     this.#options.onProblem?.(`${this.#options.name} queue: ${(error as Error).message}`);
   }
 
-  async #removeFirst(): Promise<void> {
-    const { file, number } = this.#segments.shift()!;
-    try {
-      await file.close();
-      await this.#options.disk.remove(this.#fileName(number));
-    } catch (error) {
-      this.#refuse(error);
-    }
-  }
-
-  async #readSegment(
-    { number, file, bytes: end }: Segment,
-    maxBytes: number,
-    maxRecords: number,
-  ): Promise<QueueRecord[]> {
-    if (this.#cursor.file !== number) this.#cursor = { file: number, at: queueHeaderBytes };
-    const { at: from } = this.#cursor;
-    let chunk = await file.read(from, Math.min(Math.max(maxBytes, recordHeaderBytes), end - from));
-    const first = recordLengthAt(chunk, 0) ?? 0;
-    if (first > chunk.length) chunk = await file.read(from, first);
+  async #readSegment(segment: Segment, maxBytes: number, maxRecords: number): Promise<QueueRecord[]> {
     const records: QueueRecord[] = [];
-    let at = 0;
-    for (let record = decodeRecord(chunk, at); record !== undefined; record = decodeRecord(chunk, at)) {
-      at += record.length;
-      if (record.sequence <= this.#readThrough) continue;
-      this.#readThrough = record.sequence;
-      records.push({ sequence: record.sequence, payload: record.payload });
-      if (records.length >= maxRecords) break;
-    }
-    if (at === 0) throw new Error(`${this.#fileName(number)}: no record at ${from}, where there was one`);
-    this.#cursor.at = from + at;
+    await this.#segments.read(segment, maxBytes, ({ sequence, payload }) => {
+      if (sequence <= this.#readThrough) return true;
+      this.#readThrough = sequence;
+      records.push({ sequence, payload });
+      return records.length < maxRecords;
+    });
     return records;
   }
 
@@ -337,35 +253,10 @@ export class DurableQueue {
   }
 
   async #recover(): Promise<void> {
-    const { disk, name } = this.#options;
-    const numbers = queueFileNumbers(await disk.list(), name);
-    for (const number of numbers) await this.#recoverFile(number);
-    this.#nextFile = (numbers.at(-1) ?? 0) + 1;
-    this.#durable = this.#last;
-    this.#released = this.#releasedOnDisk = Math.min(this.#releasedOnDisk, this.#last);
-    this.#readThrough = this.#released;
+    const { last, released, repairedBytes } = await this.#segments.recover(this.#options.onFound);
+    this.#last = this.#durable = last;
+    this.#released = this.#releasedOnDisk = this.#readThrough = Math.min(released, last);
+    this.repairedBytes = repairedBytes;
     await this.tidy();
-  }
-
-  async #recoverFile(number: number): Promise<void> {
-    const file = await this.#options.disk.open(this.#fileName(number));
-    const bytes = await file.read(0, file.size);
-    const found = scanQueueFile(bytes, this.#options.onFound);
-    this.repairedBytes += bytes.length - found.wholeBytes;
-    if (found.wholeBytes === 0) {
-      await file.close();
-      await this.#options.disk.remove(this.#fileName(number));
-      return;
-    }
-    this.#last = Math.max(this.#last, found.last);
-    this.#releasedOnDisk = Math.max(this.#releasedOnDisk, found.released);
-    if (bytes.length > found.wholeBytes) await file.truncate(found.wholeBytes);
-    // A program that was killed may not have synced what it wrote.
-    await file.sync();
-    this.#segments.push({ number, file, last: this.#last, bytes: found.wholeBytes });
-  }
-
-  #fileName(number: number): string {
-    return queueFileName(this.#options.name, number);
   }
 }
