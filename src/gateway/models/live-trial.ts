@@ -3,7 +3,8 @@ import type { Frame } from '../../gate/packets.ts';
 import type { Witness } from '../../gate/witness.ts';
 import type { TrialConfig } from '../config.ts';
 import { copyCounters, makePipelineCounters } from '../pipeline-counters.ts';
-import type { Gateway, Served, Trial } from '../service.ts';
+import type { Served, Trial } from '../served.ts';
+import type { Gateway } from '../service.ts';
 import type { Timers } from '../timers.ts';
 import { Comparison, type ComparisonReport, type Thresholds } from './comparison.ts';
 

@@ -13,10 +13,11 @@ import type { Output } from '../output.ts';
 import type { GatewayPart } from '../part.ts';
 import type { Gateway } from '../service.ts';
 import { type Cancel, realTimers, type Timers } from '../timers.ts';
+import type { Origin, Outcome } from './candidacy.ts';
 import { type ModelSource, modelFile } from './model-source.ts';
 import { RecentTicks } from './recent-ticks.ts';
 import { readPublicKey } from './signature.ts';
-import { type Origin, type Outcome, Succession } from './succession.ts';
+import { Succession } from './succession.ts';
 import { readOffer, Upload } from './upload.ts';
 import { ModelRefusal, type RefusalCode, refusalCodes, requireSignature, type Trust } from './vet.ts';
 

@@ -2,7 +2,8 @@
 import { engineBytes } from '../../engine/engine.ts';
 import type { ModelsConfig } from '../config.ts';
 import type { LoadedConfig } from '../load-config.ts';
-import type { Gateway, Served } from '../service.ts';
+import type { Served } from '../served.ts';
+import type { Gateway } from '../service.ts';
 import type { Timers } from '../timers.ts';
 import type { RecentTicks } from './recent-ticks.ts';
 import { readSelfTest, SelfTest, type SelfTestReport } from './self-test.ts';

@@ -4,40 +4,18 @@
  */
 import type { Disk } from '../disk.ts';
 import type { LoadedConfig } from '../load-config.ts';
-import type { Log } from '../log.ts';
-import type { Served } from '../service.ts';
+import type { Served } from '../served.ts';
+import { Candidacy, type CandidacyOptions, type Origin } from './candidacy.ts';
 import { LiveTrial, type Verdict } from './live-trial.ts';
 import { ModelKeeper } from './model-keeper.ts';
 import type { ModelName, ModelState } from './model-store.ts';
 import { Rehearsal, type RehearsalOptions } from './rehearsal.ts';
-import type { SelfTestReport } from './self-test.ts';
 import { sha256Of } from './signature.ts';
 import { ModelRefusal, type Offered, type RefusalCode, short, type Trust, vetModel } from './vet.ts';
 
-/** Settling: it is decided, and waits for the disk. */
-export type Phase = 'idle' | 'vetting' | 'selfTest' | 'canary' | 'watch' | 'settling';
-
-/** Where a model came from; the id is that of an offer. */
-export interface Origin {
-  readonly from: 'file' | 'upload' | 'store';
-  readonly id?: string | null;
-}
-
-/** What became of a model. */
-export interface Outcome {
-  readonly sha256: string;
-  readonly outcome: 'promoted' | 'confirmed' | 'refused' | 'rolledBack' | 'alreadyAtWork';
-  readonly code?: RefusalCode;
-  readonly reason?: string;
-}
-
-export interface SuccessionOptions extends RehearsalOptions {
+export interface SuccessionOptions extends RehearsalOptions, CandidacyOptions {
   readonly trust: Trust;
-  readonly log: Log;
   readonly disk: Disk;
-  /** Something that `status` tells has changed. */
-  readonly onChange: () => void;
-  readonly onOutcome: (outcome: Outcome, origin: Origin) => void;
 }
 
 /** A model under watch with which the gateway was started more often, and never stopped in order, is given up. */
@@ -47,24 +25,21 @@ export class Succession {
   readonly #options: SuccessionOptions;
   readonly #keeper: ModelKeeper;
   readonly #rehearsal: Rehearsal;
-  #phase: Phase = 'idle';
-  #candidate: { readonly name: ModelName; readonly origin: Origin } | undefined;
-  #selfTest: SelfTestReport | undefined;
+  readonly #candidacy: Candidacy;
   #trial: LiveTrial | undefined;
   /** To be considered once the gateway runs. */
   #pending: { readonly offered: Offered; readonly origin: Origin } | undefined;
-  /** The candidate was given up while something was being waited for. */
-  #isWithdrawn = false;
 
   constructor(options: SuccessionOptions) {
     const { disk, log } = options;
     this.#options = options;
+    this.#candidacy = new Candidacy(options);
     this.#rehearsal = new Rehearsal(options);
     this.#keeper = new ModelKeeper({ disk, log, vet: (offered, sha256) => this.#vet(offered, sha256) });
   }
 
   get isBusy(): boolean {
-    return this.#phase !== 'idle';
+    return this.#candidacy.isOpen;
   }
 
   /** `file`: what lies where the config says, if it is a model. Rejects with ModelRefusal if none may be run at all. */
@@ -85,21 +60,18 @@ export class Succession {
   /** Begins to look at a model, which should have that digest; the end is told by `onOutcome`. Only while not busy. */
   consider(offered: Offered, origin: Origin, sha256?: string): void {
     const name = nameOf(offered);
-    this.#candidate = { name, origin };
-    this.#isWithdrawn = false;
-    this.#selfTest = undefined;
-    this.#enter('vetting');
+    this.#candidacy.begin({ name, origin });
     this.#admit(offered, name, origin, sha256).catch((error: Error) => void this.#refuse(refusalOf(error)));
   }
 
   /** Gives up the model that is on trial; without one, goes back to the model before. Throws RangeError without that. */
   rollback(): void {
     const reason = 'by command';
-    if (this.#phase === 'settling')
+    if (this.#candidacy.phase === 'settling')
       throw new RangeError('expected a model that is settled, got one that is just changing: try again');
-    if (this.#phase === 'watch') void this.#fallBack('withdrawn', reason);
-    else if (this.#phase === 'canary') void this.#refuse(new ModelRefusal('withdrawn', reason));
-    else if (this.isBusy) this.#isWithdrawn = true;
+    if (this.#candidacy.phase === 'watch') void this.#fallBack('withdrawn', reason);
+    else if (this.#candidacy.phase === 'canary') void this.#refuse(new ModelRefusal('withdrawn', reason));
+    else if (this.isBusy) this.#candidacy.isWithdrawn = true;
     else if (this.#keeper.state?.previous == null)
       throw new RangeError('expected a model that worked before, got none');
     else void this.#goBack(this.#keeper.state, this.#keeper.state.previous, reason);
@@ -121,9 +93,9 @@ export class Succession {
     return {
       current: this.#options.gateway().served.loaded.modelSha256,
       previous: previous?.sha256 ?? null,
-      phase: this.#phase,
-      candidate: this.#candidate?.name.sha256 ?? null,
-      selfTest: this.#selfTest ?? null,
+      phase: this.#candidacy.phase,
+      candidate: this.#candidacy.candidate?.name.sha256 ?? null,
+      selfTest: this.#candidacy.selfTest ?? null,
       trial: this.#trial?.report() ?? null,
     };
   }
@@ -133,7 +105,8 @@ export class Succession {
     this.#rehearsal.isStopped = true;
     // An orderly end says nothing against a model under watch.
     const { state } = this.#keeper;
-    if (this.#phase === 'watch' && state !== undefined) await this.#keeper.record({ ...state, trial: 0 });
+    if (this.#candidacy.phase === 'watch' && state !== undefined)
+      await this.#keeper.record({ ...state, trial: 0 });
     await this.#keeper.settled();
   }
 
@@ -174,7 +147,7 @@ export class Succession {
       await this.#keeper.record({ ...state, trial: null });
       return;
     }
-    this.#candidate = { name: state.current, origin: { from: 'store' } };
+    this.#candidacy.candidate = { name: state.current, origin: { from: 'store' } };
     if (starts > startsMax) {
       gateway.serve(gateway.make(before));
       const reason = `the gateway had to be started ${starts} times while it was watched`;
@@ -193,30 +166,30 @@ export class Succession {
     const file = from === 'file' ? name : state.file;
     if (name.sha256 === state.current.sha256) {
       if (!isSame(file, state.file)) await this.#keeper.record({ ...state, file });
-      this.#conclude({ sha256: name.sha256, outcome: 'alreadyAtWork' });
+      this.#candidacy.conclude({ sha256: name.sha256, outcome: 'alreadyAtWork' });
       return;
     }
     const next = this.#vet(offered, sha256);
     rehearsal.requireMemory(next, offered.bytes.length);
     await this.#keeper.keep({ ...state, candidate: name, file }, name, offered.bytes);
     const served = rehearsal.make(next);
-    if (this.#options.config.selfTest !== undefined) this.#enter('selfTest');
-    this.#selfTest = await rehearsal.test(served);
+    if (this.#options.config.selfTest !== undefined) this.#candidacy.enter('selfTest');
+    this.#candidacy.selfTest = await rehearsal.test(served);
     await rehearsal.catchUp(served);
     if (rehearsal.isStopped) return;
-    if (this.#isWithdrawn) throw new ModelRefusal('withdrawn', 'by command');
+    if (this.#candidacy.isWithdrawn) throw new ModelRefusal('withdrawn', 'by command');
     this.#beginCanary(served);
   }
 
   #beginCanary(served: Served): void {
-    const { sha256 } = this.#candidate!.name;
+    const { sha256 } = this.#candidacy.candidate!.name;
     this.#options.log.info(`models: ${short(sha256)} computes beside the model at work`);
     this.#try(served, 'beside', (verdict) => {
       if (verdict.kind === 'passed') void this.#promote(served);
       else
         void this.#refuse(new ModelRefusal(verdict.kind === 'failed' ? 'failed' : 'canary', verdict.problem));
     });
-    this.#enter('canary');
+    this.#candidacy.enter('canary');
   }
 
   #try(beside: Served, judged: 'beside' | 'atWork', onVerdict: (verdict: Verdict) => void): void {
@@ -240,7 +213,7 @@ export class Succession {
   }
 
   async #promote(served: Served): Promise<void> {
-    this.#enter('settling');
+    this.#candidacy.enter('settling');
     const gateway = this.#options.gateway();
     const before = gateway.served;
     const state = this.#keeper.state!;
@@ -252,7 +225,7 @@ export class Succession {
     }
     if (this.#rehearsal.isStopped) return;
     gateway.serve(served);
-    this.#tell({ sha256: current.sha256, outcome: 'promoted' });
+    this.#candidacy.tell({ sha256: current.sha256, outcome: 'promoted' });
     this.#watch(before);
   }
 
@@ -262,22 +235,22 @@ export class Succession {
       if (verdict.kind === 'passed') void this.#confirm();
       else void this.#fallBack(verdict.kind === 'failed' ? 'failed' : 'canary', verdict.problem);
     });
-    this.#enter('watch');
+    this.#candidacy.enter('watch');
   }
 
   async #confirm(): Promise<void> {
-    this.#enter('settling');
+    this.#candidacy.enter('settling');
     this.#endTrial();
     const state = this.#keeper.state!;
     await this.#keeper.record({ ...state, trial: null });
-    this.#conclude({ sha256: state.current.sha256, outcome: 'confirmed' });
+    this.#candidacy.conclude({ sha256: state.current.sha256, outcome: 'confirmed' });
   }
 
   /** From the next tick on, without waiting for the disk: should the power be cut now, the watch is gone on with. */
   async #fallBack(code: RefusalCode, reason: string): Promise<void> {
     const gateway = this.#options.gateway();
     const { beside } = this.#trial!;
-    this.#enter('settling');
+    this.#candidacy.enter('settling');
     this.#endTrial();
     if (gateway.served !== beside) gateway.serve(beside);
     await this.#backFrom(this.#keeper.state!, code, reason);
@@ -285,19 +258,19 @@ export class Succession {
 
   async #backFrom(state: ModelState, code: RefusalCode, reason: string): Promise<void> {
     await this.#keeper.record({ ...state, current: state.previous!, previous: null, trial: null });
-    this.#conclude({ sha256: state.current.sha256, outcome: 'rolledBack', code, reason });
+    this.#candidacy.conclude({ sha256: state.current.sha256, outcome: 'rolledBack', code, reason });
   }
 
   /** A person wants the model before, long after it was replaced; the two change places. */
   async #goBack(state: ModelState, name: ModelName, reason: string): Promise<void> {
     const { sha256 } = state.current;
-    this.#enter('settling');
+    this.#candidacy.enter('settling');
     try {
       await this.#changeTo(state, name);
-      this.#conclude({ sha256, outcome: 'rolledBack', code: 'withdrawn', reason });
+      this.#candidacy.conclude({ sha256, outcome: 'rolledBack', code: 'withdrawn', reason });
     } catch (error) {
       this.#options.log.error(`models: ${short(name.sha256)}, from before: ${(error as Error).message}`);
-      this.#enter('idle');
+      this.#candidacy.enter('idle');
     }
   }
 
@@ -313,8 +286,8 @@ export class Succession {
   }
 
   async #refuse(refusal: ModelRefusal): Promise<void> {
-    const { name, origin } = this.#candidate!;
-    this.#enter('settling');
+    const { name, origin } = this.#candidacy.candidate!;
+    this.#candidacy.enter('settling');
     this.#endTrial();
     const { state } = this.#keeper;
     if (state !== undefined) {
@@ -323,28 +296,7 @@ export class Succession {
         await this.#keeper.record({ ...state, candidate: null, file });
     }
     const { code, message: reason } = refusal;
-    this.#conclude({ sha256: name.sha256, outcome: 'refused', code, reason });
-  }
-
-  /** The candidate's way has ended. */
-  #conclude(outcome: Outcome): void {
-    this.#tell(outcome);
-    this.#candidate = undefined;
-    this.#enter('idle');
-  }
-
-  #tell(outcome: Outcome): void {
-    const { log, onOutcome } = this.#options;
-    const { sha256, outcome: what, reason } = outcome;
-    const text = `models: ${short(sha256)} ${what}${reason === undefined ? '' : `: ${reason}`}`;
-    if (reason === undefined) log.info(text);
-    else log.warning(text);
-    onOutcome(outcome, this.#candidate?.origin ?? { from: 'store' });
-  }
-
-  #enter(phase: Phase): void {
-    this.#phase = phase;
-    this.#options.onChange();
+    this.#candidacy.conclude({ sha256: name.sha256, outcome: 'refused', code, reason });
   }
 }
 
