@@ -18,9 +18,9 @@ export interface DispatchOptions {
   readonly elsewhere?: readonly string[];
 }
 
-export const exitOk = 0;
-export const exitFailure = 1;
-export const exitUsage = 2;
+const exitOk = 0;
+const exitFailure = 1;
+const exitUsage = 2;
 
 /** Runs `args` (without node and program). Never throws; resolves to the exit code. */
 export async function dispatch(

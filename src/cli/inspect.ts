@@ -126,7 +126,7 @@ export function describe(report: Inspection): string[] {
 }
 
 /** Float tensors as lines of text. */
-export function describeFloat(report: FloatInspection): string[] {
+function describeFloat(report: FloatInspection): string[] {
   const { config, meaning, parameters, absent, problems } = report;
   return [
     ...section('Float tensors, for dormouse quantize', [['parameters', grouped(parameters)]]),

@@ -107,7 +107,7 @@ function failureTeller(ledger: () => Ledger | undefined, log: Log): () => void {
 }
 
 /** Tells that the supply sags or the board slows itself down, when that changes from one interval to the next. */
-export function throttlingTeller(log: Log): (bits: number | null) => void {
+function throttlingTeller(log: Log): (bits: number | null) => void {
   let told = '';
   return (bits) => {
     const held = throttleNames((bits ?? 0) & heldBits).join(', ');

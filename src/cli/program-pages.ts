@@ -14,7 +14,7 @@ export interface Span {
 }
 
 /** Of Linux: forget these pages. Of a private mapping of a file, what was never written to is read from there again. */
-export type Forget = (span: Span) => void;
+type Forget = (span: Span) => void;
 
 interface ForeignFunctions {
   dlopen(

@@ -46,7 +46,7 @@ export class CalibrationError extends Error {
   override readonly name = 'CalibrationError';
 }
 
-export type Fit = Pick<
+type Fit = Pick<
   Calibration,
   'idleWatts' | 'coreWatts' | 'idleErrorWatts' | 'coreErrorWatts' | 'rmsWatts' | 'loads'
 >;

@@ -127,7 +127,7 @@ function engineTimes(tiers: PerTier, costs: TierCosts | undefined): PerTier {
  * This process's CPU time by tier: the engine's to those who ran it (as much of it as there was), the rest to all ticks
  * alike, for each message is received, decoded and decided on. Without a tick all of it was spent on waiting.
  */
-export function splitCpu(cpuMs: number, tiers: PerTier, engineNs: PerTier): PerTier {
+function splitCpu(cpuMs: number, tiers: PerTier, engineNs: PerTier): PerTier {
   const ticks = sum(tiers);
   if (ticks === 0) return [0, 0, 0, cpuMs];
   const engineMs = sum(engineNs) / 1e6;

@@ -68,7 +68,7 @@ export interface RecordedWatts {
   readonly basis: WattModel['basis'];
 }
 
-export const recordVersion = 2;
+const recordVersion = 2;
 const checksumKey = ',"crc32":"';
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });

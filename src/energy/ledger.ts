@@ -48,8 +48,8 @@ export interface LedgerOptions {
   readonly onRecord?: (record: LedgerRecord) => void;
 }
 
-export const defaultIntervalMs = 60_000;
-export const defaultBatch = 10;
+const defaultIntervalMs = 60_000;
+const defaultBatch = 10;
 /** Shorter intervals without a tick stay open. */
 const emptyIntervalMinMs = 1000;
 /** Places in the counters of one interval. */

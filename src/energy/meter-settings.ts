@@ -1,7 +1,7 @@
 /** What a config may say about the meter. */
 
 export const meterNames = ['auto', 'hwmon', 'pmic', 'plug', 'rapl', 'model'] as const;
-export type MeterName = (typeof meterNames)[number];
+type MeterName = (typeof meterNames)[number];
 
 export const plugKinds = ['tasmota', 'shelly', 'zigbee2mqtt'] as const;
 export type PlugKind = (typeof plugKinds)[number];

@@ -62,7 +62,7 @@ export function embeddingMacs(config: TransformerConfig): number {
 }
 
 /** Of the routers of the first `layers` layers. */
-export function routerMacs({ hidden, routing }: TransformerConfig, layers: number): number {
+function routerMacs({ hidden, routing }: TransformerConfig, layers: number): number {
   return hidden * (routing?.layers.filter((index) => index < layers).length ?? 0);
 }
 

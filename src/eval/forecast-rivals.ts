@@ -6,7 +6,7 @@ import { type Protocol, scoredSpan } from './protocols.ts';
 import { ForecastScore, type Scored } from './scores.ts';
 
 /** Rows that the linear map looks back on. */
-export const lookBack = 336;
+const lookBack = 336;
 /** Relative to a variance of 1, summed over all windows. */
 const ridge = 1;
 

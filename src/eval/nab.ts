@@ -19,7 +19,7 @@ export interface ChangeRows {
 /** Profile "standard". */
 const FALSE_ALARM = -0.11;
 const MISSED = -1;
-export const NAB_WINDOW_MS = 60_000;
+const NAB_WINDOW_MS = 60_000;
 
 /**
  * 100 for a detection at every change point and no other, 0 for none at all; false detections take away without end. NaN

@@ -13,7 +13,7 @@ export interface HeadChoice {
   readonly recall: number;
 }
 
-export type PatternKind = 'dense' | 'a-shape' | 'vertical-slash' | 'block-sparse';
+type PatternKind = 'dense' | 'a-shape' | 'vertical-slash' | 'block-sparse';
 
 interface Candidate {
   readonly kind: PatternKind;

@@ -42,7 +42,7 @@ const columns = regretFeatureNames.length;
 const RIDGE = 1;
 const BIN_MIN = 20;
 /** Fewer tokens calibrate nothing. */
-export const TOKENS_MIN = 200;
+const TOKENS_MIN = 200;
 
 /**
  * Runs each part from its first row, with the spikes of the model; tokens count from `scoredFrom` on. `tolerance`: difference of a class's probability;

@@ -53,7 +53,7 @@ export function fitGelu(table: Uint8Array): GeluScales | null {
 }
 
 /** The table's entry for index u, without the rounding. */
-export function geluStep({ center, step, zero, outputStep }: GeluScales, u: number): number {
+function geluStep({ center, step, zero, outputStep }: GeluScales, u: number): number {
   return Math.min(Math.max(zero + gelu(center + u * step) / outputStep, 0), ACTIVATION_MAX);
 }
 

@@ -10,7 +10,7 @@ const STRING = 3;
 const INTEGERS = 7;
 const IR_VERSION = 8;
 /** The first with everything that we use, so that old runtimes read it too. */
-export const OPSET = 17;
+const OPSET = 17;
 
 export class OnnxGraph {
   readonly #graph = new ProtobufMessage();

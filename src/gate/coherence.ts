@@ -51,17 +51,17 @@ export const watchAll: LambdaWatch = Object.freeze({
  * The reference is the median of so many of the last lambdas in normal state, one per half-life: closer ones are
  * nearly the same sample, and a reference that moves as fast as lambda could never tell that lambda fell. ...
  */
-export const REFERENCE_SAMPLES = 60;
+const REFERENCE_SAMPLES = 60;
 /** ... It means something from so many on. */
-export const REFERENCE_SAMPLES_MIN = 8;
+const REFERENCE_SAMPLES_MIN = 8;
 /** A state other than normal that lasts for so many samples, a half-life each, is the new normal. */
-export const ABNORMAL_SAMPLES_MAX = 30;
+const ABNORMAL_SAMPLES_MAX = 30;
 /** Agreement is measured so many times per half-life: it can't move faster. */
 const DRIFT_SAMPLES_PER_HALF_LIFE = 8;
 /** A steadier agreement than this is not believed. */
 const AGREEMENT_DEVIATION_MIN = 0.05 * Q15_ONE;
 /** Drift in a packet: 1 is one standard deviation over one half-life. */
-export const DRIFT_ONE = 256;
+const DRIFT_ONE = 256;
 
 /** An empty gate packet, to be refilled by `Coherence.measure`. */
 export function makeGatePacket(): GatePacket {

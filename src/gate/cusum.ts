@@ -4,7 +4,7 @@ import type { StateCarrier } from './carrier.ts';
 /** Drifts of less than twice this, in standard deviations, are not looked for. */
 const ALLOWANCE = 0.5;
 /** The sums stop here, so that what ended is not mourned for as long as it lasted. */
-export const DRIFT_MAX = 16;
+const DRIFT_MAX = 16;
 /** Samples of which the mean and the deviation are taken, once there are so many: older ones fade. */
 const SAMPLES_MAX = 60;
 /** From so many samples on, mean and deviation mean something. */

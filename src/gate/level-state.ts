@@ -8,7 +8,7 @@ import type { Policy } from './policy.ts';
 /** A dwell time is doubled at most so often. */
 export const DWELL_DOUBLINGS_MAX = 6;
 /** Counters stop here: no policy asks for more, and they fit a witness. */
-export const COUNT_MAX = 65535;
+const COUNT_MAX = 65535;
 
 /** Whole numbers only: what a witness carries of it. */
 export interface LevelSnapshot {

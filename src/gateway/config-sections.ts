@@ -174,7 +174,7 @@ export function readFrame(section: Section): FrameConfig {
 }
 
 /** A JSON path, [] after noting a problem. */
-export function readJsonPath(section: Section, key: string): JsonPath {
+function readJsonPath(section: Section, key: string): JsonPath {
   const text = section.text(key, undefined, 'a JSON path such as $.time');
   const path = text === '' ? [] : parseJsonPath(text);
   if (path === undefined) section.add(key, "a JSON path such as $.a.b, $['a b'] or $.a[0]", describe(text));

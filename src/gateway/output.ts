@@ -8,7 +8,7 @@ import { ControlChart } from './control-chart.ts';
 import { exponentiate } from './exponential.ts';
 
 /** The log of a predicted scale is clamped to this on both sides, before it becomes a scale. */
-export const LOG_SCALE_MAX = 16;
+const LOG_SCALE_MAX = 16;
 /** The normalising constant of a Laplace density with scale 1. */
 const LOG_TWO = Math.LN2;
 /** Nine tenths of a Laplace density with scale 1 lie so close to its centre. */

@@ -18,7 +18,7 @@ export function encodeQueueHeader(released: number): Buffer {
 }
 
 /** Numbers released when the file was begun; undefined when this is no whole header. */
-export function decodeQueueHeader(bytes: Buffer): number | undefined {
+function decodeQueueHeader(bytes: Buffer): number | undefined {
   if (bytes.length < queueHeaderBytes || !bytes.subarray(0, 8).equals(magic)) return undefined;
   return bytes.readUInt32LE(16) === crc32(bytes.subarray(0, 16)) ? bytes.readDoubleLE(8) : undefined;
 }

@@ -27,7 +27,7 @@ export interface Segment {
 }
 
 /** What an earlier run left: the last record, how far records were released, and bytes of cut or damaged ones. */
-export interface Recovered {
+interface Recovered {
   last: number;
   released: number;
   repairedBytes: number;

@@ -42,7 +42,7 @@ export async function* readMessages(
 }
 
 /** Parses one line. `file` and `line` are only for errors. Throws RecordingError. */
-export function parseMessage(text: string, file: string, line: number): RawMessage {
+function parseMessage(text: string, file: string, line: number): RawMessage {
   const { t, topic, payload, ...rest } = parseObject(text, file, line);
   const refuse = (key: string, expected: string, got: unknown) =>
     new RecordingError(file, { line }, `${key}: expected ${expected}, got ${show(got)}`);

@@ -11,7 +11,7 @@ export interface Span {
 }
 
 /** When a person is in the room on one day; empty on a weekend, a day off, or a day of meetings elsewhere. */
-export function planDay(random: Random, isWorkday: boolean): Span[] {
+function planDay(random: Random, isWorkday: boolean): Span[] {
   if (!isWorkday || random.chance(0.1)) return [];
   const arrival = clockTime(random, 8.2, 0.4);
   const departure = clockTime(random, 17.4, 0.6);

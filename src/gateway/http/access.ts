@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 
-export const tokenLengthMin = 16;
+const tokenLengthMin = 16;
 const tokenLengthMax = 256;
 
 /** Whether only this machine itself can reach a server that listens there. */

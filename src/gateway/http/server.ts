@@ -8,7 +8,7 @@ import { WrongTokens } from './wrong-tokens.ts';
 
 /** Answers a request of a path; a promise that rejects is answered with 500. */
 export type Route = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
-export type FindRoute = (path: string) => Route | undefined;
+type FindRoute = (path: string) => Route | undefined;
 
 const connectionsMax = 32;
 const headerBytesMax = 8192;

@@ -5,7 +5,7 @@ import type { SelfTestReport } from './self-test.ts';
 import { type RefusalCode, short } from './vet.ts';
 
 /** Settling: it is decided, and waits for the disk. */
-export type Phase = 'idle' | 'vetting' | 'selfTest' | 'canary' | 'watch' | 'settling';
+type Phase = 'idle' | 'vetting' | 'selfTest' | 'canary' | 'watch' | 'settling';
 
 /** Where a model came from; the id is that of an offer. */
 export interface Origin {
