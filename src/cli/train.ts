@@ -17,6 +17,7 @@ import {
   WINDOW_MAX,
 } from '../engine/limits.ts';
 import { saveModel } from '../engine/model-file.ts';
+import type { HeadPattern } from '../engine/patterns.ts';
 import { featureCount } from '../gate/features.ts';
 import { openRecording, type Recording, withoutChannels } from '../recording/recording.ts';
 import { CheckpointFile, fingerprint } from '../train/checkpoint.ts';
@@ -41,6 +42,7 @@ import {
   requireOption,
   wholeNumberOption,
 } from './options.ts';
+import { patternOption, withPattern } from './pattern-option.ts';
 
 /** What a kill may cost. */
 const checkpointSeconds = 10;
@@ -66,6 +68,8 @@ again, and ends with the same file.
   --features NAME           changes, or trends: also how each channel moved over minutes to hours (default changes)
   --refinement N            a block after the last layer that runs up to N times a tick
   --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
+  --pattern FORM            what heads see of the window: a-shape:L, the newest L; vertical-slash:L,K, also the K most
+                            novel of the others (pinned); slash:L,A,B,..., also those of these ages (default all)
   --history N,N,...         forecasts: beside the transformer a linear path over the last N ticks of each channel, in
                             closed form; which N, and of which rank, is chosen on the validation rows
   --ranks A,B,C             ... of these ranks in tiers 0, 1 and 2
@@ -155,6 +159,8 @@ interface Arguments {
   /** The capacity of every second layer; undefined: no layer is routed. */
   readonly routing: number | undefined;
   readonly attention: AttentionKind;
+  /** Undefined: heads see the whole window. */
+  readonly pattern: HeadPattern | undefined;
   /** Rounds; undefined: none. */
   readonly refinement: number | undefined;
   /** Ticks to look back on, to choose from; empty: no history. */
@@ -217,6 +223,7 @@ function readArguments(args: string[]): Arguments {
       'leave-out': text,
       router: text,
       attention: text,
+      pattern: text,
       features: text,
       history: text,
       ranks: text,
@@ -241,6 +248,7 @@ function readArguments(args: string[]): Arguments {
     routing: values.routing === undefined ? undefined : numberOption('routing', values.routing, 1, 1e-3, 1),
     refinement: sizeOption('refinement', values.refinement, REFINEMENT_ROUNDS_MAX),
     attention: requireChoice('--attention', values.attention ?? 'softmax', ['softmax', 'spike']),
+    pattern: patternOption(values.pattern),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -356,7 +364,7 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 }
 
 function configOf(recording: Recording, options: Arguments): TransformerConfig {
-  const { preset, sizes, routing, refinement, attention, settings } = options;
+  const { preset, sizes, routing, refinement, attention, pattern, settings } = options;
   const channels = recording.channels.length;
   const outputs = outputCount(taskOf(recording), channels);
   const config = resizedPreset(preset, featureCount(channels, settings.dataset.features), outputs, sizes);
@@ -365,6 +373,7 @@ function configOf(recording: Recording, options: Arguments): TransformerConfig {
     ...(routing !== undefined && { routing: { layers: everySecond(config.layers), capacity: routing } }),
     ...(attention !== 'softmax' && { attention }),
     ...(refinement !== undefined && { refinement: { rounds: refinement } }),
+    ...withPattern(config, pattern),
   });
 }
 

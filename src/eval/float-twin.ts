@@ -2,6 +2,7 @@
  * The float32 network in the engine's place, for a pipeline in which every tick is a token: one pass notes what the engine
  * would be given, the network computes it in batches, a second pass is answered from that.
  */
+import { hasPins } from '../engine/config.ts';
 import type { Engine } from '../engine/engine.ts';
 import { LOGIT_ONE } from '../engine/limits.ts';
 import type { PipelineEngine } from '../gateway/pipeline.ts';
@@ -20,6 +21,7 @@ const LOGIT_MAX = 2 ** 31 - 1;
 interface SeenToken {
   readonly features: Int16Array;
   readonly tick: number;
+  readonly mark: number;
 }
 
 export class FloatTwin implements PipelineEngine {
@@ -27,7 +29,7 @@ export class FloatTwin implements PipelineEngine {
   readonly plans;
   readonly stats;
   readonly logits: Int32Array;
-  readonly marks = new Int32Array(0);
+  readonly marks: Int32Array;
   readonly #engine: Engine;
   readonly #float: FloatModel;
   /** Per stream between two resets: features of its tokens, then their logits. */
@@ -45,6 +47,7 @@ export class FloatTwin implements PipelineEngine {
     this.plans = engine.plans;
     this.stats = engine.stats;
     this.logits = new Int32Array(engine.config.outputs);
+    this.marks = new Int32Array(hasPins(engine.config) ? 1 : 0);
   }
 
   /** Between the two passes. */
@@ -69,9 +72,10 @@ export class FloatTwin implements PipelineEngine {
     const features = new Int16Array(tokens.length * width);
     for (const [token, { features: own }] of tokens.entries()) features.set(own, token * width);
     const ticks = tokens.map(({ tick }) => tick);
-    if (past === undefined) return { features, count: tokens.length, ticks, forecasts: null };
+    const marks = Int32Array.from(tokens, ({ mark }) => mark);
+    if (past === undefined) return { features, count: tokens.length, ticks, marks, forecasts: null };
     const trace = tracePast(realPast(past.fit, past.step), features, tokenShape(meaning), ticks);
-    return { features: trace.features, count: tokens.length, ticks, forecasts: trace.forecasts };
+    return { features: trace.features, count: tokens.length, ticks, marks, forecasts: trace.forecasts };
   }
 
   hold(_: number, ticks: number): void {
@@ -86,7 +90,8 @@ export class FloatTwin implements PipelineEngine {
 
   step(_: number, features: Int16Array): void {
     const tick = this.#tick++;
-    if (this.#answers === null) this.#seen[this.#stream]!.push({ features: features.slice(), tick });
+    const mark = this.marks[0] ?? 0;
+    if (this.#answers === null) this.#seen[this.#stream]!.push({ features: features.slice(), tick, mark });
     else this.#answer(this.#answers[this.#stream]!);
     this.#token++;
   }

@@ -40,8 +40,8 @@ export function comparer(
 ): (engine: Predictor) => Comparison {
   const streams = series.map((one) => encodeSeries(one, { ...dataset, dense: true }));
   const logitsOf = (predict: Predictor) =>
-    streams.map(({ features, rows }) =>
-      predict({ features, count: rows.length, ticks: rows, forecasts: null }),
+    streams.map(({ features, rows, marks }) =>
+      predict({ features, count: rows.length, ticks: rows, marks, forecasts: null }),
     );
   const expected = joined(logitsOf(float));
   const rows = streams.reduce((sum, stream) => sum + stream.rows.length, 0);

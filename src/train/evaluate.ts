@@ -11,7 +11,7 @@ import type { PastMap } from './past.ts';
 import { writeTarget } from './sampler.ts';
 import { makePool, plainPool, type TokenPool } from './tokens.ts';
 import { warmUp } from './warm-up.ts';
-import { exitTapes, floats, type Workspace } from './workspace.ts';
+import { exitTapes, floats, integers, type Workspace } from './workspace.ts';
 
 /** One stream. */
 export interface TokenSequence {
@@ -20,6 +20,8 @@ export interface TokenSequence {
   readonly count: number;
   /** [count], ascending. */
   readonly ticks: ArrayLike<number>;
+  /** [count], as the engine's; of use where heads pin. */
+  readonly marks: Int32Array;
   /** [count, outputs]: where the past leads by itself; null without a history. */
   readonly forecasts: Float32Array | null;
 }
@@ -136,6 +138,7 @@ export class Validator {
       features: pool.features.slice(start * width, (start + tokens) * width),
       count: tokens,
       ticks: pool.ticks.subarray(start, start + tokens),
+      marks: pool.marks.subarray(start, start + tokens),
       forecasts: pool.forecasts?.subarray(start * outputs, (start + tokens) * outputs) ?? null,
     });
     const scoredFrom = pool.ticks[start]! + this.#pasts[stream % this.#series]!;
@@ -186,7 +189,7 @@ export function floatPredictor(workspace: Workspace, layers = exitTapes(workspac
   const past = Math.min(layers, config.layers) * (config.window - 1);
   const length = limits.rows;
   if (past >= length) throw new RangeError(`batch: expected more than ${past} tokens, got ${length}`);
-  return ({ features, count: tokens, forecasts }) => {
+  return ({ features, count: tokens, marks, forecasts }) => {
     const logits = new Float32Array(tokens * config.outputs);
     for (const tape of workspace.layers) floats(workspace, tape.keep, 1)[0] = 1;
     for (let done = 0; done < tokens; ) {
@@ -194,6 +197,7 @@ export function floatPredictor(workspace: Workspace, layers = exitTapes(workspac
       const to = Math.min(tokens, from + length);
       const part = features.subarray(from * config.features, to * config.features);
       new Int16Array(workspace.memory.buffer, workspace.features, part.length).set(part);
+      integers(workspace, workspace.marks, to - from).set(marks.subarray(from, to));
       forward(workspace, { sequences: 1, length: to - from });
       const place = exitTapes(workspace)[layers - 1]!.logits + 4 * (done - from) * config.outputs;
       logits.set(floats(workspace, place, (to - done) * config.outputs), done * config.outputs);
@@ -214,11 +218,12 @@ export function enginePredictor(
   const plan = { ...engine.plans[0]!.write, layers };
   if (rounds > 0 || model.config.history !== undefined) return steppingPredictor(engine, plan, rounds);
   const { features: width, outputs } = model.config;
-  return ({ features, count: tokens }) => {
+  return ({ features, count: tokens, marks }) => {
     engine.reset(0);
     const logits = new Float32Array(tokens * outputs);
     for (let done = 0; done < tokens; done += engine.rows) {
       const count = Math.min(engine.rows, tokens - done);
+      if (engine.marks.length > 0) engine.marks.set(marks.subarray(done, done + count));
       engine.prefill(0, features.subarray(done * width, (done + count) * width), count, plan);
       for (let row = 0; row < count; row++) {
         engine.rowLogits(row).forEach((logit, output) => {
@@ -239,13 +244,14 @@ export function tierPredictor(model: Model, tier: 0 | 1 | 2): Predictor {
 /** Where rounds follow a tick at once, or time passes between two: ticks go one by one. */
 function steppingPredictor(engine: Engine, plan: Plan, rounds: number): Predictor {
   const { outputs } = engine.config;
-  return ({ features, count, ticks }) => {
+  return ({ features, count, ticks, marks }) => {
     const width = features.length / count;
     engine.reset(0);
     const logits = new Float32Array(count * outputs);
     for (let token = 0; token < count; token++) {
       const passed = token === 0 ? 0 : ticks[token]! - ticks[token - 1]! - 1;
       if (passed > 0) engine.hold(0, passed);
+      if (engine.marks.length > 0) engine.marks[0] = marks[token]!;
       engine.step(0, features.subarray(token * width, (token + 1) * width), plan);
       for (let round = 0; round < rounds; round++) engine.refine();
       for (let output = 0; output < outputs; output++) {

@@ -12,6 +12,7 @@ import { pastNames, pastTensors, readPast } from './float-past.ts';
 import { type FloatTensors, floatTensors, type GainTensor } from './float-tensors.ts';
 import { type ParameterLayout, parameterLayout, type Slice } from './layout.ts';
 import { type FloatPast, networkConfig } from './past-model.ts';
+import { requireLearnable } from './sight.ts';
 import { resizedPreset, type Sizes } from './sizes.ts';
 
 export interface FloatModel {
@@ -172,7 +173,9 @@ function configOf(tensors: FloatFile['tensors'], given: unknown): TransformerCon
   const whole = { features, outputs, ...fields };
   // Checked before anything is computed of it; what is left out stands here for what is always valid.
   const least = { layers: 1, sequence: 1, window: 1 };
-  validateConfig({ sequence: SEQUENCE_MAX, tiers: [least, least, least], feedForward: 1, ...whole });
+  requireLearnable(
+    validateConfig({ sequence: SEQUENCE_MAX, tiers: [least, least, least], feedForward: 1, ...whole }),
+  );
   const { sequence, tiers, feedForward: wide } = resizedPreset('micro', features!, outputs!, fields as Sizes);
   return validateConfig({ sequence, tiers, feedForward: wide, ...whole });
 }

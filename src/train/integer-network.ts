@@ -10,6 +10,7 @@ import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import type { BatchShape, ClipLimits } from './network.ts';
 import { type FeedForwardScales, GAIN, type LayerScales, type Quantised, type Scales } from './quantise.ts';
 import { integerMix, integerRoute } from './routing.ts';
+import { look } from './sight.ts';
 import { integerSpikeAttention } from './spike-attention.ts';
 import { type FeedForwardTape, floats, integers, type Workspace } from './workspace.ts';
 
@@ -130,6 +131,7 @@ export function integerForward(workspace: Workspace, shape: BatchShape, scales: 
   const { hidden } = config;
   const rows = shape.sequences * shape.length;
   const step = 2 ** -scales.residualBits;
+  look(workspace, shape);
   kernels.splitFeatures(
     workspace.features,
     workspace.featuresHigh,
@@ -257,6 +259,8 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, contextS
     tape.contextScale,
     workspace.exponentTable,
     contextStep,
+    workspace.sights.ofLayers[layer]!,
+    workspace.sights.most,
     shape.sequences,
     shape.length,
     config.heads,

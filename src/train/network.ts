@@ -10,6 +10,7 @@ import { NN, NT, TN } from './kernels/kernels.ts';
 import type { FeedForwardSlices, LinearSlices, Slice } from './layout.ts';
 import { type LossSettings, loss } from './losses.ts';
 import { mix, type RouteRule, route, routerBackward, routerLoss, splitGradient } from './routing.ts';
+import { look } from './sight.ts';
 import { type SpikeForm, spikeAttention, spikeAttentionBackward } from './spike-attention.ts';
 import { exitTapes, type FeedForwardTape, floats, type Workspace } from './workspace.ts';
 
@@ -39,6 +40,7 @@ export function forward(
 ): void {
   const { config, kernels, layout } = workspace;
   const rows = shape.sequences * shape.length;
+  look(workspace, shape);
   kernels.splitFeatures(
     workspace.features,
     workspace.featuresHigh,
@@ -85,6 +87,8 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, form: Sp
     parameters + 4 * ageBias.offset,
     parameters + 4 * sink.offset,
     tape.routing?.gate ?? 0,
+    workspace.sights.ofLayers[layer]!,
+    workspace.sights.most,
     shape.sequences,
     shape.length,
     config.heads,
@@ -336,6 +340,8 @@ function contextBackward(workspace: Workspace, index: number, shape: BatchShape)
     wider,
     gradients + 4 * ageBias.offset,
     gradients + 4 * sink.offset,
+    workspace.sights.ofLayers[index]!,
+    workspace.sights.most,
     shape.sequences,
     shape.length,
     config.heads,

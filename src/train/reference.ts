@@ -1,5 +1,6 @@
 /** The network once more, in plain double precision and without regard to speed: what the trainer is checked against. */
 import { headSize, type TransformerConfig } from '../engine/config.ts';
+import type { HeadPattern } from '../engine/patterns.ts';
 import {
   type FeedForwardSlices,
   type LinearSlices,
@@ -14,6 +15,8 @@ export interface ReferenceBatch {
   readonly length: number;
   /** [sequences, length, features], real units. */
   readonly features: Float64Array;
+  /** [sequences, length]: how much each token deserves to stay visible to heads that pin. */
+  readonly marks: ArrayLike<number>;
   readonly targets: Float64Array;
   readonly weights: Float64Array;
   /** [layers][sequences], 1 or 0. */
@@ -86,9 +89,13 @@ export function referenceLogits(
       if (batch.keep[layer]![sequence] === 1) {
         const qkv = x.map((row) => linear(slices.qkv, rmsNorm(row)));
         const ageBias = array(parameters, slices.ageBias);
+        const marks = x.map((_, token) => batch.marks[sequence * length + token]!);
+        const patterns = config.patterns?.[layer];
+        const isVisible = (head: number, token: number, age: number) =>
+          (isTop?.[token - age] ?? true) && shows(patterns?.[head], marks, token, age, config.window);
         const context = slices.spikeThreshold
           ? spikeAttention(qkv, array(parameters, slices.spikeThreshold), config, isTop)
-          : attention(qkv, ageBias, array(parameters, slices.sink), config, isTop);
+          : attention(qkv, ageBias, array(parameters, slices.sink), config, isVisible);
         x = x.map((row, token) => plus(row, linear(slices.output, context[token]!)));
         x = x.map((row) => feedForward(slices, row));
       }
@@ -128,13 +135,30 @@ function mixed(before: Vector, through: Vector, share: number): Vector {
   return before.map((value, i) => value + share * (through[i]! - value));
 }
 
-/** `isPresent`: which tokens have keys and values; absent: all. */
+/** Whether a token sees the one of that age. */
+function shows(
+  pattern: HeadPattern | undefined,
+  marks: readonly number[],
+  token: number,
+  age: number,
+  window: number,
+): boolean {
+  if (pattern === undefined || age < pattern.local || pattern.ages?.includes(age)) return true;
+  const others = marks
+    .map((mark, place) => ({ mark, age: token - place }))
+    .filter((one) => one.age >= pattern.local && one.age < window && !pattern.ages?.includes(one.age));
+  const isBefore = (one: { mark: number; age: number }) =>
+    one.mark > marks[token - age]! || (one.mark === marks[token - age]! && one.age < age);
+  return marks[token - age]! > 0 && others.filter(isBefore).length < (pattern.pinned ?? 0);
+}
+
+/** `isVisible`: whether a head of a token sees the one of that age, within the window. */
 function attention(
   qkv: Vector[],
   ageBias: Vector,
   sink: Vector,
   config: TransformerConfig,
-  isPresent?: readonly boolean[],
+  isVisible: (head: number, token: number, age: number) => boolean,
 ): Vector[] {
   const { hidden, heads, window } = config;
   const size = headSize(config);
@@ -145,7 +169,7 @@ function attention(
         vector.subarray(which * hidden + head * size, which * hidden + (head + 1) * size);
       const seen = Math.min(window, token + 1);
       const scores = Array.from({ length: seen }, (_, age) => {
-        if (isPresent && !isPresent[token - age]) return Number.NEGATIVE_INFINITY;
+        if (!isVisible(head, token, age)) return Number.NEGATIVE_INFINITY;
         const key = part(qkv[token - age]!, 1);
         return dot(part(row, 0), key) / Math.sqrt(size) + ageBias[head * window + age]!;
       });

@@ -6,7 +6,7 @@ import { layerDropout } from './losses.ts';
 import type { BatchShape } from './network.ts';
 import { Random } from './random.ts';
 import type { PoolPath, TokenPool } from './tokens.ts';
-import { floats, type Workspace } from './workspace.ts';
+import { floats, integers, type Workspace } from './workspace.ts';
 
 export interface SampleSettings {
   readonly seed: number;
@@ -50,7 +50,7 @@ export function sampleBatch(
   for (let sequence = 0; sequence < shape.sequences; sequence++) {
     const window = drawWindow(pool, shape.length, random);
     const first = sequence * shape.length;
-    copyFeatures(workspace, pool, first, window.start, window.count, shape.length);
+    copyTokens(workspace, pool, first, window.start, window.count, shape.length);
     const distortions = augment(workspace, pool, first, window.count, settings, random);
     const isReduced = pool.path !== null && random.uniform() < settings.rankDropout;
     if (isReduced)
@@ -93,7 +93,8 @@ function featureView(workspace: Workspace, first: number, count: number, width: 
   return new Int16Array(workspace.memory.buffer, workspace.features + 2 * first * width, count * width);
 }
 
-function copyFeatures(
+/** Features and marks. */
+function copyTokens(
   workspace: Workspace,
   pool: TokenPool,
   first: number,
@@ -105,6 +106,8 @@ function copyFeatures(
   const view = featureView(workspace, first, length, width);
   view.fill(0);
   view.set(pool.features.subarray(start * width, (start + count) * width));
+  const marks = integers(workspace, workspace.marks + 4 * first, length).fill(0);
+  marks.set(pool.marks.subarray(start, start + count));
 }
 
 /** What happened to a channel for a sequence: z becomes gain z + shift. */

@@ -14,6 +14,8 @@ export interface TokenStream {
   readonly features: Int16Array;
   /** [tokens]: the series' row at which each token came. */
   readonly rows: Int32Array;
+  /** [tokens]: how novel each was, what a head that pins chooses by. */
+  readonly marks: Int32Array;
   /** [tokens, channels x horizon]: where the past leads by itself; absent where nobody asked. */
   readonly forecasts?: Float32Array;
 }
@@ -38,6 +40,7 @@ export function encodeSeries(series: Series, settings: EncodeSettings): TokenStr
   const packet = makeSpikePacket(count);
   const features = new Int16Array(series.rows * width);
   const rows = new Int32Array(series.rows);
+  const marks = new Int32Array(series.rows);
   let tokens = 0;
   for (let row = 0; row < series.rows; row++) {
     const timeMs = series.timeMs[row]!;
@@ -48,9 +51,14 @@ export function encodeSeries(series: Series, settings: EncodeSettings): TokenStr
     if (!packet.fired && !dense) continue;
     const sinceToken = tokens === 0 ? 0 : (timeMs - series.timeMs[rows[tokens - 1]!]!) / intervalMs;
     featureEncoder.encode(frame, packet, sinceToken, features.subarray(tokens * width, (tokens + 1) * width));
+    marks[tokens] = packet.noveltyQ15;
     rows[tokens++] = row;
   }
-  return { features: features.slice(0, tokens * width), rows: rows.slice(0, tokens) };
+  return {
+    features: features.slice(0, tokens * width),
+    rows: rows.slice(0, tokens),
+    marks: marks.slice(0, tokens),
+  };
 }
 
 function alwaysFire(channels: number): SpikeSettings {
@@ -86,6 +94,8 @@ export interface TokenPool {
   readonly forecasts: Float32Array | null;
   /** What `forecasts` are made of; null where there are none. */
   readonly path: PoolPath | null;
+  /** [tokens], see TokenStream. */
+  readonly marks: Int32Array;
   /** [tokens]: tick in the arrays below. */
   readonly ticks: Int32Array;
   /** [tokens]: ticks until the next token of its stream, at least 1. */
@@ -166,9 +176,9 @@ export function tokenShape({ channels, features }: Pick<Dataset, 'channels' | 'f
 }
 
 /** Features grow by what each channel's past amounts to. */
-function withPast({ features, rows }: TokenStream, past: PastMap, shape: TokenShape): TokenStream {
+function withPast({ features, rows, marks }: TokenStream, past: PastMap, shape: TokenShape): TokenStream {
   const trace = tracePast(past, features, shape, rows);
-  return { features: trace.features, rows, forecasts: trace.forecasts };
+  return { features: trace.features, rows, marks, forecasts: trace.forecasts };
 }
 
 function wandering(series: Series, { channels, intervalMs }: Dataset, by: number, random: Random): Series {
@@ -196,6 +206,7 @@ function joinStreams(
     features: new Int16Array(new SharedArrayBuffer(2 * tokens * width)),
     forecasts: path === null ? null : new Float32Array(new SharedArrayBuffer(4 * tokens * ahead)),
     path,
+    marks: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     ticks: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     hold: new Int32Array(new SharedArrayBuffer(4 * tokens)),
     streamStarts: new Int32Array(new SharedArrayBuffer(4 * (streams.length + 1))),
@@ -206,10 +217,11 @@ function joinStreams(
   };
   const seriesStarts = copyTicks(pool, dataset.channels, series);
   let at = 0;
-  streams.forEach(({ features, rows, forecasts }, stream) => {
+  streams.forEach(({ features, rows, marks, forecasts }, stream) => {
     const start = seriesStarts[stream % series.length]!;
     const end = start + series[stream % series.length]!.rows;
     pool.features.set(features, at * width);
+    pool.marks.set(marks, at);
     if (forecasts !== undefined) pool.forecasts?.set(forecasts, at * ahead);
     rows.forEach((row, token) => {
       pool.ticks[at + token] = start + row;

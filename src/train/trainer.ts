@@ -22,6 +22,7 @@ import { networkConfig, type PastModel } from './past-model.ts';
 import { quantise, type Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Job } from './shard.ts';
+import { requireLearnable } from './sight.ts';
 import { Team } from './team.ts';
 import { makePool, type TokenPool } from './tokens.ts';
 import { floats } from './workspace.ts';
@@ -95,13 +96,15 @@ export async function train(
  * it nothing, and readings that are to be foretold do not wander with the features.
  */
 function requireTrainable(
-  { routing, normGains }: TransformerConfig,
+  config: TransformerConfig,
   { sequence, pool }: TrainingSettings,
   { kind }: Task,
 ): void {
   if (pool.levelWander > 0 && kind !== 'classify') {
     throw new ConfigError(`level wander: expected 0 unless the task is classify, got ${pool.levelWander}`);
   }
+  requireLearnable(config);
+  const { routing, normGains } = config;
   if (normGains === 'channel') throw new ConfigError('config.normGains: expected shared, got channel');
   if (routing === undefined || Math.round(routing.capacity * sequence) > 0) return;
   const least = `at least one token in a training sequence of ${sequence}`;

@@ -4,6 +4,7 @@ import { TABLE_SIZE } from '../engine/limits.ts';
 import { gemmScratchWords, instantiateKernels, Regions, type TrainingKernels } from './kernels/kernels.ts';
 import { type ParameterLayout, parameterLayout } from './layout.ts';
 import { type TaskKind, targetSize } from './losses.ts';
+import { placeSights, planSights, type Sights } from './sight.ts';
 
 /** How large a batch of one thread may be. */
 export interface BatchLimits {
@@ -37,7 +38,7 @@ export interface LayerTape extends FeedForwardTape {
   readonly attentionInverse: number;
   /** [rows, 3 hidden]. */
   readonly qkv: number;
-  /** [rows, heads, window]. */
+  /** [rows, heads, sights.most]. */
   readonly probability: number;
   readonly context: number;
   /** Residual stream between attention and feed-forward. */
@@ -98,6 +99,9 @@ export interface Workspace {
   readonly featuresHigh: number;
   readonly featuresLow: number;
   readonly featuresReal: number;
+  /** int32 [rows], as the engine's; read only where heads pin. */
+  readonly marks: number;
+  readonly sights: Sights;
   /** [rows, targetSize], [rows]. */
   readonly targets: number;
   readonly weights: number;
@@ -130,6 +134,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
   const perRow = (count: number) => words(rows * count);
   const widest = Math.max(3 * hidden, feedForward, outputs, features);
   const target = targetSize(kind, outputs);
+  const sights = planSights(config, rows, regions);
   const routing = (): RoutingTape => ({
     logit: perRow(1),
     dLogit: perRow(1),
@@ -160,7 +165,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     attentionNormed: perRow(hidden),
     attentionInverse: perRow(1),
     qkv: perRow(3 * hidden),
-    probability: perRow(heads * window),
+    probability: perRow(heads * sights.most),
     context: perRow(hidden),
     middle: perRow(hidden),
     ...feedForwardTape(words(TABLE_SIZE / 4)),
@@ -185,6 +190,8 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     featuresHigh: perRow(features),
     featuresLow: perRow(features),
     featuresReal: perRow(features),
+    marks: perRow(1),
+    sights,
     targets: perRow(target),
     weights: perRow(1),
     embedded: perRow(hidden),
@@ -202,6 +209,7 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     scratch: words(Math.max(gemmScratchWords(Math.max(rows, widest)), window + headSize(config))),
   };
   const memory = regions.memory();
+  placeSights(sights, config, memory);
   const kernels = instantiateKernels(memory);
   // No sequence leaves out a round.
   for (const { keep } of places.rounds) new Float32Array(memory.buffer, keep, sequences).fill(1);

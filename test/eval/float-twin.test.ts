@@ -35,11 +35,12 @@ describe('the float network', () => {
     floats(workspace, workspace.parameters, workspace.layout.count).set(parameters);
     let right = 0;
     for (const { series } of tests) {
-      const { features, rows } = encodeSeries(series, { ...dataset, dense: true });
+      const { features, rows, marks } = encodeSeries(series, { ...dataset, dense: true });
       const logits = floatPredictor(workspace)({
         features,
         count: rows.length,
         ticks: rows,
+        marks,
         forecasts: null,
       });
       for (let row = 0; row < series.rows; row++) {

@@ -96,8 +96,9 @@ it('draws the first exit of a trained model to the last', async () => {
   const apart = async (distillation: number) => {
     const settings = { ...smallSettings, steps: 40, distillation };
     const { model } = await train(dataset, smallConfig(task), settings, 1, () => {});
-    const { features, rows } = encodeSeries(dataset.validation[0]!, { ...dataset, dense: true });
-    const sequence = { features, count: rows.length, ticks: rows, forecasts: null };
+    const stream = encodeSeries(dataset.validation[0]!, { ...dataset, dense: true });
+    const { features, rows, marks } = stream;
+    const sequence = { features, count: rows.length, ticks: rows, marks, forecasts: null };
     const [first, last] = [1, 2].map((layers) => enginePredictor(model, layers)(sequence));
     return first!.reduce((sum, logit, i) => sum + (logit - last![i]!) ** 2, 0);
   };

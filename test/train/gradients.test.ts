@@ -1,18 +1,19 @@
 /** The float32 trainer against central differences of the double-precision reference, per parameter group and loss. */
 import { describe, expect, it } from 'vitest';
 import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import type { HeadPattern } from '../../src/engine/patterns.ts';
 import { initialParameters } from '../../src/train/layout.ts';
 import { exitWeights, type TaskKind } from '../../src/train/losses.ts';
 import { backward, exitLosses, forward } from '../../src/train/network.ts';
 import { Random } from '../../src/train/random.ts';
 import { type ReferenceBatch, referenceLogits, referenceLoss } from '../../src/train/reference.ts';
-import { exitTapes, floats, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';
+import { exitTapes, floats, integers, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';
 
 const seed = 20260;
 const shape = { sequences: 3, length: 6 };
 const rows = shape.sequences * shape.length;
 
-type Technique = Partial<Pick<TransformerConfig, 'routing' | 'refinement' | 'attention'>>;
+type Technique = Partial<Pick<TransformerConfig, 'routing' | 'refinement' | 'attention' | 'patterns'>>;
 
 const configOf = (outputs: number, hidden: number, heads: number, technique: Technique): TransformerConfig =>
   validateConfig({
@@ -59,6 +60,9 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number, technique: T
   features.forEach((_, index) => {
     features[index] = Math.round(1024 * random.normal());
   });
+  // Few, so that some are equal, and some 0: never pinned.
+  const marks = integers(workspace, workspace.marks, rows).map(() => random.below(4));
+  integers(workspace, workspace.marks, rows).set(marks);
   const targets = floats(workspace, workspace.targets, rows * workspace.targetSize);
   targets.forEach((_, index) => {
     targets[index] = kind === 'classify' ? random.below(config.outputs) : random.normal();
@@ -76,6 +80,7 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number, technique: T
   const batch = {
     ...shape,
     features: Float64Array.from(features, (feature) => feature / 1024),
+    marks,
     targets: Float64Array.from(targets),
     weights: Float64Array.from(weights),
     keep,
@@ -90,6 +95,20 @@ function makeProblem(kind: TaskKind, hidden: number, heads: number, technique: T
 
 const kinds = ['classify', 'anomaly', 'forecast'] as const;
 
+/** Of 3 layers and 2 heads. */
+const severalPatterns: HeadPattern[][] = [
+  [{ local: 4 }, { local: 1, ages: [3] }],
+  [{ local: 1, pinned: 1 }, { local: 2 }],
+  [
+    { local: 1, pinned: 1, ages: [2] },
+    { local: 1, pinned: 1 },
+  ],
+];
+const severalAges: HeadPattern[][] = Array.from({ length: 3 }, () => [
+  { local: 1, ages: [2, 3] },
+  { local: 3 },
+]);
+
 const cases: [string, number, number, Technique][] = [
   ['hidden 8, 2 heads', 8, 2, {}],
   ['hidden 9, 3 heads', 9, 3, {}],
@@ -97,6 +116,8 @@ const cases: [string, number, number, Technique][] = [
   ['spike attention', 8, 2, { attention: 'spike' }],
   ['spike attention in routed layers', 9, 3, { attention: 'spike', routing: { layers: [1], capacity: 0.6 } }],
   ['refinement', 8, 2, { refinement: { rounds: 3 } }],
+  ['heads of several patterns', 8, 2, { patterns: severalPatterns }],
+  ['ages in routed layers', 8, 2, { patterns: severalAges, routing: { layers: [1], capacity: 0.6 } }],
 ];
 
 describe.each(kinds)('%s', (kind) => {

@@ -1,9 +1,10 @@
 /** The quantised forward pass of training gives the engine's logits, bit for bit, at every exit. */
 import { describe, expect, it } from 'vitest';
-import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import { hasPins, type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
+import type { HeadPattern } from '../../src/engine/patterns.ts';
 import { calibrate } from '../../src/train/calibrate.ts';
 import { integerForward, loadQuantised } from '../../src/train/integer-network.ts';
 import { initialParameters } from '../../src/train/layout.ts';
@@ -55,7 +56,12 @@ function train(config: TransformerConfig, spread: number) {
     }
   }
   const features = new Int16Array(workspace.memory.buffer, workspace.features, rows * config.features);
+  // Few values, so that some are equal; 0 is never pinned.
+  const marks = integers(workspace, workspace.marks, rows);
   const fill = (size: number) => {
+    marks.forEach((_, row) => {
+      marks[row] = random.below(9);
+    });
     features.forEach((_, index) => {
       features[index] = Math.max(-8191, Math.min(8191, Math.round(size * random.normal())));
     });
@@ -63,8 +69,15 @@ function train(config: TransformerConfig, spread: number) {
   for (const tape of workspace.layers) floats(workspace, tape.keep, shape.sequences).fill(1);
   const scales = calibrate(workspace, shape, 3, () => fill(1024));
   const quantised = quantise(config, layout, parameters, scales);
-  return { workspace, parameters, features, fill, scales, quantised };
+  return { workspace, parameters, features, marks, fill, scales, quantised };
 }
+
+/** Of 2 layers and 4 heads. */
+const everywhere = (pattern: HeadPattern) => Array.from({ length: 2 }, () => Array(4).fill(pattern));
+const several: HeadPattern[][] = [
+  [{ local: 14 }, { local: 2, pinned: 3 }, { local: 2, pinned: 3 }, { local: 4, ages: [5, 13] }],
+  [{ local: 1, pinned: 1 }, { local: 1, pinned: 2, ages: [3, 7] }, { local: 5 }, { local: 1, pinned: 13 }],
+];
 
 const cases: [string, Partial<TransformerConfig>][] = [
   ['even sizes', {}],
@@ -75,6 +88,22 @@ const cases: [string, Partial<TransformerConfig>][] = [
   ['spike attention', { attention: 'spike' }],
   ['spike attention in routed layers', { attention: 'spike', routing: { layers: [1], capacity: 1 } }],
   ['refinement', { refinement: { rounds: 3 } }],
+  ['A-shapes', { patterns: everywhere({ local: 3 }) }],
+  ['pinned tokens', { window: 20, patterns: everywhere({ local: 3, pinned: 4 }) }],
+  [
+    'pinned tokens and a ring that is full',
+    { sequence: 12, window: 12, patterns: everywhere({ local: 2, pinned: 3 }) },
+  ],
+  ['ages', { window: 17, patterns: everywhere({ local: 2, ages: [4, 9, 16] }) }],
+  ['heads of several patterns', { window: 14, patterns: several }],
+  [
+    'ages in routed layers',
+    {
+      layers: 2,
+      patterns: several.map((layer) => [...layer].fill({ local: 1, ages: [2, 4] })),
+      routing: { layers: [1], capacity: 1 },
+    },
+  ],
   ['routed layers that run out of credit', { routing: { layers: [1], capacity: 0.03 } }],
 ];
 
@@ -86,7 +115,7 @@ describe.each(cases)('%s', (_, sizes) => {
     ['saturating features', 1, 9000],
     ['rows of very different size', 6, 2048],
   ])('equals the engine on %s', (_case, spread, size) => {
-    const { workspace, features, fill, scales, quantised } = train(config, spread);
+    const { workspace, features, marks, fill, scales, quantised } = train(config, spread);
     const saved = saveModel({ config, weights: quantised.weights, meaning: meaningOf(config) });
     const engine = new Engine(loadModel(saved), {
       streams: shape.sequences,
@@ -107,6 +136,7 @@ describe.each(cases)('%s', (_, sizes) => {
         engine.reset(sequence);
         const first = sequence * shape.length;
         const own = features.slice(first * config.features, (first + shape.length) * config.features);
+        if (hasPins(config)) engine.marks.set(marks.subarray(first, first + shape.length));
         engine.prefill(sequence, own, shape.length, plan);
         for (let token = 0; token < shape.length; token++) {
           const at = (first + token) * config.outputs;
@@ -117,7 +147,7 @@ describe.each(cases)('%s', (_, sizes) => {
   });
 
   it('equals the engine after each round of refinement', () => {
-    const { workspace, features, fill, scales, quantised } = train(config, 1);
+    const { workspace, features, marks, fill, scales, quantised } = train(config, 1);
     const engine = new Engine({ config, weights: quantised.weights, meaning: meaningOf(config) });
     loadQuantised(workspace, quantised, scales);
     fill(1024);
@@ -128,6 +158,7 @@ describe.each(cases)('%s', (_, sizes) => {
     );
     for (let row = 0; row < rows; row++) {
       if (row % shape.length === 0) engine.reset(0);
+      if (hasPins(config)) engine.marks[0] = marks[row]!;
       engine.step(0, features.subarray(row * config.features), engine.plans[0]!.write);
       for (const own of logits) {
         engine.refine();

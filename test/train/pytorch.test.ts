@@ -68,6 +68,7 @@ describe.skipIf(interpreter === undefined)('the module in PyTorch', { timeout: 1
       sequences,
       length,
       features: Float64Array.from(features, (feature) => feature / FEATURE_ONE),
+      marks: new Int32Array(rows),
       targets: new Float64Array(rows),
       weights: new Float64Array(rows).fill(1),
       keep: Array.from({ length: config.layers }, () => Array(sequences).fill(1)),
@@ -101,6 +102,7 @@ model.load_state_dict(tensors)
       features: features.subarray(0, length * config.features),
       count: length,
       ticks: Array.from({ length }, (_, tick) => tick),
+      marks: new Int32Array(length),
       forecasts: null,
     });
     own.forEach((logit, index) => {

@@ -5,6 +5,7 @@
  * (for the next product) and the real value it stands for (for the backward pass).
  */
 import { dot } from './math';
+import { ageAt, listOf, seenBy } from './sight';
 
 const ABSENT: i32 = i32.MIN_VALUE;
 
@@ -88,24 +89,25 @@ export function integerQkv(
 export function integerAttention(
   qkv: usize, probability: usize, context: usize, contextReal: usize, ageBias: usize, sink: usize, present: usize,
   exponentScale: usize, outScale: usize, table: usize, contextScale: f32,
-  sequences: i32, length: i32, heads: i32, size: i32, window: i32, scratch: usize,
+  sights: usize, most: i32, sequences: i32, length: i32, heads: i32, size: i32, window: i32, scratch: usize,
 ): void {
   const hidden = heads * size;
   const stride = <usize>(3 * hidden) << 2;
   for (let row = 0; row < sequences * length; row++) {
-    const seen = min(window, row % length + 1);
     for (let head = 0; head < heads; head++) {
+      const list = listOf(sights, head, row, most);
+      const seen = seenBy(list, min(window, row % length + 1));
       const query = qkv + <usize>row * stride + (<usize>(head * size) << 2);
-      const p = probability + (<usize>((row * heads + head) * window) << 2);
-      integerScores(query, hidden, stride, ageBias + (<usize>(head * window) << 2), p, seen, size);
-      if (present) dropAbsent(p, present + (<usize>row << 2), seen);
+      const p = probability + (<usize>((row * heads + head) * most) << 2);
+      integerScores(query, hidden, stride, ageBias + (<usize>(head * window) << 2), list, p, seen, size);
+      if (present) dropAbsent(p, present + (<usize>row << 2), list, seen);
       integerSoftmax(
         p, <f64>load<i32>(sink + (<usize>head << 2)), <f64>load<f32>(exponentScale + (<usize>head << 2)), table,
-        seen, window, scratch,
+        seen, most, scratch,
       );
       const to = <usize>(row * hidden + head * size) << 2;
       mix(
-        query + (<usize>(2 * hidden) << 2), stride, scratch, <f64>load<f32>(outScale + (<usize>head << 2)),
+        query + (<usize>(2 * hidden) << 2), stride, list, scratch, <f64>load<f32>(outScale + (<usize>head << 2)),
         context + to, contextReal + to, contextScale, seen, size,
       );
     }
@@ -114,41 +116,40 @@ export function integerAttention(
 
 /** t = q . k + ageBias[age], as int32. */
 function integerScores(
-  query: usize, hidden: i32, stride: usize, bias: usize, t: usize, seen: i32, size: i32,
+  query: usize, hidden: i32, stride: usize, bias: usize, list: usize, t: usize, seen: i32, size: i32,
 ): void {
   const key = query + (<usize>hidden << 2);
-  for (let age = 0; age < seen; age++) {
-    const at = <usize>age << 2;
-    store<i32>(t + at, <i32>dot(query, key - <usize>age * stride, size) + load<i32>(bias + at));
+  for (let i = 0; i < seen; i++) {
+    const age = ageAt(list, i);
+    store<i32>(t + (<usize>i << 2), <i32>dot(query, key - age * stride, size) + load<i32>(bias + (age << 2)));
   }
 }
 
 /** `present`: of the row itself. No real score is as low as `ABSENT`. */
-function dropAbsent(t: usize, present: usize, seen: i32): void {
-  for (let age = 0; age < seen; age++) {
-    const at = <usize>age << 2;
-    if (load<f32>(present - at) == 0) store<i32>(t + at, ABSENT);
+function dropAbsent(t: usize, present: usize, list: usize, seen: i32): void {
+  for (let i = 0; i < seen; i++) {
+    if (load<f32>(present - (ageAt(list, i) << 2)) == 0) store<i32>(t + (<usize>i << 2), ABSENT);
   }
 }
 
 /** t (int32, in place) becomes real probabilities; the Q15 ones go to `weights` (int32). */
 function integerSoftmax(
-  t: usize, sink: f64, exponentScale: f64, table: usize, seen: i32, window: i32, weights: usize,
+  t: usize, sink: f64, exponentScale: f64, table: usize, seen: i32, most: i32, weights: usize,
 ): void {
   let top = sink;
-  for (let age = 0; age < seen; age++) top = Math.max(top, <f64>load<i32>(t + (<usize>age << 2)));
+  for (let i = 0; i < seen; i++) top = Math.max(top, <f64>load<i32>(t + (<usize>i << 2)));
   let total = power((top - sink) * exponentScale, table);
-  for (let age = 0; age < seen; age++) {
-    const score = load<i32>(t + (<usize>age << 2));
+  for (let i = 0; i < seen; i++) {
+    const score = load<i32>(t + (<usize>i << 2));
     const e = score == ABSENT ? 0 : power((top - <f64>score) * exponentScale, table);
-    store<i32>(weights + (<usize>age << 2), e);
+    store<i32>(weights + (<usize>i << 2), e);
     total += e;
   }
   const inverse: f64 = 32767 / <f64>total;
-  for (let age = 0; age < window; age++) {
-    const at = <usize>age << 2;
-    const p: i32 = age < seen ? <i32>nearest<f64>(<f64>load<i32>(weights + at) * inverse) : 0;
-    if (age < seen) store<i32>(weights + at, p);
+  for (let i = 0; i < most; i++) {
+    const at = <usize>i << 2;
+    const p: i32 = i < seen ? <i32>nearest<f64>(<f64>load<i32>(weights + at) * inverse) : 0;
+    if (i < seen) store<i32>(weights + at, p);
     store<f32>(t + at, <f32>p / 32767);
   }
 }
@@ -162,13 +163,13 @@ function power(distance: f64, table: usize): i32 {
 }
 
 function mix(
-  value: usize, stride: usize, weights: usize, outScale: f64, context: usize, real: usize, contextScale: f32,
-  seen: i32, size: i32,
+  value: usize, stride: usize, list: usize, weights: usize, outScale: f64, context: usize, real: usize,
+  contextScale: f32, seen: i32, size: i32,
 ): void {
   for (let at: usize = 0; at < <usize>size << 2; at += 4) {
     let sum: f64 = 0;
-    for (let age = 0; age < seen; age++) {
-      sum += <f64>load<i32>(weights + (<usize>age << 2)) * <f64>load<f32>(value + at - <usize>age * stride);
+    for (let i = 0; i < seen; i++) {
+      sum += <f64>load<i32>(weights + (<usize>i << 2)) * <f64>load<f32>(value + at - ageAt(list, i) * stride);
     }
     const c = clamp(64 + nearest<f64>(sum * outScale), 0, 127);
     store<f32>(context + at, <f32>c);
