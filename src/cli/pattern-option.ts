@@ -1,7 +1,8 @@
 /** `--pattern`: what all heads of a model that is trained see of their window. */
 import type { TransformerConfig } from '../engine/config.ts';
 import { AGES_MAX, type HeadPattern, PINNED_MAX } from '../engine/patterns.ts';
-import { UsageError, wholeNumberOption } from './command.ts';
+import { UsageError } from './command.ts';
+import { wholeNumberOption } from './options.ts';
 
 export const patternForms = 'a-shape:LOCAL, vertical-slash:LOCAL,PINNED or slash:LOCAL,AGE,AGE,...';
 

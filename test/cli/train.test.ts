@@ -134,6 +134,17 @@ it('makes a model that sees trends, with two threads as with one', async () => {
   expect(readFileSync(join(directory, 'trends.safetensors')).equals(first)).toBe(true);
 }, 60_000);
 
+it('makes a model whose heads see what was pinned, with two threads as with one', async () => {
+  const asked = ['--window', '24', '--pattern', 'vertical-slash:4,3'];
+  const common = [recording, '--steps', '3', ...asked, '-o', 'pinned.safetensors', '--quiet'];
+  await dormouse(...common, '--threads', '1');
+  const first = readFileSync(join(directory, 'pinned.safetensors'));
+  const { patterns } = loadModel(first).config;
+  expect(patterns).toEqual(Array(2).fill(Array(4).fill({ local: 4, pinned: 3 })));
+  await dormouse(...common, '--threads', '2');
+  expect(readFileSync(join(directory, 'pinned.safetensors')).equals(first)).toBe(true);
+}, 60_000);
+
 it('refuses a channel that counts rows, unless forced', async () => {
   const clocked = join(directory, 'clocked');
   writeSmallRecording(clocked, 300, { channels: { level: '', wave: '', row: '' } });
@@ -167,6 +178,12 @@ it.each([
   [[recording, '-o', 'x', '--router', 'some'], "--router: expected one of learned, fixed, got 'some'"],
   [[recording, '-o', 'x', '--features', 'all'], "--features: expected one of changes, trends, got 'all'"],
   [[recording, '-o', 'x', '--attention', 'none'], "--attention: expected one of softmax, spike, got 'none'"],
+  [
+    [recording, '-o', 'x', '--pattern', 'vertical-slash:4'],
+    '--pattern: expected a-shape:LOCAL, vertical-slash:LOCAL,PINNED or slash:LOCAL,AGE,AGE,..., ' +
+      "got 'vertical-slash:4'",
+  ],
+  [[recording, '-o', 'x', '--pattern', 'vertical-slash:4,65'], '--pattern: expected a number from 1 to 64'],
 ])('refuses %j', async (args, message) => {
   await expect(dormouse(...args)).rejects.toMatchObject({
     code: 2,
