@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { loadModel } from '../engine/model-file.ts';
-import { modelTag } from '../gate/witness.ts';
+import { modelTag } from '../gate/model-tag.ts';
 import { sha256Of } from '../gateway/models/signature.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { type FloatModel, loadFloatModel } from '../train/float-model.ts';

@@ -184,3 +184,8 @@ export class Candidates {
     return Math.max(SCALE_MIN, this.#errors[candidate * this.#channels + channel]! / this.#weights[channel]!);
   }
 }
+
+/** Of the kinds of rivals that a witness has. */
+export function rivalNames(kinds: number): string[] {
+  return candidateNames.filter((_, i) => (kinds & (1 << i)) !== 0);
+}

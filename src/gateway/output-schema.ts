@@ -1,7 +1,7 @@
 /** The JSON schema of what the gateway publishes of a tick, for one model. */
 import type { Json, ModelMeaning, Task } from '../engine/model.ts';
 import { candidateNames } from '../gate/candidates.ts';
-import { reasons, trusts } from '../gate/witness.ts';
+import { reasons, trusts } from '../gate/witness-codes.ts';
 import { type GatewayConfig, ownTopics } from './config.ts';
 import type { GatewayPart } from './part.ts';
 

@@ -1,8 +1,9 @@
 /** A model at work: its engine, and the way of its ticks. */
 import { Engine, type EngineOptions } from '../engine/engine.ts';
+import { modelTag } from '../gate/model-tag.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
-import { modelTag, type Witness } from '../gate/witness.ts';
+import type { Witness } from '../gate/witness.ts';
 import type { LoadedConfig } from './load-config.ts';
 import { Pipeline } from './pipeline.ts';
 

@@ -1,8 +1,9 @@
 /** The gateway: MQTT in, ticks through the pipeline, results out. */
 import type { Engine } from '../engine/engine.ts';
 import type { Json } from '../engine/model.ts';
+import { modelText } from '../gate/model-tag.ts';
 import type { Frame } from '../gate/packets.ts';
-import { modelText, type Witness } from '../gate/witness.ts';
+import type { Witness } from '../gate/witness.ts';
 import { type Clock, startClock } from './clock.ts';
 import { type GatewayConfig, ownTopics, type StateConfig } from './config.ts';
 import { intakeCounters, outboxCounters, pipelineCounters } from './gateway-counters.ts';

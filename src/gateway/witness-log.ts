@@ -1,7 +1,8 @@
 /** The log of witnesses: what was seen, decided, done and produced at a tick, kept across power cuts. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WITNESS_BYTES, Witness } from '../gate/witness.ts';
+import { Witness } from '../gate/witness.ts';
+import { WITNESS_BYTES } from '../gate/witness-record.ts';
 import type { WitnessLogConfig } from './config.ts';
 import type { GatewayPart } from './part.ts';
 import { readRecordFile } from './record-file.ts';

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../src/engine/crc32.ts';
+import { hashLogits } from '../../src/gate/logits-hash.ts';
 import type { GateReason, Trust } from '../../src/gate/packets.ts';
-import { hashLogits, WITNESS_BYTES, Witness, WitnessError, type WitnessKv } from '../../src/gate/witness.ts';
+import { Witness } from '../../src/gate/witness.ts';
+import type { WitnessKv } from '../../src/gate/witness-codes.ts';
+import { WITNESS_BYTES, WitnessError } from '../../src/gate/witness-record.ts';
 import { heapBytesPerCall, SEED } from './fixtures.ts';
 
 const q15 = fc.integer({ min: 0, max: 32767 });

@@ -1,7 +1,8 @@
 import { readFileSync, truncateSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
-import { WITNESS_BYTES, Witness } from '../../src/gate/witness.ts';
+import { Witness } from '../../src/gate/witness.ts';
+import { WITNESS_BYTES } from '../../src/gate/witness-record.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { headerBytes } from '../../src/gateway/record-file.ts';
 import { readWitnesses, WitnessLog } from '../../src/gateway/witness-log.ts';

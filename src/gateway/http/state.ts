@@ -3,7 +3,7 @@ import type { EnergySnapshot } from '../../energy/metrics.ts';
 import type { Task } from '../../engine/model.ts';
 import { Q15_ONE } from '../../gate/packets.ts';
 import type { Policy } from '../../gate/policy.ts';
-import { reasons, trusts } from '../../gate/witness.ts';
+import { reasons, trusts } from '../../gate/witness-codes.ts';
 import type { Description, EnergyState, PolicyState, State } from '../../page/protocol.ts';
 import { version } from '../../version.ts';
 import type { Gateway } from '../service.ts';

@@ -1,7 +1,8 @@
 /** The last ticks, in memory that is all taken at the start. */
 
 import { type Frame, Q15_ONE } from '../../gate/packets.ts';
-import { reasons, trusts, type Witness } from '../../gate/witness.ts';
+import type { Witness } from '../../gate/witness.ts';
+import { reasons, trusts } from '../../gate/witness-codes.ts';
 import type { TickColumns } from '../../page/protocol.ts';
 
 export class TickRing {
