@@ -22,6 +22,9 @@ export const techniqueRecipes = {
   routing: ['--routing', '0.25'],
   'fixed-router': ['--routing', '0.25', '--router', 'fixed'],
   'spike-attention': ['--attention', 'spike'],
+  // The same ring without what is pinned, since longer sequences alone change what is learned.
+  newest: ['--window', '32', '--pattern', 'a-shape:8'],
+  pinned: ['--window', '32', '--pattern', 'vertical-slash:8,4'],
   refinement: ['--refinement', '3'],
 };
 

@@ -2,8 +2,9 @@
  * Models of one classified recording side by side: accuracy on validation rows (as the model file says) and on test
  * files, multiply-adds and time per tick; each on every tick and gated. A model with a refinement gets a line for every
  * number of rounds, one of two layers or more without a router a line for each other way to choose the quarter of the
- * tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a coin. The models take
- * turns, so that the machine's moods hit all of them.
+ * tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a coin. One
+ * that pins tokens gets a line with pins thrown by dice instead. The models take turns, so that the machine's moods hit
+ * all of them.
  *
  * node scripts/techniques.mjs DIRECTORY MODEL...     after `npm run build`
  */
@@ -56,6 +57,24 @@ class Choosing {
   }
 }
 
+/** Tokens stay visible by chance, not by novelty. */
+class Dicing {
+  constructor(engine) {
+    const { model, plans, stats, marks, logits } = engine;
+    Object.assign(this, { engine, model, plans, stats, marks, logits });
+  }
+  step(stream, features, plan) {
+    this.marks[0] = 1 + Math.floor(32767 * random());
+    this.engine.step(stream, features, plan);
+  }
+  cost(plan) {
+    return this.engine.cost(plan);
+  }
+  reset(stream) {
+    this.engine.reset(stream);
+  }
+}
+
 /** What a token may be chosen by: the more, the deeper. */
 const signals = {
   novelty: ({ noveltyQ15 }) => noveltyQ15,
@@ -89,8 +108,9 @@ function deepTokens(engine, training, test, channels, signal) {
   return signalsOf(engine, test, channels, signal).map((value) => value > bar);
 }
 
-function play(pipeline, series, channels, see = () => {}) {
-  const counts = { right: 0, macs: 0, tokens: 0, labelled: 0, ticks: 0, ms: 0 };
+/** `stats`: of the engine. */
+function play(pipeline, series, channels, see = () => {}, stats = {}) {
+  const counts = { right: 0, macs: 0, kvReadBytes: 0, tokens: 0, labelled: 0, ticks: 0, ms: 0 };
   for (const { rows, values, labels, timeMs } of series) {
     pipeline.reset();
     const frame = { timeMs: 0, values: new Float64Array(channels) };
@@ -102,7 +122,10 @@ function play(pipeline, series, channels, see = () => {}) {
       see(witness);
       const { macs, tier } = witness;
       counts.macs += macs;
-      if (tier !== 3) counts.tokens++;
+      if (tier !== 3) {
+        counts.tokens++;
+        counts.kvReadBytes += stats.kvReadBytes;
+      }
       if (labels[row] < 0) continue;
       counts.labelled++;
       if (pipeline.output.classIndex === labels[row]) counts.right++;
@@ -131,15 +154,17 @@ const subjects = paths.flatMap((path) => {
   const { validation } = model.meaning.provenance;
   const name = basename(path, '.safetensors');
   const validated = `${validation?.dense?.accuracy ?? '-'} / ${validation?.gated?.accuracy ?? '-'}`;
-  const line = (name, dense, gated) => ({ name, validated, dense, gated, denseUs: [], gatedUs: [] });
-  const chosen =
-    model.config.layers < 2 || model.config.routing || model.config.refinement ? [] : Object.entries(signals);
+  const { layers, patterns, routing, refinement } = model.config;
+  const { stats } = engine;
+  const line = (name, dense, gated) => ({ name, validated, stats, dense, gated, denseUs: [], gatedUs: [] });
+  const pins = patterns?.flat().some(({ pinned }) => pinned !== undefined);
+  const chosen = layers < 2 || patterns || routing || refinement ? [] : Object.entries(signals);
   const choices = chosen.map(([by, signal]) => {
     const own = new Choosing(engine, deepTokens(engine, training, series, channels, signal));
     const gated = new Pipeline(own, 0, { anytime: false });
     return { ...line(`${name}, deep by ${by}`, null, gated), restart: () => (own.token = 0) };
   });
-  const rounds = Array.from({ length: (model.config.refinement?.rounds ?? 0) + 1 }, (_, round) => round);
+  const rounds = Array.from({ length: (refinement?.rounds ?? 0) + 1 }, (_, round) => round);
   const own = rounds.map((round) => {
     const refining = round === 0 ? engine : new Refining(engine, round);
     return line(
@@ -148,7 +173,13 @@ const subjects = paths.flatMap((path) => {
       new Pipeline(refining, 0, { anytime: false }),
     );
   });
-  return [...own, ...choices];
+  const diced = new Dicing(engine);
+  const byDice = line(
+    `${name}, pinned by dice`,
+    new Pipeline(diced, 0, { gating: false }),
+    new Pipeline(diced, 0, { anytime: false }),
+  );
+  return [...own, ...choices, ...(pins ? [byDice] : [])];
 });
 
 for (let round = -1; round < ROUNDS; round++) {
@@ -156,7 +187,7 @@ for (let round = -1; round < ROUNDS; round++) {
     for (const kind of ['dense', 'gated']) {
       if (subject[kind] === null) continue;
       subject.restart?.();
-      const counts = play(subject[kind], series, channels);
+      const counts = play(subject[kind], series, channels, undefined, subject.stats);
       subject[`${kind}Counts`] = counts;
       if (round >= 0) subject[`${kind}Us`].push((1000 * counts.ms) / counts.ticks);
     }
@@ -166,11 +197,14 @@ for (let round = -1; round < ROUNDS; round++) {
 console.log(
   `${recording.name}; validation and accuracy: every tick / gated; Node ${process.versions.node}\n`,
 );
-console.log('| model | validation | accuracy | MACs per tick | MACs per token, gated | us per tick |');
-console.log('| --- | --- | --- | --- | --- | --- |');
+console.log(
+  '| model | validation | accuracy | MACs per tick | MACs per token, gated | KV bytes read per token | us per tick |',
+);
+console.log('| --- | --- | --- | --- | --- | --- | --- |');
 for (const { name, validated, denseCounts, gatedCounts, denseUs, gatedUs } of subjects) {
   const accuracy = (counts) => (counts ? (counts.right / counts.labelled).toFixed(4) : '-');
   const perTick = (counts) => (counts ? Math.round(counts.macs / counts.ticks) : '-');
+  const bytesRead = (counts) => (counts ? Math.round(counts.kvReadBytes / counts.tokens) : '-');
   const least = (times) => (times.length === 0 ? '-' : Math.min(...times).toFixed(1));
   const cells = [
     name,
@@ -178,6 +212,7 @@ for (const { name, validated, denseCounts, gatedCounts, denseUs, gatedUs } of su
     `${accuracy(denseCounts)} / ${accuracy(gatedCounts)}`,
     `${perTick(denseCounts)} / ${perTick(gatedCounts)}`,
     Math.round(gatedCounts.macs / gatedCounts.tokens),
+    [denseCounts, gatedCounts].map(bytesRead).join(' / '),
     `${least(denseUs)} / ${least(gatedUs)}`,
   ];
   console.log(`| ${cells.join(' | ')} |`);

@@ -146,5 +146,12 @@ export const variants: readonly Variant[] = [
   trained('depth', 'mixture-of-depths', 'routing', 'no better than leaving the routed layer out'),
   trained('depth', 'routed at random', 'fixed-router', 'hardly worse than learning where to route'),
   trained('attention', 'spikes', 'spike-attention', 'saves a hundredth of the products'),
+  trained('attention', 'newest 8 of 32', 'newest', 'what pinned tokens must beat'),
+  trained(
+    'attention',
+    'newest 8 and 4 pinned of 32',
+    'pinned',
+    'remembers rare events where the answer hangs on them; these plants show it at once',
+  ),
   trained('refinement', 'up to three rounds', 'refinement', 'surer answers, not righter ones'),
 ];

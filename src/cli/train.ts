@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import {
   type AttentionKind,
+  type KeyValueFormat,
   type PresetName,
   presetNames,
   type TransformerConfig,
@@ -70,6 +71,7 @@ again, and ends with the same file.
   --attention KIND          softmax or spike: binary queries, keys and values, counted (default softmax)
   --pattern FORM            what heads see of the window: a-shape:L, the newest L; vertical-slash:L,K, also the K most
                             novel of the others (pinned); slash:L,A,B,..., also those of these ages (default all)
+  --key-values FORMAT       int8, int4 or int4-rotated: how the rings hold keys and values (default int8)
   --history N,N,...         forecasts: beside the transformer a linear path over the last N ticks of each channel, in
                             closed form; which N, and of which rank, is chosen on the validation rows
   --ranks A,B,C             ... of these ranks in tiers 0, 1 and 2
@@ -161,6 +163,7 @@ interface Arguments {
   readonly attention: AttentionKind;
   /** Undefined: heads see the whole window. */
   readonly pattern: HeadPattern | undefined;
+  readonly keyValues: KeyValueFormat;
   /** Rounds; undefined: none. */
   readonly refinement: number | undefined;
   /** Ticks to look back on, to choose from; empty: no history. */
@@ -224,6 +227,7 @@ function readArguments(args: string[]): Arguments {
       router: text,
       attention: text,
       pattern: text,
+      'key-values': text,
       features: text,
       history: text,
       ranks: text,
@@ -249,6 +253,11 @@ function readArguments(args: string[]): Arguments {
     refinement: sizeOption('refinement', values.refinement, REFINEMENT_ROUNDS_MAX),
     attention: requireChoice('--attention', values.attention ?? 'softmax', ['softmax', 'spike']),
     pattern: patternOption(values.pattern),
+    keyValues: requireChoice('--key-values', values['key-values'] ?? 'int8', [
+      'int8',
+      'int4',
+      'int4-rotated',
+    ]),
     sizes: {
       hidden: sizeOption('hidden', values.hidden, HIDDEN_MAX),
       layers: sizeOption('layers', values.layers, LAYERS_MAX),
@@ -364,7 +373,7 @@ function sizeOption(name: string, text: string | undefined, max: number): number
 }
 
 function configOf(recording: Recording, options: Arguments): TransformerConfig {
-  const { preset, sizes, routing, refinement, attention, pattern, settings } = options;
+  const { preset, sizes, routing, refinement, attention, pattern, keyValues, settings } = options;
   const channels = recording.channels.length;
   const outputs = outputCount(taskOf(recording), channels);
   const config = resizedPreset(preset, featureCount(channels, settings.dataset.features), outputs, sizes);
@@ -374,6 +383,7 @@ function configOf(recording: Recording, options: Arguments): TransformerConfig {
     ...(attention !== 'softmax' && { attention }),
     ...(refinement !== undefined && { refinement: { rounds: refinement } }),
     ...withPattern(config, pattern),
+    ...(keyValues !== 'int8' && { keyValues }),
   });
 }
 

@@ -247,8 +247,10 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, contextS
     integerSpikeAttention(workspace, shape, tape, spikeThreshold);
     return;
   }
-  kernels.integerAttention(
-    workspace.wide,
+  const { int4 } = workspace;
+  const size = headSize(config);
+  const rows = shape.sequences * shape.length;
+  const places = [
     tape.probability,
     workspace.context,
     tape.context,
@@ -259,15 +261,35 @@ function attend(workspace: Workspace, shape: BatchShape, layer: number, contextS
     tape.contextScale,
     workspace.exponentTable,
     contextStep,
+  ] as const;
+  const sizes = [
     workspace.sights.ofLayers[layer]!,
     workspace.sights.most,
     shape.sequences,
     shape.length,
     config.heads,
-    headSize(config),
+    size,
     config.window,
     workspace.scratch,
+  ] as const;
+  if (int4 === undefined) {
+    kernels.integerAttention(workspace.wide, ...places, ...sizes);
+    return;
+  }
+  const { codes, largest } = int4;
+  const rotates = config.keyValues === 'int4-rotated' ? 1 : 0;
+  kernels.int4Codes(
+    workspace.wide,
+    tape.qkvScales,
+    codes,
+    largest,
+    tape.qkv,
+    rotates,
+    rows,
+    config.heads,
+    size,
   );
+  kernels.int4Attention(codes, largest, ...places, rotates, ...sizes);
 }
 
 /** The residual stream takes the accumulators in `wide`. */

@@ -1,5 +1,5 @@
 /** The memory of one trainer thread: parameters, gradients and everything that the backward pass needs again. */
-import { headSize, isRouted, type TransformerConfig } from '../engine/config.ts';
+import { headSize, isInt4, isRouted, type TransformerConfig } from '../engine/config.ts';
 import { TABLE_SIZE } from '../engine/limits.ts';
 import { gemmScratchWords, instantiateKernels, Regions, type TrainingKernels } from './kernels/kernels.ts';
 import { type ParameterLayout, parameterLayout } from './layout.ts';
@@ -123,6 +123,8 @@ export interface Workspace {
   readonly pathHigh: number;
   readonly pathLow: number;
   readonly scratch: number;
+  /** Of the integer pass, only with keys and values of four bits: see kernels/assembly/int4.ts. */
+  readonly int4?: { readonly codes: number; readonly largest: number };
 }
 
 export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits: BatchLimits): Workspace {
@@ -206,7 +208,8 @@ export function makeWorkspace(config: TransformerConfig, kind: TaskKind, limits:
     dNormed: perRow(hidden),
     pathHigh: perRow(Math.max(outputs, hidden)),
     pathLow: perRow(Math.max(outputs, hidden)),
-    scratch: words(Math.max(gemmScratchWords(Math.max(rows, widest)), window + headSize(config))),
+    scratch: words(Math.max(gemmScratchWords(Math.max(rows, widest)), window + 2 * headSize(config))),
+    ...(isInt4(config.keyValues) && { int4: { codes: perRow(3 * hidden), largest: perRow(2 * heads) } }),
   };
   const memory = regions.memory();
   placeSights(sights, config, memory);

@@ -134,12 +134,13 @@ it('makes a model that sees trends, with two threads as with one', async () => {
   expect(readFileSync(join(directory, 'trends.safetensors')).equals(first)).toBe(true);
 }, 60_000);
 
-it('makes a model whose heads see what was pinned, with two threads as with one', async () => {
-  const asked = ['--window', '24', '--pattern', 'vertical-slash:4,3'];
+it('makes a model whose heads see what was pinned, in rings of four bits, with two threads as with one', async () => {
+  const asked = ['--window', '24', '--pattern', 'vertical-slash:4,3', '--key-values', 'int4-rotated'];
   const common = [recording, '--steps', '3', ...asked, '-o', 'pinned.safetensors', '--quiet'];
   await dormouse(...common, '--threads', '1');
   const first = readFileSync(join(directory, 'pinned.safetensors'));
-  const { patterns } = loadModel(first).config;
+  const { patterns, keyValues } = loadModel(first).config;
+  expect(keyValues).toBe('int4-rotated');
   expect(patterns).toEqual(Array(2).fill(Array(4).fill({ local: 4, pinned: 3 })));
   await dormouse(...common, '--threads', '2');
   expect(readFileSync(join(directory, 'pinned.safetensors')).equals(first)).toBe(true);

@@ -1,6 +1,6 @@
 /** The quantised forward pass of training gives the engine's logits, bit for bit, at every exit. */
 import { describe, expect, it } from 'vitest';
-import { hasPins, type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
+import { hasPins, isInt4, type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
@@ -104,6 +104,14 @@ const cases: [string, Partial<TransformerConfig>][] = [
       routing: { layers: [1], capacity: 1 },
     },
   ],
+  ['four bits', { keyValues: 'int4' }],
+  ['four bits, three heads of five', { keyValues: 'int4', hidden: 15, heads: 3, layers: 3 }],
+  ['four bits in routed layers', { keyValues: 'int4', routing: { layers: [1], capacity: 1 } }],
+  ['four bits, rotated', { keyValues: 'int4-rotated', hidden: 64, window: 9 }],
+  [
+    'four bits, rotated, of pinned tokens',
+    { keyValues: 'int4-rotated', hidden: 64, window: 14, patterns: several },
+  ],
   ['routed layers that run out of credit', { routing: { layers: [1], capacity: 0.03 } }],
 ];
 
@@ -180,6 +188,6 @@ describe.each(cases)('%s', (_, sizes) => {
     const integer = floats(workspace, place, rows * config.outputs);
     const error = Math.sqrt(float.reduce((sum, x, i) => sum + (x - integer[i]!) ** 2, 0) / float.length);
     const size = Math.sqrt(float.reduce((sum, x) => sum + x * x, 0) / float.length);
-    expect(error / size).toBeLessThan(0.15);
+    expect(error / size).toBeLessThan(isInt4(config.keyValues) ? 0.25 : 0.15);
   });
 });

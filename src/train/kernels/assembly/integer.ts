@@ -7,11 +7,11 @@
 import { dot } from './math';
 import { ageAt, listOf, seenBy } from './sight';
 
-const ABSENT: i32 = i32.MIN_VALUE;
+export const ABSENT: i32 = i32.MIN_VALUE;
 
 // @ts-ignore: decorator
 @inline
-function clamp(value: f64, low: f64, high: f64): f64 {
+export function clamp(value: f64, low: f64, high: f64): f64 {
   return Math.min(Math.max(value, low), high);
 }
 
@@ -157,7 +157,7 @@ function integerSoftmax(
 /** 2^(-u / 256) in Q16. */
 // @ts-ignore: decorator
 @inline
-function power(distance: f64, table: usize): i32 {
+export function power(distance: f64, table: usize): i32 {
   const u = <i32>Math.min(nearest<f64>(distance), 4095);
   return load<i32>(table + (<usize>(u & 255) << 2)) >> (u >> 8);
 }

@@ -8,3 +8,4 @@ export {
   integerAttention, integerEmbedding, integerGelu, integerLogits, integerNorm, integerQkv, integerResidual,
   splitFeatures,
 } from './integer';
+export { int4Attention, int4Codes } from './int4';
