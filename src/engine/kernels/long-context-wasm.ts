@@ -9,8 +9,7 @@ interface Exports {
   readonly widen: Kernel;
   readonly rotateQuery: Kernel;
   readonly packInt4: Kernel;
-  readonly attendInt8: Kernel;
-  readonly attendInt4: Kernel;
+  readonly attend: Kernel;
   readonly scoreBlocks: Kernel;
 }
 
@@ -42,53 +41,30 @@ export class WasmLongContextKernels implements LongContextKernels {
   attendHead({ attention, head, keys, values, count, context }: HeadAttention): void {
     const { headStride, isInt4, rotates, scratch } = this.#shape;
     const first = head * headStride;
-    const query = scratch.query + 2 * first;
-    const bias = attention.ageBias + 4 * head * attention.biasStride;
-    const sink = attention.sink + 4 * head;
-    const exponentScale = attention.exponentScale + 4 * head;
-    const contextScale = attention.contextScale + 4 * head;
-    const { offsets, ages, scores, probabilities, rotation } = scratch;
-    if (!isInt4) {
-      this.#exports.attendInt8(
-        query,
-        keys + first,
-        values + first,
-        offsets,
-        ages,
-        scores,
-        probabilities,
-        count,
-        headStride,
-        bias,
-        sink,
-        exponentScale,
-        contextScale,
-        attention.exponentTable,
-        context + first,
-      );
-      return;
-    }
+    // Two codes lie in a byte; behind them, in each slot, the largest component of every head.
+    const place = isInt4 ? first / 2 : first;
     const largest = this.#width / 2 + 2 * head;
-    this.#exports.attendInt4(
-      query,
-      keys + first / 2,
-      values + first / 2,
+    this.#exports.attend(
+      Number(isInt4),
+      Number(rotates),
+      scratch.query + 2 * first,
+      keys + place,
+      values + place,
       keys + largest,
       values + largest,
-      offsets,
-      ages,
-      scores,
-      probabilities,
+      scratch.offsets,
+      scratch.ages,
+      scratch.scores,
+      scratch.probabilities,
+      scratch.rotation,
       count,
       headStride,
-      bias,
-      sink,
-      exponentScale,
-      contextScale,
+      attention.ageBias + 4 * head * attention.biasStride,
+      attention.sink + 4 * head,
+      attention.exponentScale + 4 * head,
+      attention.contextScale + 4 * head,
       attention.exponentTable,
       context + first,
-      Number(rotates),
-      rotation,
     );
   }
 

@@ -207,8 +207,29 @@ function weighCodes(values: usize, offsets: usize, weights: usize, count: usize,
   v128.store(to, d, 48);
 }
 
-/** One head over `count` listed slots of int8. All pointers are those of the head. */
-export function attendInt8(
+/**
+ * One head over `count` listed slots; all pointers are those of the head. `keyScales`, `valueScales`: of int4, in the
+ * ring's first slot.
+ */
+export function attend(
+  isInt4: bool, rotates: bool, query: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize,
+  offsets: usize, ages: usize, scores: usize, weights: usize, rotation: usize,
+  count: usize, size: usize, bias: usize, sink: usize, exponentScale: usize, contextScale: usize, table: usize, context: usize,
+): void {
+  if (isInt4) {
+    attendInt4(
+      query, keys, values, keyScales, valueScales, offsets, ages, scores, weights,
+      count, size, bias, sink, exponentScale, contextScale, table, context, rotates, rotation,
+    );
+  } else {
+    attendInt8(
+      query, keys, values, offsets, ages, scores, weights,
+      count, size, bias, sink, exponentScale, contextScale, table, context,
+    );
+  }
+}
+
+function attendInt8(
   query: usize, keys: usize, values: usize, offsets: usize, ages: usize, scores: usize, probabilities: usize,
   count: usize, size: usize, bias: usize, sink: usize, exponentScale: usize, contextScale: usize, table: usize, context: usize,
 ): void {
@@ -222,8 +243,7 @@ export function attendInt8(
   for (let d: usize = 0; d < size; d += 16) contextOf(values + d, offsets, probabilities, count, scale, context + d);
 }
 
-/** The same of int4. `keyScales`, `valueScales`: of this head, in the ring's first slot. */
-export function attendInt4(
+function attendInt4(
   query: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize,
   offsets: usize, ages: usize, scores: usize, weights: usize,
   count: usize, size: usize, bias: usize, sink: usize, exponentScale: usize, contextScale: usize, table: usize, context: usize,
