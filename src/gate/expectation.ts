@@ -2,6 +2,7 @@
  * What each channel is expected to read, for send-on-prediction: from nothing but tokens and the time since the last
  * one, so that whoever got the tokens expects the same (a dual prediction scheme: Santini and Roemer 2006).
  */
+import type { SpikeRule } from '../engine/model.ts';
 import type { StateCarrier } from './carrier.ts';
 import { Decay, factorOfHalfLife, wholeIntervals } from './decay.ts';
 
@@ -183,4 +184,21 @@ export class ModelForecast implements Expectation {
       if (Number.isFinite(values[channel]!)) this.values[channel] = values[channel]!;
     }
   }
+}
+
+/**
+ * What a rule expects; by default what the last token carried. `forecast`: as ModelForecast has it, empty if the model
+ * predicts no readings. Throws RangeError if the rule needs some.
+ */
+export function expectationOf(
+  channels: number,
+  rule: SpikeRule | undefined,
+  forecast: Float64Array,
+): Expectation {
+  if (rule === 'trend') return new DampedTrend(channels);
+  if (rule !== 'forecast') return new LastValue(channels);
+  if (forecast.length > 0) return new ModelForecast(channels, forecast);
+  throw new RangeError(
+    'spikes.rule: expected delta or trend, since the model predicts no readings, got forecast',
+  );
 }

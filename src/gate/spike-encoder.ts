@@ -7,7 +7,7 @@ import { assert } from '../engine/limits.ts';
 import type { Channel, SpikeSettings } from '../engine/model.ts';
 import type { StateCarrier } from './carrier.ts';
 import { Decay, wholeIntervals } from './decay.ts';
-import { type Age, DampedTrend, type Expectation, LastValue, ModelForecast } from './expectation.ts';
+import { type Age, type Expectation, expectationOf } from './expectation.ts';
 import { CHANNELS_MAX, type Frame, Q15_ONE, type SpikePacket, TOP_CHANNELS_MAX } from './packets.ts';
 import { validateSpikeSettings } from './spike-settings.ts';
 
@@ -79,7 +79,7 @@ export class SpikeEncoder {
     this.#delta = Float64Array.from(settings.delta);
     this.#heartbeat = Float64Array.from(settings.heartbeat, (intervals) => intervals - INTERVAL_TOLERANCE);
     this.#refractory = Float64Array.from(settings.refractory, (intervals) => intervals - INTERVAL_TOLERANCE);
-    this.#expectation = expectationOf(channels.length, settings, forecast);
+    this.#expectation = expectationOf(channels.length, settings.rule, forecast);
     this.#expected = this.#expectation.values;
     this.#firstHeartbeat = Float64Array.from(settings.firstHeartbeat ?? settings.heartbeat);
     this.#sinceFired = new Float64Array(channels.length);
@@ -179,15 +179,6 @@ export class SpikeEncoder {
     this.#age[0] = 0;
     this.#patience[0] = this.#hasMoved ? 1 : Math.min(2 * this.#patience[0]!, PATIENCE_MAX);
   }
-}
-
-function expectationOf(channels: number, { rule }: SpikeSettings, forecast: Float64Array): Expectation {
-  if (rule === 'trend') return new DampedTrend(channels);
-  if (rule !== 'forecast') return new LastValue(channels);
-  if (forecast.length > 0) return new ModelForecast(channels, forecast);
-  throw new RangeError(
-    'spikes.rule: expected delta or trend, since the model predicts no readings, got forecast',
-  );
 }
 
 /** Keeps the list sorted, most novel first; of equals, the lower channel (which came earlier) first. */

@@ -151,15 +151,17 @@ export class Output {
   within(channel: number): number {
     if (!this.hasValue) return 0;
     const ticksAhead = 1 + (this.isHeld ? this.ageIntervals : 0);
-    const { scale } = this.#channels[channel]!;
-    return NINE_TENTHS * scale * Math.sqrt(ticksAhead) * this.scaleOf(channel);
+    return NINE_TENTHS * Math.sqrt(ticksAhead) * this.scaleOf(channel);
   }
 
-  /** anomaly: of the density around `values[channel]`, one tick ahead, in channel scales: the model's, or by the errors of the candidate. */
-  scaleOf(channel: number): number {
-    const candidate = this.candidates?.chosen[channel] ?? 0;
-    if (candidate === 0) return 1 / this.#inverseScales[channel]!;
-    return this.candidates!.scaleOf(candidate, channel);
+  /**
+   * Scale of the Laplace density around a prediction of the tick after a token, physical units: of an anomaly's model as it
+   * says itself, else by the errors of that candidate. `candidate`: default what is put out. NaN while nothing says.
+   */
+  scaleOf(channel: number, candidate: number = this.candidates?.chosen[channel] ?? 0): number {
+    const { scale } = this.#channels[channel]!;
+    if (candidate === 0 && this.kind === 'anomaly') return scale / this.#inverseScales[channel]!;
+    return scale * (this.candidates?.scaleOf(candidate, channel) ?? Number.NaN);
   }
 
   /** A token: `logits` int32[outputs] Q16; `values` float64[channels] are what was observed, NaN where unknown. */
