@@ -3,8 +3,9 @@
  * a variant is a pipeline's options, or an engine that is not quite the model's own.
  */
 import type { Engine } from '../engine/engine.ts';
-import type { SpikeSettings } from '../engine/model.ts';
+import type { CandidateRule, Model, SpikeSettings } from '../engine/model.ts';
 import { forceTier } from '../eval/forced-tier.ts';
+import { defaultCandidates } from '../eval/next-tick.ts';
 import { type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
 import { regretModelOf } from '../gate/regret.ts';
 import type { PipelineEngine, PipelineOptions } from '../gateway/pipeline.ts';
@@ -88,6 +89,10 @@ function trained(technique: string, name: string, ending: string, why: string): 
   return { technique, name, verdict: 'kept for study', why, options: () => ({}), ending };
 }
 
+function candidatesOf({ meaning }: Model): CandidateRule {
+  return meaning.candidates ?? defaultCandidates;
+}
+
 /** The default pipeline comes first: everything else is read beside it. */
 export const variants: readonly Variant[] = [
   spikes('send-on-delta', 'default', 'the large gain: most ticks cost next to nothing', (own) => own),
@@ -110,6 +115,16 @@ export const variants: readonly Variant[] = [
     'needs a model that predicts readings',
     (own, { model }) => (model.meaning.task.kind === 'classify' ? null : { ...own, rule: 'forecast' }),
   ),
+  {
+    technique: 'spikes',
+    name: 'send-on-prediction, forecast of the least energy',
+    verdict: 'option',
+    why: 'where the model alone predicts worse than holding does',
+    options: ({ model }) =>
+      model.meaning.task.kind === 'classify'
+        ? null
+        : { spikes: { ...tunedSpikes(model), rule: 'forecast' }, candidates: candidatesOf(model) },
+  },
   spikes('no heartbeat before its time', 'default', 'as older models have it', (own) => ({
     ...own,
     firstHeartbeat: own.heartbeat,
@@ -142,6 +157,14 @@ export const variants: readonly Variant[] = [
   ...policyNames.filter((name) => name !== 'steady').map(policy),
   earlyExit(1),
   earlyExit(2),
+  {
+    technique: 'candidates',
+    name: 'the least energy is put out',
+    verdict: 'option',
+    why: 'predicts the next tick better than the model or any one rival; scores and classes are the same',
+    options: ({ model }) =>
+      model.meaning.task.kind === 'classify' ? null : { candidates: candidatesOf(model) },
+  },
   trained('depth', 'one layer', 'one-layer', 'what the next two must beat'),
   trained('depth', 'mixture-of-depths', 'routing', 'no better than leaving the routed layer out'),
   trained('depth', 'routed at random', 'fixed-router', 'hardly worse than learning where to route'),

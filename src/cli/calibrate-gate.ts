@@ -3,8 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { LOGIT_ONE } from '../engine/limits.ts';
 import type { ExitRule, Json, Model } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
+import { type CandidateFit, fitCandidates } from '../eval/candidate-fit.ts';
 import { checkExit, defaultExitFit, type ExitCheck, fitExit } from '../eval/exit-fit.ts';
 import { matchRecording } from '../eval/match-recording.ts';
+import { describeRule, describeScores } from '../eval/next-tick-report.ts';
 import { loadProtocol, type TestSeries } from '../eval/protocols.ts';
 import { checkRegret, collectTokens, fitRegret, type RegretCheck } from '../eval/regret-fit.ts';
 import { Q15_ONE } from '../gate/packets.ts';
@@ -36,6 +38,9 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
   --tolerance X       forecast, anomaly: outputs differ from a root mean square of X channel scales on (default ${defaultTolerance})
   --exit X            also fit when a tier-0 token may leave after the first layers: so sure that, at 95 % confidence, the
                       answers to at most a share X of the validation rows' tokens change; the pipeline then does so
+  --candidates        also choose by the validation rows for how long the errors of predictions are remembered, by which
+                      holding, a damped trend and a moving average stand in for MODEL's prediction of the next tick; the
+                      pipeline then does so, if that is surely better there
   --json              one JSON object instead of text`,
   async run(args) {
     const { values, positionals } = parseOptions({
@@ -44,6 +49,7 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
         output: { type: 'string', short: 'o' },
         tolerance: { type: 'string' },
         exit: { type: 'string' },
+        candidates: { type: 'boolean' },
         json: { type: 'boolean' },
       },
       allowPositionals: true,
@@ -56,7 +62,11 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
       values.exit === undefined
         ? undefined
         : numberOption('exit', values.exit, defaultExitFit.disagreementMax, 1e-6, 1);
-    const report = calibrate(modelPath, recordingPath, output, { tolerance, exitMax });
+    const report = calibrate(modelPath, recordingPath, output, {
+      tolerance,
+      exitMax,
+      candidates: values.candidates ?? false,
+    });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
     return 0;
   },
@@ -70,6 +80,8 @@ interface Report {
   readonly test: RegretCheck;
   /** If it was asked for; null: no early exit keeps the promise. */
   readonly exit?: ExitReport | null;
+  /** Likewise; null: no rule is surely better than the model's own predictions. */
+  readonly candidates?: CandidateFit | null;
 }
 
 interface ExitReport {
@@ -82,13 +94,14 @@ interface Demands {
   readonly tolerance: number;
   /** Share of the answers that early exits may change; absent: none are fitted. */
   readonly exitMax: number | undefined;
+  readonly candidates: boolean;
 }
 
 function calibrate(
   modelPath: string,
   recordingPath: string,
   output: string,
-  { tolerance, exitMax }: Demands,
+  { tolerance, exitMax, candidates: wantsCandidates }: Demands,
 ): Report {
   const model = readModel(modelPath);
   const recording = matchRecording(model, openRecording(recordingPath));
@@ -100,9 +113,18 @@ function calibrate(
     ...model.meaning.provenance,
     [regretKey]: { ...regret, tolerance } as unknown as Json,
   };
-  const { tests } = loadProtocol(recording);
+  const protocol = loadProtocol(recording);
+  const { tests } = protocol;
   const exit = exitMax === undefined ? undefined : reportExit(model, dataset.validation, tests, exitMax);
-  const meaning = { ...model.meaning, provenance, ...(exit ? { exit: exit.rule } : {}) };
+  const candidates = wantsCandidates
+    ? (fitCandidates(model, dataset.validation, protocol) ?? null)
+    : undefined;
+  const meaning = {
+    ...model.meaning,
+    provenance,
+    ...(exit && { exit: exit.rule }),
+    ...(candidates && { candidates: candidates.rule }),
+  };
   writeFileSync(output, saveModel({ ...model, meaning }));
   return {
     output,
@@ -110,6 +132,7 @@ function calibrate(
     validation: checkRegret(regret, held),
     test: checkRegret(regret, collectTokens(model, tests, tolerance)),
     ...(exit === undefined ? {} : { exit }),
+    ...(candidates === undefined ? {} : { candidates }),
   };
 }
 
@@ -125,7 +148,7 @@ function reportExit(
   return { rule, validation: checkExit(model, validation, rule), test: checkExit(model, tested, rule) };
 }
 
-function describe({ output, regret, validation, test, exit }: Report): string[] {
+function describe({ output, regret, validation, test, exit, candidates }: Report): string[] {
   const weights = regretFeatureNames.map((name, index) => [`  ${name}`, short(regret.weights[index]!)]);
   return [
     `${output}: tier 1 answers otherwise than tier 0 with a probability from ${short(regret.probabilities[0]!)} to ${short(regret.probabilities.at(-1)!)}`,
@@ -137,6 +160,7 @@ function describe({ output, regret, validation, test, exit }: Report): string[] 
     '',
     ...checkTable('test rows, which nothing was fitted on', test),
     ...(exit === undefined ? [] : ['', ...describeExit(exit)]),
+    ...(candidates === undefined ? [] : ['', ...describeCandidates(candidates)]),
   ];
 }
 
@@ -156,6 +180,14 @@ function describeExit(exit: ExitReport | null): string[] {
       row('validation, fitted on', exit.validation),
       row('test', exit.test),
     ]),
+  ];
+}
+
+function describeCandidates(fit: CandidateFit | null): string[] {
+  if (fit === null) return ['candidates: none that surely predict these rows better than the model alone'];
+  return [
+    `candidates: ${describeRule(fit.rule)}`,
+    ...describeScores('validation rows, gated', fit.validation),
   ];
 }
 

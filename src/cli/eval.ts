@@ -4,6 +4,8 @@ import { basename } from 'node:path';
 import type { Model } from '../engine/model.ts';
 import { evaluate } from '../eval/evaluate.ts';
 import type { EvaluateOptions, Evaluation } from '../eval/evaluation.ts';
+import { evaluateNextTick } from '../eval/next-tick-evaluation.ts';
+import { describeNextTick } from '../eval/next-tick-report.ts';
 import { scaleThresholds } from '../eval/passes.ts';
 import { plotEvaluation } from '../eval/plot.ts';
 import { describeEvaluation } from '../eval/report.ts';
@@ -38,14 +40,23 @@ is marked with *.
   --without NAMES        the recording without these channels (names with commas between), for the rivals too
   --change-points NAME   column of change points that recording.json ignores, for the NAB score
   --force                score even on a channel that only counts rows
+  --next-tick            of forecasts and anomalies: score predictions of the tick after a token, by the model, by holding,
+                         the damped trend and the moving average, and by the one of least energy of late; and how
+                         many tokens sending by each takes at the same error
   --trace FILE           write the gated run's results, one JSON line per tick as the gateway publishes them`,
   async run(args) {
-    const { model, recording, options, json, tracePath, plotPath } = readArguments(args);
+    const { model, recording, options, json, tracePath, plotPath, wantsNextTick } = readArguments(args);
     const evaluation = evaluateTraced(model, recording, options, tracePath);
+    const nextTick = wantsNextTick ? evaluateNextTick(model, recording, options) : null;
     if (plotPath !== undefined) writeFileSync(plotPath, plotEvaluation(evaluation, recording.name));
     const text = json
-      ? [JSON.stringify(evaluation)]
-      : [title(model, recording), '', ...describeEvaluation(evaluation)];
+      ? [JSON.stringify({ ...evaluation, ...(nextTick && { nextTick }) })]
+      : [
+          title(model, recording),
+          '',
+          ...describeEvaluation(evaluation),
+          ...(nextTick ? ['', ...describeNextTick(nextTick)] : []),
+        ];
     process.stdout.write(`${text.join('\n')}\n`);
     return 0;
   },
@@ -58,6 +69,7 @@ interface Arguments {
   readonly json: boolean;
   readonly tracePath: string | undefined;
   readonly plotPath: string | undefined;
+  readonly wantsNextTick: boolean;
 }
 
 function readArguments(args: string[]): Arguments {
@@ -68,6 +80,7 @@ function readArguments(args: string[]): Arguments {
       policy: { type: 'string' },
       'threshold-scale': { type: 'string' },
       trace: { type: 'string' },
+      'next-tick': { type: 'boolean' },
       curve: { type: 'string' },
       plot: { type: 'string' },
       float: { type: 'string' },
@@ -102,6 +115,7 @@ function readArguments(args: string[]): Arguments {
     json: values.json ?? false,
     tracePath: values.trace,
     plotPath: values.plot,
+    wantsNextTick: values['next-tick'] ?? false,
   };
 }
 

@@ -13,7 +13,7 @@ import { type Protocol, scoredSpan } from './protocols.ts';
 import { type Recorder, runTests, warmUpRowsOf } from './runs.ts';
 
 /** What a model without a rule of its own is shown with. */
-export const defaultCandidates: CandidateRule = { energyHalfLife: 32, levelHalfLife: 4 };
+export const defaultCandidates: CandidateRule = { energyHalfLife: 16, levelHalfLife: 2 };
 
 /** Means over readings, in standard deviations of the channels' training rows; densities are Laplace. */
 export interface PredictionScore {
@@ -49,6 +49,14 @@ export function scoreNextTick(protocol: Protocol, engine: Engine, options: NextT
   const recorder = new NextTickRecorder(protocol);
   runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRowsOf(engine.model.config) });
   return recorder.scored();
+}
+
+/** As each predictor would say: the model by its head if it has one for that, the others by their errors of late. */
+function scalesOf(output: Output, channel: number): number[] {
+  const scales: number[] = candidateNames.map((_, i) => output.candidateScaleOf(i, channel));
+  const head = output.modelScaleOf(channel);
+  if (Number.isFinite(scales[0]) && Number.isFinite(head)) scales[0] = head;
+  return [...scales, output.scaleOf(channel)];
 }
 
 const RANKED = CANDIDATES;
@@ -94,7 +102,7 @@ class NextTickRecorder implements Recorder<Output> {
     const { channels, standardiser, tests } = this.#protocol;
     const actual = tests[file]!.series.values[row * channels + channel]!;
     const { predictions, chosen } = output.candidates!;
-    const scales = Array.from(candidateNames, (_, i) => output.scaleOf(channel, i));
+    const scales = scalesOf(output, channel);
     if (!Number.isFinite(actual) || !scales.every(Number.isFinite)) return;
     const unit = standardiser.deviation[channel]!;
     const best = chosen[channel]!;
@@ -104,7 +112,7 @@ class NextTickRecorder implements Recorder<Output> {
     for (let predictor = 0; predictor < predictors.length; predictor++) {
       const candidate = predictor === RANKED ? best : predictor;
       const error = Math.abs(actual - predictions[candidate * channels + channel]!) / unit;
-      this.#add(predictor, error, (scales[candidate]! * Math.sqrt(ahead)) / unit, predictor === best);
+      this.#add(predictor, error, (scales[predictor]! * Math.sqrt(ahead)) / unit, predictor === best);
       if (predictor === 0) rows.model[row]! += error;
       if (predictor === RANKED) rows.ranked[row]! += error;
     }

@@ -7,7 +7,7 @@ import type { CandidateRule, SpikeRule, SpikeSettings } from '../engine/model.ts
 import { type Age, type Expectation, expectationOf } from '../gate/expectation.ts';
 import type { Witness } from '../gate/witness.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
-import { scaleThresholds } from './evaluate.ts';
+import { scaleThresholds } from './passes.ts';
 import { type Protocol, scoredSpan } from './protocols.ts';
 import { type Recorder, runTests, warmUpRowsOf } from './runs.ts';
 

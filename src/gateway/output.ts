@@ -144,8 +144,8 @@ export class Output {
   }
 
   /**
-   * anomaly: how close to `values[channel]` the next reading should be, nine times in ten; physical units. By the predicted
-   * Laplace density for the tick after the token; while the output is held, wider by the root of the time that has
+   * anomaly: how close to `values[channel]` the next reading should be, nine times in ten; physical units. By the
+   * Laplace density for the tick after the token (see scaleOf); while the output is held, wider by the root of the time that has
    * passed, as for a random walk. The heartbeat bounds that.
    */
   within(channel: number): number {
@@ -155,12 +155,24 @@ export class Output {
   }
 
   /**
-   * Scale of the Laplace density around a prediction of the tick after a token, physical units: of an anomaly's model as it
-   * says itself, else by the errors of that candidate. `candidate`: default what is put out. NaN while nothing says.
+   * Scale of the Laplace density around the prediction of the tick after a token, physical units: by the errors of late of
+   * the candidate that is put out, else as an anomaly's model says itself. NaN where nothing says.
    */
-  scaleOf(channel: number, candidate: number = this.candidates?.chosen[channel] ?? 0): number {
+  scaleOf(channel: number): number {
+    if (this.candidates === undefined) return this.modelScaleOf(channel);
+    const scale = this.candidateScaleOf(this.candidates.chosen[channel]!, channel);
+    return Number.isNaN(scale) ? this.modelScaleOf(channel) : scale;
+  }
+
+  /** The same as an anomaly's model says itself; a forecast says nothing. */
+  modelScaleOf(channel: number): number {
+    if (this.kind !== 'anomaly') return Number.NaN;
+    return this.#channels[channel]!.scale / this.#inverseScales[channel]!;
+  }
+
+  /** The same by the errors of late of a candidate; NaN before it was judged. */
+  candidateScaleOf(candidate: number, channel: number): number {
     const { scale } = this.#channels[channel]!;
-    if (candidate === 0 && this.kind === 'anomaly') return scale / this.#inverseScales[channel]!;
     return scale * (this.candidates?.scaleOf(candidate, channel) ?? Number.NaN);
   }
 

@@ -14,7 +14,7 @@ let directory = '';
 let written = '';
 const at = (name: string) => join(directory, name);
 
-function writeRecording(trainRows: number): void {
+function writeRecording(trainRows: number, task: 'classify' | 'anomaly' = 'classify'): void {
   const random = randomNumbers(3);
   const csv = (rows: number) =>
     `time,temperature,humidity,label\n${Array.from({ length: rows }, (_, row) => `${row},${18 + 4 * random()},${18 + 4 * random()},${row % 2}`).join('\n')}\n`;
@@ -24,8 +24,8 @@ function writeRecording(trainRows: number): void {
     at('recording.json'),
     JSON.stringify({
       name: 'room',
-      task: 'classify',
-      classes: ['empty', 'occupied'],
+      task,
+      ...(task === 'classify' && { classes: ['empty', 'occupied'] }),
       time: 'time',
       label: 'label',
       channels: { temperature: '', humidity: '' },
@@ -100,6 +100,27 @@ describe('calibrate gate', () => {
     expect(written).toContain('\nearly exit: none that keeps the promise on these rows and saves work\n');
     expect(loadModel(readFileSync(at('out.safetensors'))).meaning.exit).toBeUndefined();
     await expect(command.run(call('2'))).rejects.toThrow('--exit');
+  });
+
+  it('fits what predicts the next tick beside the model, where that is asked for', async () => {
+    writeRecording(1600, 'anomaly');
+    const predicting = tinyModel({
+      config: { outputs: 4 },
+      meaning: { task: { kind: 'anomaly', threshold: 2 } },
+    });
+    writeFileSync(at('predicting.safetensors'), saveModel(predicting));
+    const call = [at('predicting.safetensors'), directory, '-o', at('out.safetensors'), '--candidates'];
+    expect(await command.run([...call, '--json'])).toBe(0);
+    const { candidates } = JSON.parse(written);
+    expect(loadModel(readFileSync(at('out.safetensors'))).meaning.candidates).toEqual(candidates.rule);
+    expect(candidates.validation.errorRatio[1]).toBeLessThan(1);
+    written = '';
+    expect(await command.run(call)).toBe(0);
+    expect(written).toMatch(/\ncandidates: half-lives of \d+ intervals for errors, \d+ for the average\n/);
+    writeRecording(1600);
+    await expect(
+      command.run([at('model.safetensors'), directory, '-o', at('out.safetensors'), '--candidates']),
+    ).rejects.toThrow(/got one that classifies/);
   });
 
   it('refuses a recording with too few tokens, a file that can not be written, and wrong calls', async () => {

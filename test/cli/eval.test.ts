@@ -60,6 +60,35 @@ afterEach(() => vi.restoreAllMocks());
 
 const path = (name: string) => join(directory, name);
 
+describe('eval --next-tick', () => {
+  it('shows who predicts the next tick how well, and what sending by that takes', async () => {
+    const folder = mkdtempSync(join(directory, 'anomaly-'));
+    const { classes: _, ...rest } = description;
+    writeFileSync(join(folder, 'recording.json'), JSON.stringify({ ...rest, task: 'anomaly' }));
+    for (const [seed, name] of ['train', 'a', 'b'].entries())
+      writeFileSync(join(folder, `${name}.csv`), csv(seed + 1, 200));
+    const predicting = tinyModel({
+      config: { outputs: 4 },
+      meaning: { task: { kind: 'anomaly', threshold: 2 } },
+    });
+    writeFileSync(join(folder, 'model.safetensors'), saveModel(predicting));
+    const call = [join(folder, 'model.safetensors'), folder, '--next-tick'];
+    expect(await command.run([...call, '--json'])).toBe(0);
+    const { nextTick } = JSON.parse(written);
+    expect(nextTick.isOwn).toBe(false);
+    expect(Object.keys(nextTick.dense.scores)).toEqual(['model', 'hold', 'trend', 'average', 'ranked']);
+    expect(nextTick.dense.scores.ranked.mae).toBeLessThan(nextTick.dense.scores.model.mae);
+    expect(nextTick.sending).toHaveLength(4);
+    written = '';
+    expect(await command.run(call)).toBe(0);
+    expect(written).toMatch(/\nevery tick a token, \d+ readings +MAE +NLL +CRPS +put out\n {2}model +\d/);
+    expect(written).toMatch(/\n {2}forecast, ranked +[\d.]+ %/);
+    await expect(command.run([path('model.safetensors'), directory, '--next-tick'])).rejects.toThrow(
+      /got one that classifies/,
+    );
+  });
+});
+
 describe('eval', () => {
   it('prints one JSON object', async () => {
     expect(await command.run([path('model.safetensors'), directory, '--json'])).toBe(0);
