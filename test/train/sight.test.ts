@@ -8,6 +8,8 @@ import type { HeadPattern } from '../../src/engine/patterns.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import type { Series } from '../../src/recording/recording.ts';
 import type { Dataset } from '../../src/train/dataset.ts';
+import { loadFloatModel, saveFloatModel } from '../../src/train/float-model.ts';
+import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
 import { Random } from '../../src/train/random.ts';
 import { seenAges } from '../../src/train/sight.ts';
 import { encodeSeries } from '../../src/train/tokens.ts';
@@ -134,6 +136,20 @@ describe('a model trained with pinned tokens', () => {
   }, 30_000);
 });
 
+it('begins with pinned tokens as near as the oldest that are always seen, and with all else as without', () => {
+  const start = (pattern: HeadPattern) => {
+    const config = withPattern(6, pattern);
+    const layout = parameterLayout(config);
+    const parameters = initialParameters(config, layout, seed);
+    const { offset, columns } = layout.layers[1]!.ageBias;
+    return { parameters, biases: [...parameters.subarray(offset, offset + columns)] };
+  };
+  const plain = start({ local: 6 });
+  expect(plain.biases).toEqual([-0, -0.0625, -0.125, -0.1875, -0.25, -0.3125]);
+  expect(start({ local: 2 }).parameters).toEqual(plain.parameters);
+  expect(start({ local: 2, pinned: 3 }).biases).toEqual([-0, -0.0625, -0.125, -0.125, -0.125, -0.125]);
+});
+
 it('does not change what is trained where the pattern shows the whole window', async () => {
   const settings = { ...smallSettings, steps: 8, evaluateEvery: 4 };
   const learn = (config: TransformerConfig) => train(smallDataset(classify), config, settings, 1, () => {});
@@ -151,5 +167,15 @@ it.each([
 ])('refuses what only an engine can follow', async (config, message) => {
   await expect(train(smallDataset(classify), config, smallSettings, 1, () => {})).rejects.toThrow(
     `config.patterns: ${message}`,
+  );
+});
+
+it('reads a float file with pinned tokens, and none with blocks', () => {
+  const fileOf = (config: TransformerConfig) =>
+    saveFloatModel({ config, parameters: new Float32Array(parameterLayout(config).count) });
+  const pinned = withPattern(8, { local: 2, pinned: 1 });
+  expect(loadFloatModel(fileOf(pinned)).config).toEqual(pinned);
+  expect(() => loadFloatModel(fileOf(withPattern(64, { local: 8, blocks: 1 })))).toThrow(
+    'config.patterns: expected no blocks',
   );
 });
