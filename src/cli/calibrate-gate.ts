@@ -1,13 +1,20 @@
 /** `dormouse calibrate gate`: teach a model's gate when its cheap tier will do. */
 import { writeFileSync } from 'node:fs';
 import { LOGIT_ONE } from '../engine/limits.ts';
-import type { ExitRule, Json, Model } from '../engine/model.ts';
+import type { ExitRule, Json, Model, RefinementRule } from '../engine/model.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { type CandidateFit, fitCandidates } from '../eval/candidate-fit.ts';
 import { checkExit, defaultExitFit, type ExitCheck, fitExit } from '../eval/exit-fit.ts';
 import { matchRecording } from '../eval/match-recording.ts';
 import { describeRule, describeScores } from '../eval/next-tick-report.ts';
 import { loadProtocol, type TestSeries } from '../eval/protocols.ts';
+import { collectRounds, fitRefinement } from '../eval/refinement-fit.ts';
+import {
+  barText,
+  describeRefinementRows,
+  type RefinementRows,
+  refinementRows,
+} from '../eval/refinement-report.ts';
 import { checkRegret, collectTokens, fitRegret, type RegretCheck } from '../eval/regret-fit.ts';
 import { Q15_ONE } from '../gate/packets.ts';
 import { energyPolicy } from '../gate/policy.ts';
@@ -15,7 +22,7 @@ import { type RegretModel, regretFeatureNames, regretKey } from '../gate/regret.
 import { openRecording, type Series } from '../recording/recording.ts';
 import { loadDataset } from '../train/dataset.ts';
 import { defaultSettings } from '../train/settings.ts';
-import type { Command } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { readModel, requireWritable } from './files.ts';
 import { numberOption, parseOptions, requireArguments, requireOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
@@ -38,6 +45,9 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
   --tolerance X       forecast, anomaly: outputs differ from a root mean square of X channel scales on (default ${defaultTolerance})
   --exit X            also fit when a tier-0 token may leave after the first layers: so sure that, at 95 % confidence, the
                       answers to at most a share X of the validation rows' tokens change; the pipeline then does so
+  --refinement X      of a model trained with rounds of refinement: also fit how much surer a round must make an answer for
+                      another to follow, with the fewest rounds that keep a share X of what all of them gain in loss on
+                      the validation rows; without such a gain MODEL's rounds are never run
   --candidates        also choose by the validation rows for how long the errors of predictions are remembered, by which
                       holding, a damped trend and a moving average stand in for MODEL's prediction of the next tick; the
                       pipeline then does so, if that is surely better there
@@ -50,6 +60,7 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
         tolerance: { type: 'string' },
         exit: { type: 'string' },
         candidates: { type: 'boolean' },
+        refinement: { type: 'string' },
         json: { type: 'boolean' },
       },
       allowPositionals: true,
@@ -62,10 +73,17 @@ where the probability is above ${Math.round((1000 * energyPolicy.regretMaxQ15) /
       values.exit === undefined
         ? undefined
         : numberOption('exit', values.exit, defaultExitFit.disagreementMax, 1e-6, 1);
+    const refinementShare =
+      values.refinement === undefined ? undefined : numberOption('refinement', values.refinement, 1, 0, 1);
+    if (exitMax !== undefined && refinementShare !== undefined)
+      throw new UsageError(
+        '--exit: a model that is refined runs all its layers, so expected no --refinement',
+      );
     const report = calibrate(modelPath, recordingPath, output, {
       tolerance,
       exitMax,
       candidates: values.candidates ?? false,
+      refinementShare,
     });
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${describe(report).join('\n')}\n`);
     return 0;
@@ -82,6 +100,14 @@ interface Report {
   readonly exit?: ExitReport | null;
   /** Likewise; null: no rule is surely better than the model's own predictions. */
   readonly candidates?: CandidateFit | null;
+  readonly refinement?: RefinementReport;
+}
+
+interface RefinementReport {
+  /** Null: rounds gain nothing, and none is run. */
+  readonly rule: RefinementRule | null;
+  readonly validation: RefinementRows;
+  readonly test: RefinementRows;
 }
 
 interface ExitReport {
@@ -95,13 +121,15 @@ interface Demands {
   /** Share of the answers that early exits may change; absent: none are fitted. */
   readonly exitMax: number | undefined;
   readonly candidates: boolean;
+  /** Share of what all rounds gain that is to be kept; absent: no bar is fitted. */
+  readonly refinementShare: number | undefined;
 }
 
 function calibrate(
   modelPath: string,
   recordingPath: string,
   output: string,
-  { tolerance, exitMax, candidates: wantsCandidates }: Demands,
+  { tolerance, exitMax, candidates: wantsCandidates, refinementShare }: Demands,
 ): Report {
   const model = readModel(modelPath);
   const recording = matchRecording(model, openRecording(recordingPath));
@@ -119,9 +147,16 @@ function calibrate(
   const candidates = wantsCandidates
     ? (fitCandidates(model, dataset.validation, protocol) ?? null)
     : undefined;
+  const refinement =
+    refinementShare === undefined
+      ? undefined
+      : reportRefinement(model, dataset.validation, tests, refinementShare);
+  const { refinement: ownRule, ...rest } = model.meaning;
+  const rule = refinement === undefined ? ownRule : refinement.rule;
   const meaning = {
-    ...model.meaning,
+    ...rest,
     provenance,
+    ...(rule && { refinement: rule }),
     ...(exit && { exit: exit.rule }),
     ...(candidates && { candidates: candidates.rule }),
   };
@@ -133,7 +168,25 @@ function calibrate(
     test: checkRegret(regret, collectTokens(model, tests, tolerance)),
     ...(exit === undefined ? {} : { exit }),
     ...(candidates === undefined ? {} : { candidates }),
+    ...(refinement === undefined ? {} : { refinement }),
   };
+}
+
+function reportRefinement(
+  model: Model,
+  validation: readonly Series[],
+  tests: readonly TestSeries[],
+  share: number,
+): RefinementReport {
+  const held = collectRounds(model, validation);
+  const rule = fitRefinement(held, share);
+  const shown = refinementRows(held, rule);
+  const tested = collectRounds(
+    model,
+    tests.map(({ series }) => series),
+  );
+  const bars = shown.bars.map(({ gainQ16 }) => gainQ16);
+  return { rule: rule ?? null, validation: shown, test: refinementRows(tested, rule, bars) };
 }
 
 function reportExit(
@@ -148,7 +201,7 @@ function reportExit(
   return { rule, validation: checkExit(model, validation, rule), test: checkExit(model, tested, rule) };
 }
 
-function describe({ output, regret, validation, test, exit, candidates }: Report): string[] {
+function describe({ output, regret, validation, test, exit, candidates, refinement }: Report): string[] {
   const weights = regretFeatureNames.map((name, index) => [`  ${name}`, short(regret.weights[index]!)]);
   return [
     `${output}: tier 1 answers otherwise than tier 0 with a probability from ${short(regret.probabilities[0]!)} to ${short(regret.probabilities.at(-1)!)}`,
@@ -161,6 +214,7 @@ function describe({ output, regret, validation, test, exit, candidates }: Report
     ...checkTable('test rows, which nothing was fitted on', test),
     ...(exit === undefined ? [] : ['', ...describeExit(exit)]),
     ...(candidates === undefined ? [] : ['', ...describeCandidates(candidates)]),
+    ...(refinement === undefined ? [] : ['', ...describeRefinement(refinement)]),
   ];
 }
 
@@ -180,6 +234,16 @@ function describeExit(exit: ExitReport | null): string[] {
       row('validation, fitted on', exit.validation),
       row('test', exit.test),
     ]),
+  ];
+}
+
+function describeRefinement({ rule, validation, test }: RefinementReport): string[] {
+  return [
+    rule === null
+      ? 'refinement: rounds gain nothing on the validation rows, and none is run'
+      : `refinement: a further round as long as the last one made the answer surer by ${barText(rule.gainQ16)}`,
+    ...describeRefinementRows('validation rows, fitted on', validation),
+    ...describeRefinementRows('test rows', test),
   ];
 }
 

@@ -123,6 +123,29 @@ describe('calibrate gate', () => {
     ).rejects.toThrow(/got one that classifies/);
   });
 
+  it('fits how far a model is refined, where that is asked for', async () => {
+    writeRecording(1600);
+    const refined = tinyModel({
+      seed: 3,
+      config: { refinement: { rounds: 2 } },
+      meaning: { refinement: { gainQ16: 0 } },
+    });
+    writeFileSync(at('refined.safetensors'), saveModel(refined));
+    const call = [at('refined.safetensors'), directory, '-o', at('out.safetensors'), '--refinement', '0.8'];
+    expect(await command.run([...call, '--json'])).toBe(0);
+    const { refinement } = JSON.parse(written);
+    expect(loadModel(readFileSync(at('out.safetensors'))).meaning.refinement ?? null).toEqual(
+      refinement.rule,
+    );
+    expect(refinement.validation.rounds).toHaveLength(3);
+    expect(refinement.test.bars.length).toBe(refinement.validation.bars.length);
+    written = '';
+    expect(await command.run(call)).toBe(0);
+    expect(written).toMatch(/\nrefinement: (a further round as long as|rounds gain nothing on)/);
+    expect(written).toMatch(/\n {2}always 2 +2.00 +1.000 +[\d.]+ +0.0000 +[\d.]+/);
+    await expect(command.run([...call, '--exit', '0.5'])).rejects.toThrow(UsageError);
+  });
+
   it('refuses a recording with too few tokens, a file that can not be written, and wrong calls', async () => {
     await expect(command.run([at('model.safetensors'), directory, '-o', at('no/out')])).rejects.toThrow(
       /--output .*no\/out: expected a file that can be written, got/,
