@@ -8,7 +8,7 @@ import { forceTier } from '../eval/forced-tier.ts';
 import { defaultCandidates } from '../eval/next-tick.ts';
 import { type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
 import { regretModelOf } from '../gate/regret.ts';
-import type { PipelineEngine, PipelineOptions } from '../gateway/pipeline.ts';
+import type { PipelineEngine, PipelineOptions } from '../gateway/pipeline-options.ts';
 import { tunedSpikes } from './workload-subject.ts';
 
 export type Verdict = 'default' | 'option' | 'kept for study';

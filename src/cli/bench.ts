@@ -8,7 +8,8 @@ import type { Command } from './command.ts';
 import { parseOptions, requireChoice } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
-const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
+const nameWidth = Math.max(...Object.keys(suites).map(({ length }) => length));
+const suiteLines = Object.entries(suites).map(([name, { about }]) => `  ${name.padEnd(nameWidth)}  ${about}`);
 
 const usage = `Usage: dormouse bench [SUITE ...] [--quick] [--json] [--kernels NAME] [--target NAME]
                       [--recordings DIRECTORY] [--models DIRECTORY]
@@ -19,14 +20,14 @@ Suites (default: all):
 ${suiteLines.join('\n')}
 
 Options:
-  --quick          a short run, for continuous integration
-  --json           one JSON object per line: suite, case, unit, median, p99, cpu, node, kernel, ...
-  --kernels NAME   ${kernelNames.join(', ')}; default: the fastest that passes its self-test
-  --target NAME    ${Object.keys(targets).join(', ')}: whose watts modelled energy takes; default x64 on x64, else none
-  --recordings DIRECTORY   recordings that ablation plays besides, each in a folder of its own, if there is a
-                   model of its name
-  --models DIRECTORY   models for ablation beside the shipped ones: scripts/ablation-models.mjs makes them
-  --help           this text
+  --quick                 a short run, for continuous integration
+  --json                  one JSON object per line: suite, case, unit, median, p99, cpu, node, kernel, ...
+  --kernels NAME          ${kernelNames.join(', ')}; default: the fastest that passes its self-test
+  --target NAME           ${Object.keys(targets).join(', ')}: whose watts modelled energy takes (default: x64
+                          on x64, else none)
+  --recordings DIRECTORY  recordings that ablation plays besides, each in a folder of its own, if there is a model of
+                          its name
+  --models DIRECTORY      models for ablation beside the shipped ones: scripts/ablation-models.mjs makes them
 `;
 
 const common = new Set([

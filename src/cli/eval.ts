@@ -31,7 +31,7 @@ gate's own rate. Scores are over every tick, skipped ones with the output that w
 is marked with *.
 
   --json                 one JSON object instead of the table; what cannot be said is null
-  --policy NAME          ${policyNames.join(' or ')}
+  --policy NAME          one of ${policyNames.join(', ')}
   --threshold-scale X    multiply the channels' spike thresholds by X (default 1)
   --curve X,X,...        gated runs with thresholds so many times as wide, too
   --plot FILE.svg        draw quality against compute (with --curve ${plottedScales.join(',')} unless given)

@@ -29,7 +29,7 @@ Connects to the MQTT broker that CONFIG (a YAML file) names, makes ticks of what
 something happened, and publishes the results. Runs until SIGTERM or SIGINT, then stops within a second. SIGHUP reads
 CONFIG again: a good one is taken on, with a wrong one it says why and goes on as it was.
 
-  --log-level NAME    ${logLevels.join(', ')}: what is graver than that is printed too (default info)
+  --log-level NAME    one of ${logLevels.join(', ')}: this and whatever is graver is printed (default info)
   --quiet             the same as --log-level warning
   --max-memory SIZE   such as 128M: warn at nine tenths of it; beyond it stop in order with exit code 75, to be started
                       anew. Counts what nobody else has: heap, stacks, engine, not the pages of files

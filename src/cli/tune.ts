@@ -39,9 +39,11 @@ on and on those set aside. Where anomalies are to be found, rows that have none 
   --retention X          share of the dense model's quality to keep (default ${defaults.retention})
   -o, --output FILE      where the settings go: NAME.safetensors is the model with them, NAME.yaml the sections of a
                          gateway's config (default: those are printed)
-  --policies NAMES       with commas between (default: all that the model can run, of ${policyNames.join(', ')});
+  --policies NAMES       with commas between (default: all that the model can run, of
+                         ${policyNames.join(', ')});
                          a config names the policy, a model only notes it
-  --first-heartbeats N,N,...   try to look again so many intervals after a change, then after twice the time, and so on
+  --first-heartbeats N,N,...
+                         try to look again so many intervals after a change, then after twice the time, and so on
                          (default ${defaults.firstHeartbeats.join(',')})
   --trials N             most settings to try (default ${defaults.trials})
   --json                 every trial, as one JSON object`,

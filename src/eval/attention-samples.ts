@@ -4,7 +4,8 @@ import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
 import { BLOCK_POSITIONS } from '../engine/patterns.ts';
 import type { KvMode, Plan } from '../engine/plan.ts';
-import { Pipeline, type PipelineEngine } from '../gateway/pipeline.ts';
+import { Pipeline } from '../gateway/pipeline.ts';
+import type { PipelineEngine } from '../gateway/pipeline-options.ts';
 import type { Series } from '../recording/recording.ts';
 
 /** A token as a pipeline made it. */

@@ -5,7 +5,7 @@
 import { hasPins } from '../engine/config.ts';
 import type { Engine } from '../engine/engine.ts';
 import { LOGIT_ONE } from '../engine/limits.ts';
-import type { PipelineEngine } from '../gateway/pipeline.ts';
+import type { PipelineEngine } from '../gateway/pipeline-options.ts';
 import { floatPredictor, type TokenSequence } from '../train/evaluate.ts';
 import type { FloatModel } from '../train/float-model.ts';
 import { realPast, tracePast } from '../train/past.ts';

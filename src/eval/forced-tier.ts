@@ -2,7 +2,7 @@
 import type { Tier } from '../engine/config.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { PlanTable } from '../engine/plan.ts';
-import type { PipelineEngine } from '../gateway/pipeline.ts';
+import type { PipelineEngine } from '../gateway/pipeline-options.ts';
 
 /** Shares `engine`'s streams. */
 export function forceTier(engine: Engine, tier: Exclude<Tier, 3>): PipelineEngine {

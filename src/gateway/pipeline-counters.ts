@@ -1,4 +1,5 @@
 /** What a pipeline counts. */
+import { carryFields, type StateCarrier } from '../gate/carrier.ts';
 
 /** Sums since the start or the last reset. */
 export interface PipelineCounters {
@@ -40,4 +41,9 @@ export function copyCounters(from: PipelineCounters, to: PipelineCounters): void
   to.macsDense = from.macsDense;
   to.stale = from.stale;
   to.missing = from.missing;
+}
+
+export function carryCounters(state: StateCarrier, counters: PipelineCounters): void {
+  carryFields(state, counters, ['frames', 'tokens', 'skips', 'macs', 'macsDense', 'stale', 'missing']);
+  state.array(counters.perTier);
 }

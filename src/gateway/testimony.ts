@@ -1,7 +1,21 @@
-/** What a witness is told of the packets that a decision rests on. */
+/** What a witness is told. */
+import type { Engine } from '../engine/engine.ts';
+import type { KvMode } from '../engine/plan.ts';
 import type { Candidates } from '../gate/candidates.ts';
-import type { DemandPacket, GatePacket } from '../gate/packets.ts';
+import { hashLogits } from '../gate/logits-hash.ts';
+import type { DemandPacket, GatePacket, SpikePacket } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
+import type { Output } from './output.ts';
+
+export function noteSpike(spike: SpikePacket, witness: Witness): void {
+  witness.firedMask.fill(0);
+  for (let channel = 0; channel < spike.firedMask.length; channel++) {
+    witness.firedMask[channel >> 3]! |= spike.firedMask[channel]! << (channel & 7);
+  }
+  witness.firedCount = spike.firedCount;
+  witness.rateQ15 = spike.rateQ15;
+  witness.noveltyQ15 = spike.noveltyQ15;
+}
 
 export function noteGate(gate: GatePacket, demand: DemandPacket, witness: Witness): void {
   witness.ready = gate.ready;
@@ -25,4 +39,30 @@ export function noteGate(gate: GatePacket, demand: DemandPacket, witness: Witnes
 export function noteCandidates(candidates: Candidates | undefined, witness: Witness): void {
   witness.rivalKinds = candidates?.rivalKinds ?? 0;
   witness.rivalChannels = candidates?.rivalChannels ?? 0;
+}
+
+/** A token: what it took, and what came of it. */
+export function noteWork(
+  kv: KvMode,
+  { stats, logits }: Pick<Engine, 'stats' | 'logits'>,
+  { topIndex, confidence }: Output,
+  witness: Witness,
+): void {
+  witness.kv = kv;
+  witness.layers = stats.layers;
+  witness.macs = stats.macs;
+  witness.kvReads = stats.kvReads;
+  witness.kvWrites = stats.kvWrites;
+  witness.logitsHash = hashLogits(logits) >>> 0;
+  witness.topIndex = topIndex;
+  witness.score = confidence;
+}
+
+/** No token: what it would have come to stays. */
+export function noteNoWork(witness: Witness): void {
+  witness.kv = 'none';
+  witness.layers = 0;
+  witness.macs = 0;
+  witness.kvReads = 0;
+  witness.kvWrites = 0;
 }

@@ -4,7 +4,8 @@ import { LOGIT_ONE } from '../../src/engine/limits.ts';
 import type { ModelMeaning } from '../../src/engine/model.ts';
 import { checkRegret, collectTokens, fitRegret, type RegretTokens } from '../../src/eval/regret-fit.ts';
 import { regretFeatureNames } from '../../src/gate/regret.ts';
-import { Pipeline, type PipelineEngine } from '../../src/gateway/pipeline.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import type { PipelineEngine } from '../../src/gateway/pipeline-options.ts';
 import type { Series } from '../../src/recording/recording.ts';
 import { randomNumbers, tinyModel } from '../engine/tiny-model.ts';
 

@@ -9,7 +9,8 @@ import { hashLogits } from '../../src/gate/logits-hash.ts';
 import { Q15_ONE } from '../../src/gate/packets.ts';
 import { policyNames, steadyPolicy } from '../../src/gate/policy.ts';
 import { type RegretModel, regretFeatureNames } from '../../src/gate/regret.ts';
-import { Pipeline, type PipelineEngine, type PipelineOptions } from '../../src/gateway/pipeline.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import type { PipelineEngine, PipelineOptions } from '../../src/gateway/pipeline-options.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { frameOf, heapBytesPerCall, NOTHING_BYTES, randomOf, SEED, spikesOf } from '../gate/fixtures.ts';
 

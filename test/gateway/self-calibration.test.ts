@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import type { ModelMeaning } from '../../src/engine/model.ts';
-import { Pipeline, type PipelineOptions } from '../../src/gateway/pipeline.ts';
+import { Pipeline } from '../../src/gateway/pipeline.ts';
+import type { PipelineOptions } from '../../src/gateway/pipeline-options.ts';
 import { Random } from '../../src/train/random.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { frameOf, heapBytesPerCall, NOTHING_BYTES } from '../gate/fixtures.ts';

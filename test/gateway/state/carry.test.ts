@@ -5,7 +5,8 @@ import type { Model } from '../../../src/engine/model.ts';
 import { featureCount } from '../../../src/gate/features.ts';
 import { policyNames } from '../../../src/gate/policy.ts';
 import { type RegretModel, regretFeatureNames } from '../../../src/gate/regret.ts';
-import { Pipeline, type PipelineOptions } from '../../../src/gateway/pipeline.ts';
+import { Pipeline } from '../../../src/gateway/pipeline.ts';
+import type { PipelineOptions } from '../../../src/gateway/pipeline-options.ts';
 import { StateMeasure, StateReader, StateWriter } from '../../../src/gateway/state/state-bytes.ts';
 import { randomNumbers, tinyModel } from '../../engine/tiny-model.ts';
 
