@@ -8,7 +8,8 @@ import type { Model, ModelMeaning, RefinementRule } from '../engine/model.ts';
 import type { Plan } from '../engine/plan.ts';
 import { confidenceQ16 } from '../gate/confidence.ts';
 import type { Output } from '../gateway/output.ts';
-import { Pipeline, type PipelineEngine } from '../gateway/pipeline.ts';
+import { Pipeline } from '../gateway/pipeline.ts';
+import type { PipelineEngine } from '../gateway/pipeline-options.ts';
 import type { Series } from '../recording/recording.ts';
 import { EvaluationError } from './match-recording.ts';
 
