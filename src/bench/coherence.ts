@@ -9,8 +9,8 @@ import {
 } from '../gate/coherence.ts';
 import { lambdaWatchOf } from '../gate/controller.ts';
 import { conservativePolicy, steadyPolicy } from '../gate/policy.ts';
+import { randomNumbers } from '../statistics/random.ts';
 import { type BenchCase, type BenchResult, type Effort, measure, result, rounded } from './harness.ts';
-import { randomNumbers } from './random-model.ts';
 
 const TICKS = 4096;
 const COUNTS = [5, 16, 64];

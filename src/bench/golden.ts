@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { presetConfig, type TransformerConfig } from '../engine/config.ts';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
-import { randomFeatures, randomModel, randomNumbers } from './random-model.ts';
+import { randomNumbers } from '../statistics/random.ts';
+import { randomFeatures, randomModel } from './random-model.ts';
 
 const FEATURES = 36;
 const STREAMS = 3;

@@ -9,8 +9,9 @@ import type { Model } from '../engine/model.ts';
 import type { HeadPattern } from '../engine/patterns.ts';
 import type { Token } from '../eval/attention-samples.ts';
 import { contextError, ringBytes } from '../eval/context-error.ts';
+import { randomNumbers } from '../statistics/random.ts';
 import { type BenchResult, type Effort, measure, result, rounded } from './harness.ts';
-import { randomFeatures, randomModel, randomNumbers } from './random-model.ts';
+import { randomFeatures, randomModel } from './random-model.ts';
 
 const FEATURES = 36;
 const LENGTHS = [64, 128, 256, 512, 1024, 2048, 4096, 8192];

@@ -1,4 +1,5 @@
 /** Seeded random models for benchmarks and tests: valid, but trained on nothing. */
+
 import {
   embeddingInputs,
   type HistoryConfig,
@@ -17,17 +18,7 @@ import type {
   Model,
   ModelMeaning,
 } from '../engine/model.ts';
-
-/** mulberry32: a seeded generator of numbers from 0 to 1. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { randomNumbers } from '../statistics/random.ts';
 
 export interface RandomModelOptions {
   readonly seed?: number;

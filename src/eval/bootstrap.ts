@@ -1,5 +1,7 @@
 /** How sure a retention is: paired block bootstrap (Kuensch 1989), since neighbouring ticks are not independent. */
+
 import { assert } from '../engine/limits.ts';
+import { randomNumbers } from '../statistics/random.ts';
 import { quantile } from '../statistics/statistics.ts';
 
 /** A run's quality in pieces: any selection of blocks has one. */
@@ -75,17 +77,6 @@ function addUp(parts: readonly Float64Array[]): Float64Array {
   const sums = new Float64Array(parts[0]!.length);
   for (const part of parts) for (let i = 0; i < sums.length; i++) sums[i]! += part[i]!;
   return sums;
-}
-
-/** mulberry32: seeded numbers from 0 to 1, so that the same evaluation says the same. */
-export function randomNumbers(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const blocksPerFile = 40;

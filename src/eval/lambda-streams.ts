@@ -1,10 +1,10 @@
 /** The rows on which lambda is judged: a recording's labelled files, and faults injected into its rows without any. */
 import type { Recording, Series } from '../recording/recording.ts';
 import { sliceSeries } from '../recording/recording.ts';
+import { randomNumbers } from '../statistics/random.ts';
 import { fillForward, fitStandardiser, knownMeans } from '../statistics/statistics.ts';
 import { type Dataset, loadDataset } from '../train/dataset.ts';
 import { defaultSettings } from '../train/settings.ts';
-import { randomNumbers } from './bootstrap.ts';
 import { type FaultName, injectFault } from './faults.ts';
 import { gateFeatureNames, gateFeatures } from './gate-features.ts';
 import type { LabelledRows } from './lambda-value.ts';

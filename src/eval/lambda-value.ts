@@ -3,8 +3,8 @@
  * scored on others, and the difference of their areas under the precision-recall curve with a bootstrap over files.
  */
 import { fitLogistic, logOdds } from '../statistics/logistic.ts';
+import { randomNumbers } from '../statistics/random.ts';
 import { quantile } from '../statistics/statistics.ts';
-import { randomNumbers } from './bootstrap.ts';
 import { agreementColumns, gateFeatureNames, lambdaColumns, noveltyColumns } from './gate-features.ts';
 
 /** Scored rows of many files. */

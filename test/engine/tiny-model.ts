@@ -2,5 +2,5 @@
 export {
   type RandomModelOptions as TinyOptions,
   randomModel as tinyModel,
-  randomNumbers,
 } from '../../src/bench/random-model.ts';
+export { randomNumbers } from '../../src/statistics/random.ts';

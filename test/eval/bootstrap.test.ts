@@ -5,7 +5,7 @@ import {
   metricIntervals,
   retentionInterval,
 } from '../../src/eval/bootstrap.ts';
-import { makeRandom } from './helpers.ts';
+import { randomNumbers } from '../../src/statistics/random.ts';
 
 /** Accuracy of blocks that are given as [rows, right]. */
 function accuracyOf(...groups: [number, number][][]): BlockedQuality {
@@ -33,7 +33,7 @@ describe('metricIntervals', () => {
   });
 
   it('is as wide as theory says', () => {
-    const random = makeRandom(6);
+    const random = randomNumbers(6);
     const rows = Array.from({ length: 400 }, (): [number, number] => [1, random() < 0.8 ? 1 : 0]);
     const mean = rows.reduce((sum, [, right]) => sum + right, 0) / 400;
     const [low, high] = metricIntervals(accuracyOf(rows)).accuracy!;
@@ -93,7 +93,7 @@ describe('retentionInterval', () => {
 
   it('is as wide as theory says', () => {
     // 400 blocks of one row each, right with a chance of 0.8: the deviation of the mean is 0.02.
-    const random = makeRandom(5);
+    const random = randomNumbers(5);
     const rows = Array.from({ length: 400 }, (): [number, number] => [1, random() < 0.8 ? 1 : 0]);
     const mean = rows.reduce((sum, [, right]) => sum + right, 0) / 400;
     const [low, high] = retentionInterval(

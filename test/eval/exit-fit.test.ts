@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { randomModel, randomNumbers } from '../../src/bench/random-model.ts';
+import { randomModel } from '../../src/bench/random-model.ts';
 import { checkExit, fitExit } from '../../src/eval/exit-fit.ts';
 import type { Series } from '../../src/recording/recording.ts';
+import { randomNumbers } from '../../src/statistics/random.ts';
 
 /** A random walk of two channels about the model's centre. */
 function walk(rows: number, seed: number): Series {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Recording, Series } from '../../src/recording/recording.ts';
+import { randomNumbers } from '../../src/statistics/random.ts';
 
 const dataDirectory = fileURLToPath(new URL('../../../shared/data/', import.meta.url));
 
@@ -50,19 +51,8 @@ export function makeSeries(
   };
 }
 
-/** Seeded uniform numbers in [0, 1) (mulberry32). */
-export function makeRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Roughly normal: the sum of twelve uniform numbers less six. */
 export function makeNormal(seed: number): () => number {
-  const random = makeRandom(seed);
+  const random = randomNumbers(seed);
   return () => Array.from({ length: 12 }, random).reduce((sum, x) => sum + x, -6);
 }

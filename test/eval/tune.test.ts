@@ -10,7 +10,8 @@ import { defaultTuneOptions, policiesFor, tune } from '../../src/eval/tune.ts';
 import { describeTuning, yamlOf } from '../../src/eval/tune-report.ts';
 import { loadTuneRows } from '../../src/eval/tune-rows.ts';
 import { openRecording, type Recording } from '../../src/recording/recording.ts';
-import { makeNormal, makeRandom } from './helpers.ts';
+import { randomNumbers } from '../../src/statistics/random.ts';
+import { makeNormal } from './helpers.ts';
 
 let directory = '';
 beforeAll(() => {
@@ -22,7 +23,7 @@ const base = { time: 'time', intervalS: 1, source: 'made for this test' };
 
 /** A switch that is on or off for a while, and a channel of noise that says nothing. */
 function writeSwitch(rows: number): Recording {
-  const random = makeRandom(3);
+  const random = randomNumbers(3);
   const normal = makeNormal(4);
   let on = 0;
   const lines = Array.from({ length: rows }, (_, t) => {

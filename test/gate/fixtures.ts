@@ -25,16 +25,7 @@ export function frameOf(values: number[], timeMs = 0): Frame {
   return { timeMs, values: Float64Array.from(values) };
 }
 
-/** A small seeded generator (mulberry32): uniform in [0, 1). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { randomNumbers as randomOf } from '../../src/statistics/random.ts';
 
 /**
  * Fewer bytes a call than this are nothing: the smallest object takes 16, so one at every second call is 8. V8's own

@@ -1,19 +1,17 @@
 /** Random numbers from a seed: the same seed replays the same room. */
+import { randomNumbers } from '../../statistics/random.ts';
+
 export class Random {
-  #state: number;
+  readonly #uniform: () => number;
   #spare: number | undefined;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#uniform = randomNumbers(seed);
   }
 
-  /** Uniform in [0, 1). Mulberry32: small, and good enough for weather and people. */
+  /** Uniform in [0, 1). */
   uniform(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    return this.#uniform();
   }
 
   between(low: number, high: number): number {
