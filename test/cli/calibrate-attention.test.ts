@@ -1,15 +1,16 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command } from '../../src/cli/calibrate-attention.ts';
 import { UsageError } from '../../src/cli/command.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
+import { captureOutput } from './captured-output.ts';
 import { writeSmallRecording } from './small-recording.ts';
 
 let directory = '';
-let written = '';
+const output = captureOutput();
 const at = (name: string) => join(directory, name);
 const limits = { layers: 2, sequence: 48, window: 48 };
 const config = { hidden: 32, sequence: 48, window: 48, tiers: [limits, limits, limits] as const };
@@ -27,14 +28,6 @@ beforeAll(() => {
   );
 });
 afterAll(() => rmSync(directory, { recursive: true }));
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
 
 const run = (model: string, recording: string, ...options: string[]) =>
   command.run([at(model), at(recording), '-o', at('out.safetensors'), '--every-tick', ...options]);
@@ -42,7 +35,7 @@ const run = (model: string, recording: string, ...options: string[]) =>
 describe('calibrate attention', () => {
   it('writes the same model with a pattern for each head, and says what each keeps', async () => {
     expect(await run('model.safetensors', 'recording', '--mass', '0.9', '--json')).toBe(0);
-    const { heads, variants } = JSON.parse(written);
+    const { heads, variants } = JSON.parse(output.written);
     const model = loadModel(readFileSync(at('out.safetensors')));
     expect(model.config.keyValues).toBeUndefined();
     expect(model.config.patterns).toEqual(
@@ -65,7 +58,7 @@ describe('calibrate attention', () => {
     const { config } = loadModel(readFileSync(at('out.safetensors')));
     expect(config).toMatchObject({ keyValues: 'int4-rotated' });
     expect(config.patterns).toBeUndefined();
-    expect(written).toContain('dense int4-rotated');
+    expect(output.written).toContain('dense int4-rotated');
     // What is there is replaced, not built upon.
     expect(await run('out.safetensors', 'recording', '--mass', '0')).toBe(0);
     expect(readFileSync(at('out.safetensors'))).toEqual(readFileSync(at('model.safetensors')));

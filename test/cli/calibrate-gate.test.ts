@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command } from '../../src/cli/calibrate-gate.ts';
 import { UsageError } from '../../src/cli/command.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -9,9 +9,10 @@ import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { regretModelOf } from '../../src/gate/regret.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { randomNumbers, tinyModel } from '../engine/tiny-model.ts';
+import { captureOutput } from './captured-output.ts';
 
 let directory = '';
-let written = '';
+const output = captureOutput();
 const at = (name: string) => join(directory, name);
 
 function writeRecording(trainRows: number, task: 'classify' | 'anomaly' = 'classify'): void {
@@ -42,14 +43,6 @@ beforeAll(() => {
   writeFileSync(at('model.safetensors'), saveModel(tinyModel()));
 });
 afterAll(() => rmSync(directory, { recursive: true }));
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
 
 describe('calibrate gate', () => {
   it('writes the same model with a regret that the policy `energy` follows', async () => {
@@ -57,7 +50,7 @@ describe('calibrate gate', () => {
     expect(
       await command.run([at('model.safetensors'), directory, '-o', at('out.safetensors'), '--json']),
     ).toBe(0);
-    const report = JSON.parse(written);
+    const report = JSON.parse(output.written);
     const made = loadModel(readFileSync(at('out.safetensors')));
     expect(made.weights).toEqual(loadModel(readFileSync(at('model.safetensors'))).weights);
     expect(regretModelOf(made.meaning)).toEqual(report.regret);
@@ -69,11 +62,11 @@ describe('calibrate gate', () => {
 
   it('tells a person the same', async () => {
     expect(await command.run([at('model.safetensors'), directory, '-o', at('out.safetensors')])).toBe(0);
-    expect(written).toMatch(
+    expect(output.written).toMatch(
       /out.safetensors: tier 1 answers otherwise than tier 0 with a probability from [\d.]+ to [\d.]+\n/,
     );
-    expect(written).toMatch(/\n {2}doubt +-?[\d.e-]+\n/);
-    expect(written).toMatch(
+    expect(output.written).toMatch(/\n {2}doubt +-?[\d.e-]+\n/);
+    expect(output.written).toMatch(
       /\ntest rows, which nothing was fitted on: \d+ tokens, predicted [\d.]+, realised/,
     );
   });
@@ -88,16 +81,18 @@ describe('calibrate gate', () => {
       share,
     ];
     expect(await command.run([...call('0.6'), '--json'])).toBe(0);
-    const { exit } = JSON.parse(written);
+    const { exit } = JSON.parse(output.written);
     expect(loadModel(readFileSync(at('out.safetensors'))).meaning.exit).toEqual(exit.rule);
     expect(exit.validation.exitShare).toBeGreaterThan(0);
     expect(exit.test.tokens).toBeGreaterThan(100);
-    written = '';
+    output.written = '';
     expect(await command.run(call('0.6'))).toBe(0);
-    expect(written).toMatch(/\nearly exit after 1 of the layers from a confidence of -?[\d.e-]+ on\n/);
-    written = '';
+    expect(output.written).toMatch(/\nearly exit after 1 of the layers from a confidence of -?[\d.e-]+ on\n/);
+    output.written = '';
     expect(await command.run(call('0.00001'))).toBe(0);
-    expect(written).toContain('\nearly exit: none that keeps the promise on these rows and saves work\n');
+    expect(output.written).toContain(
+      '\nearly exit: none that keeps the promise on these rows and saves work\n',
+    );
     expect(loadModel(readFileSync(at('out.safetensors'))).meaning.exit).toBeUndefined();
     await expect(command.run(call('2'))).rejects.toThrow('--exit');
   });
@@ -111,12 +106,14 @@ describe('calibrate gate', () => {
     writeFileSync(at('predicting.safetensors'), saveModel(predicting));
     const call = [at('predicting.safetensors'), directory, '-o', at('out.safetensors'), '--candidates'];
     expect(await command.run([...call, '--json'])).toBe(0);
-    const { candidates } = JSON.parse(written);
+    const { candidates } = JSON.parse(output.written);
     expect(loadModel(readFileSync(at('out.safetensors'))).meaning.candidates).toEqual(candidates.rule);
     expect(candidates.validation.errorRatio[1]).toBeLessThan(1);
-    written = '';
+    output.written = '';
     expect(await command.run(call)).toBe(0);
-    expect(written).toMatch(/\ncandidates: half-lives of \d+ intervals for errors, \d+ for the average\n/);
+    expect(output.written).toMatch(
+      /\ncandidates: half-lives of \d+ intervals for errors, \d+ for the average\n/,
+    );
     writeRecording(1600);
     await expect(
       command.run([at('model.safetensors'), directory, '-o', at('out.safetensors'), '--candidates']),
@@ -133,16 +130,16 @@ describe('calibrate gate', () => {
     writeFileSync(at('refined.safetensors'), saveModel(refined));
     const call = [at('refined.safetensors'), directory, '-o', at('out.safetensors'), '--refinement', '0.8'];
     expect(await command.run([...call, '--json'])).toBe(0);
-    const { refinement } = JSON.parse(written);
+    const { refinement } = JSON.parse(output.written);
     expect(loadModel(readFileSync(at('out.safetensors'))).meaning.refinement ?? null).toEqual(
       refinement.rule,
     );
     expect(refinement.validation.rounds).toHaveLength(3);
     expect(refinement.test.bars.length).toBe(refinement.validation.bars.length);
-    written = '';
+    output.written = '';
     expect(await command.run(call)).toBe(0);
-    expect(written).toMatch(/\nrefinement: (a further round as long as|rounds gain nothing on)/);
-    expect(written).toMatch(/\n {2}always 2 +2.00 +1.000 +[\d.]+ +0.0000 +[\d.]+/);
+    expect(output.written).toMatch(/\nrefinement: (a further round as long as|rounds gain nothing on)/);
+    expect(output.written).toMatch(/\n {2}always 2 +2.00 +1.000 +[\d.]+ +0.0000 +[\d.]+/);
     await expect(command.run([...call, '--exit', '0.5'])).rejects.toThrow(UsageError);
   });
 

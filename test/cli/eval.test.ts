@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/eval.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -12,6 +12,7 @@ import { resultOf } from '../../src/gateway/results.ts';
 import { openRecording, readSeries } from '../../src/recording/recording.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { makeNormal } from '../eval/helpers.ts';
+import { captureOutput } from './captured-output.ts';
 
 const model = tinyModel();
 const description = {
@@ -28,7 +29,7 @@ const description = {
 };
 
 let directory = '';
-let written = '';
+const output = captureOutput();
 
 function csv(seed: number, rows: number): string {
   const normal = makeNormal(seed);
@@ -49,15 +50,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
-
 const path = (name: string) => join(directory, name);
 
 describe('eval --next-tick', () => {
@@ -74,15 +66,17 @@ describe('eval --next-tick', () => {
     writeFileSync(join(folder, 'model.safetensors'), saveModel(predicting));
     const call = [join(folder, 'model.safetensors'), folder, '--next-tick'];
     expect(await command.run([...call, '--json'])).toBe(0);
-    const { nextTick } = JSON.parse(written);
+    const { nextTick } = JSON.parse(output.written);
     expect(nextTick.isOwn).toBe(false);
     expect(Object.keys(nextTick.dense.scores)).toEqual(['model', 'hold', 'trend', 'average', 'ranked']);
     expect(nextTick.dense.scores.ranked.mae).toBeLessThan(nextTick.dense.scores.model.mae);
     expect(nextTick.sending).toHaveLength(4);
-    written = '';
+    output.written = '';
     expect(await command.run(call)).toBe(0);
-    expect(written).toMatch(/\nevery tick a token, \d+ readings +MAE +NLL +CRPS +put out\n {2}model +\d/);
-    expect(written).toMatch(/\n {2}forecast, ranked +[\d.]+ %/);
+    expect(output.written).toMatch(
+      /\nevery tick a token, \d+ readings +MAE +NLL +CRPS +put out\n {2}model +\d/,
+    );
+    expect(output.written).toMatch(/\n {2}forecast, ranked +[\d.]+ %/);
     await expect(command.run([path('model.safetensors'), directory, '--next-tick'])).rejects.toThrow(
       /got one that classifies/,
     );
@@ -92,8 +86,8 @@ describe('eval --next-tick', () => {
 describe('eval', () => {
   it('prints one JSON object', async () => {
     expect(await command.run([path('model.safetensors'), directory, '--json'])).toBe(0);
-    expect(written.trimEnd()).not.toContain('\n');
-    const evaluation = JSON.parse(written);
+    expect(output.written.trimEnd()).not.toContain('\n');
+    const evaluation = JSON.parse(output.written);
     expect(Object.keys(evaluation)).toEqual([
       'task',
       'metric',
@@ -128,7 +122,7 @@ describe('eval', () => {
 
   it('prints a table with the rivals in it, marks the best and says who wins', async () => {
     await command.run([path('model.safetensors'), directory]);
-    const lines = written.split('\n');
+    const lines = output.written.split('\n');
     expect(lines[0]).toBe('room (classify; 2 files; temperature, humidity)');
     expect(lines[3]).toMatch(
       /^ +accuracy +balanced +macro F1 +a\.csv +b\.csv +95 % of accuracy +MACs\/tick$/,
@@ -146,8 +140,8 @@ describe('eval', () => {
     ]);
     // The label is a threshold on the temperature, and a random model knows nothing.
     expect(lines[9]).toMatch(/^bestThreshold +(0\.9\d+|1\.0000)\*/);
-    expect(written).toMatch(/\nbestThreshold beats the gated model in accuracy: \S+ against \S+\.\n/);
-    expect(written).toMatch(/\nSkipped \S+ % of ticks \(tier 0 /);
+    expect(output.written).toMatch(/\nbestThreshold beats the gated model in accuracy: \S+ against \S+\.\n/);
+    expect(output.written).toMatch(/\nSkipped \S+ % of ticks \(tier 0 /);
   });
 
   it('traces what the gateway would publish, tick for tick', async () => {
@@ -171,15 +165,15 @@ describe('eval', () => {
 
   it('evaluates one file alone', async () => {
     await command.run([path('model.safetensors'), path('b.csv'), '--json']);
-    expect(Object.keys(JSON.parse(written).metric)).toContain('accuracy:b.csv');
-    expect(Object.keys(JSON.parse(written).metric)).not.toContain('accuracy:a.csv');
+    expect(Object.keys(JSON.parse(output.written).metric)).toContain('accuracy:b.csv');
+    expect(Object.keys(JSON.parse(output.written).metric)).not.toContain('accuracy:a.csv');
   });
 
   it('takes a policy and other thresholds', async () => {
     const skipRate = async (...options: string[]) => {
-      written = '';
+      output.written = '';
       await command.run([path('model.safetensors'), directory, '--json', ...options]);
-      return JSON.parse(written).gated.skipRate as number;
+      return JSON.parse(output.written).gated.skipRate as number;
     };
     const usual = await skipRate();
     expect(await skipRate('--threshold-scale', '4')).toBeGreaterThan(usual);
@@ -190,7 +184,7 @@ describe('eval', () => {
   it('runs with other thresholds, and draws what each costs', async () => {
     const plot = path('quality.svg');
     await command.run([path('model.safetensors'), directory, '--json', '--curve', '0,1,4', '--plot', plot]);
-    const { curve, gated, dense } = JSON.parse(written);
+    const { curve, gated, dense } = JSON.parse(output.written);
     expect(curve.map((point: { thresholdScale: number }) => point.thresholdScale)).toEqual([0, 1, 4]);
     expect(curve[0].metric).toEqual(dense.metric);
     expect(curve[0].retention).toBe(1);
@@ -207,16 +201,16 @@ describe('eval', () => {
     writeFileSync(path('small.safetensors'), saveModel(tinyModel({ channels: ['humidity'] })));
     const beside = ['--beside', path('small.safetensors')];
     await command.run([path('model.safetensors'), directory, '--json', ...beside]);
-    const { rivals } = JSON.parse(written);
-    written = '';
+    const { rivals } = JSON.parse(output.written);
+    output.written = '';
     await command.run([path('small.safetensors'), directory, '--json']);
-    const alone = JSON.parse(written);
+    const alone = JSON.parse(output.written);
     expect(rivals['small.safetensors']).toEqual(alone.dense);
     // The label is in the temperature, which the small model does not know but its rivals do.
     expect(alone.rivals.bestThreshold.metric.accuracy).toBeGreaterThan(0.9);
-    written = '';
+    output.written = '';
     await command.run([path('small.safetensors'), directory, '--json', '--without', 'temperature']);
-    expect(JSON.parse(written).rivals.bestThreshold.metric.accuracy).toBeLessThan(0.9);
+    expect(JSON.parse(output.written).rivals.bestThreshold.metric.accuracy).toBeLessThan(0.9);
   });
 
   it('scales deltas alone', () => {

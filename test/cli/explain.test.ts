@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/explain.ts';
 import { readModelTag } from '../../src/cli/files.ts';
@@ -12,12 +12,13 @@ import { writeHeader } from '../../src/gateway/record-file.ts';
 import { WitnessLog } from '../../src/gateway/witness-log.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture } from '../gateway/fixture.ts';
+import { captureOutput } from './captured-output.ts';
 
 const fixture = new Fixture();
 const log = fixture.path('witness');
 const model = fixture.path('model.safetensors');
 let recording = '';
-let written = '';
+const output = captureOutput();
 
 /** Logs a run over the walk, as `dormouse run` does; the log has `ticks` ticks of each of two starts. */
 async function writeLog(ticks: number): Promise<void> {
@@ -40,28 +41,20 @@ beforeAll(async () => {
   await writeLog(100);
 });
 afterAll(() => fixture.remove());
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
 
 async function json(...args: string[]) {
   expect(await command.run([...args, '--json'])).toBe(0);
-  return JSON.parse(written);
+  return JSON.parse(output.written);
 }
 
 describe('explain of a log', () => {
   it('takes the last tick, or the last start that has the sequence, or the time', async () => {
     expect((await json(log)).witness.sequence).toBe(99);
-    written = '';
+    output.written = '';
     const found = await json(log, '--sequence', '4');
     expect(found.witness).toMatchObject({ sequence: 4, timeMs: Date.UTC(2026, 0, 1) + 104_000 });
     expect(found.policy).toBe('steady');
-    written = '';
+    output.written = '';
     expect((await json(log, '--time', '2026-01-01T00:00:07.5Z')).witness.timeMs).toBe(
       Date.UTC(2026, 0, 1) + 7000,
     );
@@ -69,18 +62,22 @@ describe('explain of a log', () => {
 
   it('reads like this', async () => {
     expect(await command.run([log, '--sequence', '0', '--model', model])).toBe(0);
-    expect(written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy steady\n/);
-    expect(written).toContain('decided  tier 0 (full), trust allow, reason none; keys and values: write\n');
-    expect(written).toMatch(/\nmodel {4}[0-9a-f]{6}\n/);
-    expect(written).toContain('fired    temperature, humidity\n');
-    expect(written).toMatch(/\nlambda, freeze .* coherence means nothing yet\n/);
-    expect(written).toMatch(/\none notch away: \d+ tried, 0 change the decision\n$/);
+    expect(output.written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy steady\n/);
+    expect(output.written).toContain(
+      'decided  tier 0 (full), trust allow, reason none; keys and values: write\n',
+    );
+    expect(output.written).toMatch(/\nmodel {4}[0-9a-f]{6}\n/);
+    expect(output.written).toContain('fired    temperature, humidity\n');
+    expect(output.written).toMatch(/\nlambda, freeze .* coherence means nothing yet\n/);
+    expect(output.written).toMatch(/\none notch away: \d+ tried, 0 change the decision\n$/);
   });
 
   it('says so when the model that is given is not the one that decided', async () => {
     writeFileSync(fixture.path('other.safetensors'), saveModel(tinyModel({ seed: 2 })));
     await command.run([log, '--model', fixture.path('other.safetensors')]);
-    expect(written).toMatch(/\nmodel {4}([0-9a-f]{6}); not the one given, which is (?!\1)[0-9a-f]{6}\n/);
+    expect(output.written).toMatch(
+      /\nmodel {4}([0-9a-f]{6}); not the one given, which is (?!\1)[0-9a-f]{6}\n/,
+    );
   });
 
   it.each([
@@ -133,9 +130,9 @@ describe('explain of a recording', () => {
     const found = await json(model, recording, '--row', '99');
     expect(found.witness.sequence).toBe(99);
     expect(found.decision).toEqual(expect.objectContaining({ trust: 'allow' }));
-    written = '';
+    output.written = '';
     expect((await json(model, recording, '--time', '2026-01-01T00:00:12.9Z')).witness.sequence).toBe(12);
-    written = '';
+    output.written = '';
     expect((await json(model, fixture.directory, '--policy', 'events')).policy).toBe('events');
   });
 

@@ -1,13 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/lambda.ts';
 import { randomNumbers } from '../engine/tiny-model.ts';
+import { captureOutput } from './captured-output.ts';
 
 let directory = '';
-let written = '';
+const output = captureOutput();
 
 function csv(seed: number, rows: number, anomalousFrom: number): string {
   const random = randomNumbers(seed);
@@ -45,20 +46,12 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'dormouse-lambda-'));
 });
 afterAll(() => rmSync(directory, { recursive: true }));
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
 
 describe('lambda', () => {
   it('prints what lambda adds on the labelled files', async () => {
     writeRecording(6, 520);
     expect(await command.run([directory, '--json'])).toBe(0);
-    const [labelled, ...others] = written
+    const [labelled, ...others] = output.written
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -68,10 +61,10 @@ describe('lambda', () => {
     // Nothing moves further than before; only the channel's company is gone.
     expect(labelled.withLambda.gain).toBeGreaterThan(0);
     expect(labelled.withLambda.interval[0]).toBeLessThanOrEqual(labelled.withLambda.gain);
-    written = '';
+    output.written = '';
     await command.run([directory]);
-    expect(written).toMatch(/^anomalies +files +anomalous +novelty +lambda +\+ lambda/);
-    expect(written).toMatch(
+    expect(output.written).toMatch(/^anomalies +files +anomalous +novelty +lambda +\+ lambda/);
+    expect(output.written).toMatch(
       /\nlabelled +6 +0\.789 +0\.\d{3} +0\.\d{3} +\+0\.\d{3} \([+-]\d\.\d{3} to [+-]\d\.\d{3}\)/,
     );
   }, 20_000);

@@ -1,12 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { command as generateCommand } from '../../src/cli/generate.ts';
 import { command } from '../../src/cli/tune.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { realRecording } from '../eval/helpers.ts';
+import { captureOutput } from './captured-output.ts';
 
 const room = {
   name: 'room',
@@ -23,7 +24,7 @@ const room = {
 const model = tinyModel();
 
 let directory = '';
-let written = '';
+const output = captureOutput();
 const path = (name: string) => join(directory, name);
 
 beforeAll(() => {
@@ -38,23 +39,14 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-beforeEach(() => {
-  written = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
-
 const tune = (...args: string[]) => command.run([directory, '--model', path('model.safetensors'), ...args]);
 
 describe('dormouse tune', () => {
   it('prints what it tried, and the sections of a config', async () => {
     expect(await tune('--retention', '0.2', '--trials', '12', '--policies', 'steady')).toBe(0);
-    expect(written).toMatch(/^200 rows of training and validation/);
-    expect(written).toMatch(/\nthe model as it is .* MACs|the model as it is/);
-    expect(written).toMatch(/\nspikes:\n {2}temperature: \{ delta: .*\n {2}humidity: /);
+    expect(output.written).toMatch(/^200 rows of training and validation/);
+    expect(output.written).toMatch(/\nthe model as it is .* MACs|the model as it is/);
+    expect(output.written).toMatch(/\nspikes:\n {2}temperature: \{ delta: .*\n {2}humidity: /);
   });
 
   it('writes a model with other thresholds, the same weights, and a note of how', async () => {
@@ -76,7 +68,7 @@ describe('dormouse tune', () => {
 
   it('prints every trial as JSON', async () => {
     await tune('--retention', '0.2', '--trials', '5', '--policies', 'steady', '--json');
-    const { trials, best, denseMacsPerTick } = JSON.parse(written);
+    const { trials, best, denseMacsPerTick } = JSON.parse(output.written);
     expect(trials.length).toBeGreaterThanOrEqual(5);
     expect(best.macsPerTick).toBeLessThanOrEqual(denseMacsPerTick);
   });
@@ -112,8 +104,8 @@ describe('dormouse tune', () => {
       expect(
         await command.run([occupancy!, '--model', shipped, '--trials', '14', '--policies', 'steady']),
       ).toBe(0);
-      expect(written).toMatch(/^8143 rows of training and validation/);
-      expect(written).toMatch(/\nBest of \d+: skips \d+\.\d % of ticks/);
+      expect(output.written).toMatch(/^8143 rows of training and validation/);
+      expect(output.written).toMatch(/\nBest of \d+: skips \d+\.\d % of ticks/);
     },
   );
 });
