@@ -55,6 +55,22 @@ export class BlockKeys {
   }
 
   /**
+   * Takes the newest token of a ring out of its block again: its `position`, and its key int8[width] at `key`.
+   * `newestLeft`: the position of the token before it in the ring, or -1. What its block had displaced is not restored: no
+   * window reaches there.
+   */
+  remove(ring: number, position: number, key: number, newestLeft: number): void {
+    const number = Math.floor(position / BLOCK_POSITIONS);
+    const block = this.firstOf(ring) + (number % this.count);
+    if (newestLeft < number * BLOCK_POSITIONS) {
+      this.#numbers[block] = NONE;
+      return;
+    }
+    const first = block * this.#width;
+    for (let i = 0; i < this.#width; i++) this.#sums[first + i]! -= this.#bytes[key + i]!;
+  }
+
+  /**
    * The `most` blocks with the best of the scores that lie in memory, of equal ones the newest, among those that hold
    * anything and lie wholly within the window, beyond `local` and before what is quarantined. Returns how many.
    */

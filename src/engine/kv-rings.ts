@@ -278,9 +278,14 @@ export class KvRings {
   }
 
   #retreat(ring: number): void {
-    assert(this.#longContext?.isReversible ?? true, 'sums of blocks are not taken back');
-    this.#next[ring] = this.#newest(ring);
+    assert(
+      this.#longContext?.isReversible ?? true,
+      'sums of keys that were rounded since are not taken back',
+    );
+    const slot = this.#newest(ring);
+    this.#next[ring] = slot;
     this.#filled[ring]!--;
+    this.#longContext?.remove(ring, slot, this.#filled[ring]! > 0 ? this.#newestPosition(ring) : -1);
     if (this.#quarantined[ring]! > 0) this.#quarantined[ring]!--;
   }
 }

@@ -58,9 +58,16 @@ export class LongContext {
     this.#head = { attention, head: 0, keys: 0, values: 0, count: 0, context: 0 };
   }
 
-  /** Whether a token can be taken back. */
+  /** Whether a token can be taken back: not where blocks have summed keys that the ring then rounded to four bits. */
   get isReversible(): boolean {
-    return this.#blocks === undefined;
+    return this.#blocks === undefined || !this.#isInt4;
+  }
+
+  /** Takes the newest token of a ring back from its slot. `newestLeft`: the position of the one before it, or -1. */
+  remove(ring: number, slot: number, newestLeft: number): void {
+    const place = ring * (this.#slots + 1) + slot;
+    const key = this.#layout.keys + place * this.#layout.slotBytes;
+    this.#blocks?.remove(ring, this.#positions[place]!, key, newestLeft);
   }
 
   /** The slots of a ring hold nothing any more. */
