@@ -108,7 +108,8 @@ async function proveGolden(emulator, node) {
   const { vectors } = JSON.parse(readFileSync(join(root, 'test/vectors/golden.json'), 'utf8'));
   const expected = vectors.find((vector) => vector.steps === steps).sha256;
   for (const { kernel, sha256 } of JSON.parse(stdout).hashes) {
-    if (sha256 !== expected) throw new Error(`${kernel}: expected ${expected}, got ${sha256}`);
+    for (const [set, hash] of Object.entries(expected))
+      if (sha256[set] !== hash) throw new Error(`${kernel}, ${set}: expected ${hash}, got ${sha256[set]}`);
   }
   return `${steps} steps, equal with every kernel`;
 }
