@@ -1,7 +1,6 @@
 /** Where each parameter lies in the one flat array that the trainer, the optimiser and the threads share. */
 import { isRouted, type TransformerConfig } from '../engine/config.ts';
 import type { FeatureSet } from '../engine/model.ts';
-import type { HeadPattern } from '../engine/patterns.ts';
 import { ELAPSED_BUCKETS, featuresPerChannel } from '../gate/features.ts';
 import { Random } from './random.ts';
 
@@ -124,8 +123,8 @@ export function initialParameters(
     const deviation = initialGain(name, config.layers) / Math.sqrt(columns);
     for (let i = 0; i < rows * columns; i++) parameters[offset + i] = deviation * random.normal();
   }
-  for (const [layer, { ageBias, spikeThreshold }] of layout.layers.entries()) {
-    startAgeBias(parameters, ageBias, config.patterns?.[layer]);
+  for (const { ageBias, spikeThreshold } of layout.layers) {
+    startAgeBias(parameters, ageBias);
     if (spikeThreshold) startThresholds(parameters, spikeThreshold, config.window);
   }
   amplifyValues(parameters, layout.embedding.weight, inputGain, featuresPerChannel(features));
@@ -147,19 +146,11 @@ function amplifyValues(
   }
 }
 
-/** Slopes from 2^(-8/heads) down to 2^-8 per token, in powers of two where `heads` divides 8; what is pinned is as near as any. */
-function startAgeBias(
-  parameters: Float32Array,
-  { offset, rows: heads, columns: window }: Slice,
-  patterns: readonly HeadPattern[] | undefined,
-): void {
+/** Slopes from 2^(-8/heads) down to 2^-8 per token, in powers of two where `heads` divides 8. */
+function startAgeBias(parameters: Float32Array, { offset, rows: heads, columns: window }: Slice): void {
   for (let head = 0; head < heads; head++) {
     const slope = 2 ** ((-8 * (head + 1)) / heads);
-    const { local, pinned } = patterns?.[head] ?? { local: window };
-    const oldest = pinned === undefined ? window : local;
-    for (let age = 0; age < window; age++) {
-      parameters[offset + head * window + age] = -slope * Math.min(age, oldest);
-    }
+    for (let age = 0; age < window; age++) parameters[offset + head * window + age] = -slope * age;
   }
 }
 

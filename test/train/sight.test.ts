@@ -9,7 +9,7 @@ import { Pipeline } from '../../src/gateway/pipeline.ts';
 import type { Series } from '../../src/recording/recording.ts';
 import type { Dataset } from '../../src/train/dataset.ts';
 import { loadFloatModel, saveFloatModel } from '../../src/train/float-model.ts';
-import { initialParameters, parameterLayout } from '../../src/train/layout.ts';
+import { parameterLayout } from '../../src/train/layout.ts';
 import { Random } from '../../src/train/random.ts';
 import { seenAges } from '../../src/train/sight.ts';
 import { encodeSeries } from '../../src/train/tokens.ts';
@@ -134,20 +134,6 @@ describe('a model trained with pinned tokens', () => {
     expect(far.validation!.dense.accuracy).toBeGreaterThan(0.85);
     expect(loadModel(saveModel(far.model)).config.patterns![0]![0]).toEqual({ local: 3, pinned: 2 });
   }, 30_000);
-});
-
-it('begins with pinned tokens as near as the oldest that are always seen, and with all else as without', () => {
-  const start = (pattern: HeadPattern) => {
-    const config = withPattern(6, pattern);
-    const layout = parameterLayout(config);
-    const parameters = initialParameters(config, layout, seed);
-    const { offset, columns } = layout.layers[1]!.ageBias;
-    return { parameters, biases: [...parameters.subarray(offset, offset + columns)] };
-  };
-  const plain = start({ local: 6 });
-  expect(plain.biases).toEqual([-0, -0.0625, -0.125, -0.1875, -0.25, -0.3125]);
-  expect(start({ local: 2 }).parameters).toEqual(plain.parameters);
-  expect(start({ local: 2, pinned: 3 }).biases).toEqual([-0, -0.0625, -0.125, -0.125, -0.125, -0.125]);
 });
 
 it('does not change what is trained where the pattern shows the whole window', async () => {
