@@ -1,11 +1,13 @@
 /**
  * How well a recipe does on days that it was not trained on, as they were and as they might be in another week: trains
  * with each part of the training rows left out in turn, plays those rows through the pipeline, dense and gated, and adds
- * up the accuracy over all of them. One channel is then shifted, its excursions from rest are scaled, and slow waves
- * are added to it, and the rows are played again.
+ * up the accuracy over all of them. One channel is then shifted, its excursions from rest are scaled, slow waves are
+ * added to it, it comes back to rest faster (always, and only while the class is not the first), and the rows are played
+ * again. `--widths` also plays them with thresholds so many times as wide.
  *
- * node scripts/left-out.mjs DIRECTORY --fold 0..1809 --fold 1809..3249 [--fold ...] [--seeds 1,2,3] [--channel co2
- *   --rest 420 --shift 150 --gain 0.4 --waves 100] -- OPTIONS OF TRAIN      after `npm run build`
+ * node scripts/left-out.mjs DIRECTORY --fold 0..1809 --fold 1809..3249 [--fold ...] [--seeds 1,2,3] [--widths 0.5,2]
+ *   [--channel co2 --rest 420 --shift 150 --gain 0.4 --waves 100 --leak 5 --leak-half-life 60] -- OPTIONS OF TRAIN
+ * after `npm run build`
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -32,6 +34,9 @@ const { values: options, positionals } = parseArgs({
     shift: text,
     gain: text,
     waves: text,
+    leak: text,
+    'leak-half-life': { ...text, default: '60' },
+    widths: { ...text, default: '' },
   },
   allowPositionals: true,
 });
@@ -64,32 +69,73 @@ function wave(row, first, size) {
   return (size * sum) / Math.sqrt(PERIODS.length / 2);
 }
 
+/** As src/train/leak.ts, with a leak that goes by the row's label. */
+function leaky(column, first, timesAsFast) {
+  const rest = Number(options.rest);
+  const halfLife = Number(options['leak-half-life']);
+  const left = (factor) => 2 ** (-factor / halfLife);
+  let held = 0;
+  return column.map((value, row) => {
+    const factor = timesAsFast(labels[first + row]);
+    held =
+      row === 0
+        ? (value - rest) / factor
+        : value - rest - (column[row - 1] - rest) * left(1) + held * left(factor);
+    return rest + held;
+  });
+}
+
+/** Each makes of a channel's values, from row `first` of the file on, those of another week. */
 function disturbances() {
   const rest = Number(options.rest);
-  const list = [['as it was', (value) => value]];
+  const list = [['as it was', (column) => column]];
   if (options.channel === undefined) return list;
-  const [shift, gain, waves] = [options.shift, options.gain, options.waves].map(Number);
-  if (options.shift) list.push([`shifted by ${shift}`, (value) => value + shift]);
-  if (options.gain) list.push([`${gain} times as far from ${rest}`, (value) => rest + gain * (value - rest)]);
+  const each = (name, change) =>
+    list.push([name, (column, first) => column.map((value, row) => change(value, row, first))]);
+  const [shift, gain, waves, leak] = [options.shift, options.gain, options.waves, options.leak].map(Number);
+  if (options.shift) each(`shifted by ${shift}`, (value) => value + shift);
+  if (options.gain) each(`${gain} times as far from ${rest}`, (value) => rest + gain * (value - rest));
   for (const size of options.waves ? [waves / 2, waves] : []) {
-    list.push([`waves of ${size}`, (value, row, first) => value + wave(row, first, size)]);
+    each(`waves of ${size}`, (value, row, first) => value + wave(row, first, size));
+  }
+  if (options.leak) {
+    list.push([`leaks ${leak} times as fast`, (column, first) => leaky(column, first, () => leak)]);
+    const whileOn = (label) => (label > 0 ? leak : 1);
+    list.push([`leaks ${leak} times as fast while on`, (column, first) => leaky(column, first, whileOn)]);
   }
   return list;
 }
 
+/** How a fold is played: name and options of the pipeline. */
+function gatings({ spikes }) {
+  const wider = (width) => ({ ...spikes, delta: spikes.delta.map((delta) => delta * width) });
+  const widths = options.widths === '' ? [] : options.widths.split(',').map(Number);
+  return [
+    ['dense', { gating: false }],
+    ['gated', {}],
+    ...widths.map((width) => [`gated, ${width} times as wide`, { spikes: wider(width) }]),
+  ];
+}
+
 /** Plays rows [from, to); adds to `score` how many answers were right, and what was computed. */
 function play(model, [from, to], change, gating, score) {
-  const pipeline = new Pipeline(new Engine(model), 0, { gating });
+  const pipeline = new Pipeline(new Engine(model), 0, gating);
   const own = model.meaning.channels.map(({ name }) =>
     recording.channels.findIndex((one) => one.name === name),
   );
   const disturbed = recording.channels.findIndex(({ name }) => name === options.channel);
+  const changed =
+    disturbed < 0
+      ? []
+      : change(
+          Array.from({ length: to - from }, (_, row) => values[(from + row) * width + disturbed]),
+          from,
+        );
   const frame = { timeMs: 0, values: new Float64Array(own.length) };
   for (let row = from; row < to; row++) {
     frame.timeMs = timeMs[row];
     own.forEach((column, i) => {
-      const value = values[row * width + column];
-      frame.values[i] = column === disturbed ? change(value, row - from, from) : value;
+      frame.values[i] = column === disturbed ? changed[row - from] : values[row * width + column];
     });
     const { topIndex } = pipeline.tick(frame);
     score.right += topIndex === labels[row] ? 1 : 0;
@@ -115,8 +161,8 @@ for (const seed of options.seeds.split(',')) {
     const model = loadModel(readFileSync(file));
     for (const range of ranges) {
       for (const [name, change] of disturbances()) {
-        for (const gating of [false, true]) {
-          const key = `${name}, ${gating ? 'gated' : 'dense'}`;
+        for (const [kind, gating] of gatings(model.meaning)) {
+          const key = `${name}, ${kind}`;
           const score = scores.get(key) ?? { right: 0, rows: 0, macs: 0 };
           scores.set(key, score);
           play(model, range, change, gating, score);

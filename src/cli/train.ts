@@ -93,6 +93,8 @@ again, and ends with the same file.
   --level-jitter X          shift a channel's level by X times as far as it wanders by itself (default ${defaultSettings.levelJitter})
   --level-noise X           shift every channel's level by X standard deviations (default ${defaultSettings.levelNoise})
   --level-wander X          let levels wander slowly, by X standard deviations; classify only (default ${defaultSettings.pool.levelWander})
+  --leak X                  let channels come back to rest up to X times as fast; classify only (default ${defaultSettings.pool.leak})
+  --leak-half-life N        ... than half of the way in N intervals (default ${defaultSettings.pool.leakHalfLife})
   --gain-jitter X           stretch a channel's excursions by e to the X (default ${defaultSettings.gainJitter})
   --event-shuffle X         share of sequences whose fired flags and times are another's (default ${defaultSettings.eventShuffle})
   --hold-max N              most ticks that one token counts for (default ${defaultSettings.holdMax})
@@ -193,6 +195,8 @@ const numbers = [
   'level-jitter',
   'level-noise',
   'level-wander',
+  'leak',
+  'leak-half-life',
   'gain-jitter',
   'event-shuffle',
   'delta',
@@ -317,6 +321,8 @@ function settingsOf(
       denseShare: number('dense-share', defaults.pool.denseShare, 0, 1),
       finest: number('finest', defaults.pool.finest, 1e-6, 1),
       levelWander: number('level-wander', defaults.pool.levelWander, 0, 10),
+      leak: number('leak', defaults.pool.leak, 1, 1000),
+      leakHalfLife: number('leak-half-life', defaults.pool.leakHalfLife, 0.1, 1e6),
       widest: number('widest', defaults.pool.widest, 1e-6, 1e6),
     },
     optimiser: {

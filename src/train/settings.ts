@@ -75,7 +75,16 @@ export const defaultSettings: TrainingSettings = {
   lineAlone: false,
   holdMax: 60,
   optimiser: { beta1: 0.9, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
-  pool: { variants: 48, denseShare: 0.4, finest: 1 / 3, widest: 3, levelWander: 0, maxBytes: 2 ** 27 },
+  pool: {
+    variants: 48,
+    denseShare: 0.4,
+    finest: 1 / 3,
+    widest: 3,
+    levelWander: 0,
+    leak: 1,
+    leakHalfLife: 60,
+    maxBytes: 2 ** 27,
+  },
   dataset: {
     features: 'changes',
     validationShare: 0.25,

@@ -4,6 +4,7 @@ import { FeatureEncoder, featureCount, featuresPerChannel } from '../gate/featur
 import { makeSpikePacket, SpikeEncoder } from '../gate/spike-encoder.ts';
 import type { Series } from '../recording/recording.ts';
 import type { Dataset } from './dataset.ts';
+import { type LeakSettings, leakFaster } from './leak.ts';
 import { type PastMap, type TokenShape, tracePast } from './past.ts';
 import { Random } from './random.ts';
 import { wander } from './wander.ts';
@@ -112,7 +113,7 @@ export interface TokenPool {
   readonly labels: Int8Array;
 }
 
-export interface PoolSettings {
+export interface PoolSettings extends LeakSettings {
   readonly seed: number;
   /** Threshold settings to make, if they fit `maxBytes`; at least 2. */
   readonly variants: number;
@@ -121,7 +122,7 @@ export interface PoolSettings {
   /** Thresholds are drawn log-uniformly from `finest` to `widest` times the default. */
   readonly finest: number;
   readonly widest: number;
-  /** The channels of the drawn settings wander by so many standard deviations; classify only. See wander.ts. */
+  /** The channels of the drawn settings leak faster, and wander by so many standard deviations; classify only. See leak.ts, wander.ts. */
   readonly levelWander: number;
   readonly maxBytes: number;
 }
@@ -134,6 +135,8 @@ export const plainPool: PoolSettings = {
   finest: 1,
   widest: 1,
   levelWander: 0,
+  leak: 1,
+  leakHalfLife: 1,
   maxBytes: 0,
 };
 
@@ -159,10 +162,9 @@ export function makePool(
     const drawnScale = finest * Math.exp(Math.log(widest / finest) * random.uniform());
     const dense = variant > 1 ? drawnDense : variant === 0;
     const spikes = scaleDeltas(dataset.spikes, variant > 1 ? drawnScale : 1);
-    const wanderings = new Random(settings.seed, 4, variant);
+    const distorted = variant > 1 ? distortion(dataset, settings, variant) : null;
     for (const one of series) {
-      const seen = variant > 1 ? wandering(one, dataset, settings.levelWander, wanderings) : one;
-      const stream = encodeSeries(seen, { ...dataset, spikes, dense });
+      const stream = encodeSeries(distorted?.(one) ?? one, { ...dataset, spikes, dense });
       streams.push(past === null ? stream : withPast(stream, past, tokenShape(dataset)));
     }
   }
@@ -181,8 +183,19 @@ function withPast({ features, rows, marks }: TokenStream, past: PastMap, shape: 
   return { features: trace.features, rows, marks, forecasts: trace.forecasts };
 }
 
-function wandering(series: Series, { channels, intervalMs }: Dataset, by: number, random: Random): Series {
-  return by === 0 ? series : wander(series, channels, intervalMs, by, random);
+/** The series as another week, or another place, might have given it. */
+function distortion(
+  { channels, restingLevel, intervalMs }: Dataset,
+  settings: PoolSettings,
+  variant: number,
+): (series: Series) => Series {
+  const { seed, levelWander, leak } = settings;
+  const [waves, leaks] = [4, 5].map((purpose) => new Random(seed, purpose, variant)) as [Random, Random];
+  return (series) => {
+    const leaky =
+      leak === 1 ? series : leakFaster(series, channels, restingLevel, intervalMs, settings, leaks);
+    return levelWander === 0 ? leaky : wander(leaky, channels, intervalMs, levelWander, waves);
+  };
 }
 
 function joinStreams(

@@ -103,6 +103,9 @@ function requireTrainable(
   if (pool.levelWander > 0 && kind !== 'classify') {
     throw new ConfigError(`level wander: expected 0 unless the task is classify, got ${pool.levelWander}`);
   }
+  if (pool.leak > 1 && kind !== 'classify') {
+    throw new ConfigError(`leak: expected 1 unless the task is classify, got ${pool.leak}`);
+  }
   requireLearnable(config);
   const { routing, normGains } = config;
   if (normGains === 'channel') throw new ConfigError('config.normGains: expected shared, got channel');

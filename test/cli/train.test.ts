@@ -123,7 +123,8 @@ it('trains all techniques at once, with two threads as with one', async () => {
 }, 60_000);
 
 it('makes a model that sees trends, with two threads as with one', async () => {
-  const asked = ['--features', 'trends', '--level-wander', '0.2', '--distillation', '0.5', '--no-line'];
+  const weeks = ['--level-wander', '0.2', '--leak', '5', '--leak-half-life', '20'];
+  const asked = ['--features', 'trends', ...weeks, '--distillation', '0.5', '--no-line'];
   const common = [recording, '--steps', '3', ...asked, '-o', 'trends.safetensors', '--quiet'];
   await dormouse(...common, '--threads', '1');
   const first = readFileSync(join(directory, 'trends.safetensors'));

@@ -18,6 +18,7 @@ test.skipIf(!built)('scores the rows that were left out, as they were and distur
     'left-out',
     recording,
     ...['--fold', '0..150', '--fold', '150..300', '--channel', 'level', '--shift', '0', '--waves', '40'],
+    ...['--leak', '1', '--leak-half-life', '20', '--widths', '1,3'],
     ...['--', ...sizes],
   );
   expect(stderr).toBe('');
@@ -25,17 +26,26 @@ test.skipIf(!built)('scores the rows that were left out, as they were and distur
   const found = stdout
     .trim()
     .split('\n')
-    .map((line) => /^seed 1, (.*), (dense|gated): (\d\.\d{4}), (\d+) MACs a row$/.exec(line)!.slice(1));
-  const names = ['as it was', 'shifted by 0', 'waves of 20', 'waves of 40'];
+    .map((line) =>
+      /^seed 1, (.*), (dense|gated|gated, \d times as wide): (\d\.\d{4}), (\d+) MACs a row$/
+        .exec(line)!
+        .slice(1),
+    );
+  const leaks = 'leaks 1 times as fast';
+  const names = ['as it was', 'shifted by 0', 'waves of 20', 'waves of 40', leaks, `${leaks} while on`];
+  const kinds = ['dense', 'gated', 'gated, 1 times as wide', 'gated, 3 times as wide'];
   expect(found.map(([name, kind]) => `${name}, ${kind}`)).toEqual(
-    names.flatMap((name) => [`${name}, dense`, `${name}, gated`]),
+    names.flatMap((name) => kinds.map((kind) => `${name}, ${kind}`)),
   );
-  const [asItWas, shifted] = [found.slice(0, 2), found.slice(2, 4)].map((lines) =>
-    lines.map(([, , accuracy, macs]) => [accuracy, macs]),
-  );
-  expect(shifted).toEqual(asItWas);
-  const macs = found.map((line) => Number(line[3]));
-  expect(macs[1]).toBeLessThan(macs[0]!);
+  const resultsOf = (wanted: string) =>
+    found.filter(([name]) => name === wanted).map(([, , accuracy, macs]) => [accuracy, macs]);
+  for (const same of ['shifted by 0', leaks, `${leaks} while on`]) {
+    expect(resultsOf(same)).toEqual(resultsOf('as it was'));
+  }
+  const [dense, gated, asWide, wider] = resultsOf('as it was').map(([, macs]) => Number(macs));
+  expect(asWide).toBe(gated);
+  expect(gated).toBeLessThan(dense!);
+  expect(wider).toBeLessThan(gated!);
 });
 
 test.skipIf(!built)('says what is wrong with a fold', () => {
