@@ -7,7 +7,8 @@
 import { chooseKernels } from '../engine/kernels/choose.ts';
 import type { KernelName, Kernels } from '../engine/kernels/contract.ts';
 import { assert } from '../engine/limits.ts';
-import { type MemoryLayout, padded, planMemory } from '../engine/memory-plan.ts';
+import type { MemoryLayout } from '../engine/memory-layout.ts';
+import { padded, planMemory } from '../engine/memory-plan.ts';
 import type { Linear, Model } from '../engine/model.ts';
 import { writeWeights } from '../engine/write-weights.ts';
 import { encodeSeries } from '../train/tokens.ts';

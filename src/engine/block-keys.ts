@@ -1,5 +1,5 @@
 /** Sums of the keys of each block of a ring, from which a head chooses the blocks that meet its query best. */
-import type { LongContextLayout } from './memory-plan.ts';
+import type { LongContextLayout } from './memory-layout.ts';
 import { BLOCK_POSITIONS } from './patterns.ts';
 import type { Place } from './slot-list.ts';
 

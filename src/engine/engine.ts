@@ -30,13 +30,8 @@ import { chooseKernels } from './kernels/choose.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { KvRings } from './kv-rings.ts';
 import { assert, FEATURE_MAX, WASM_PAGE_BYTES } from './limits.ts';
-import {
-  type FeedForwardLayout,
-  type MemoryLayout,
-  type MemoryPlan,
-  padded,
-  planMemory,
-} from './memory-plan.ts';
+import type { FeedForwardLayout, MemoryLayout } from './memory-layout.ts';
+import { type MemoryPlan, padded, planMemory } from './memory-plan.ts';
 import type { Gain, Model } from './model.ts';
 import { exitTable, type Plan, type PlanTable, planTable } from './plan.ts';
 import { writeWeights } from './write-weights.ts';

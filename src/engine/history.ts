@@ -9,7 +9,7 @@ import type { HistoryConfig } from './config.ts';
 import { historyHorizon } from './cost.ts';
 import type { Kernels } from './kernels/contract.ts';
 import { assert, FEATURE_MAX, FEATURE_ONE, LOGIT_ONE } from './limits.ts';
-import type { HistoryLayout, MemoryLayout } from './memory-plan.ts';
+import type { HistoryLayout, MemoryLayout } from './memory-layout.ts';
 import type { Model } from './model.ts';
 import type { Plan } from './plan.ts';
 

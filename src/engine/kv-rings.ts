@@ -9,7 +9,7 @@ import { attentionMacs, blockBytes, keyValueBytes, slotBytes } from './cost.ts';
 import type { KernelName, Kernels } from './kernels/contract.ts';
 import { assert } from './limits.ts';
 import { LongContext } from './long-context.ts';
-import type { MemoryLayout } from './memory-plan.ts';
+import type { MemoryLayout } from './memory-layout.ts';
 import type { Plan } from './plan.ts';
 import type { Place } from './slot-list.ts';
 

@@ -9,7 +9,7 @@ import type { HeadAttention, LongContextKernels, LongContextShape } from './kern
 import { TruthLongContextKernels } from './kernels/long-context-truth.ts';
 import { WasmLongContextKernels } from './kernels/long-context-wasm.ts';
 import { assert } from './limits.ts';
-import type { AttentionLayout, LongContextLayout, MemoryLayout } from './memory-plan.ts';
+import type { AttentionLayout, LongContextLayout, MemoryLayout } from './memory-layout.ts';
 import type { HeadPattern } from './patterns.ts';
 import { type Place, SlotList } from './slot-list.ts';
 

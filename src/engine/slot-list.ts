@@ -1,7 +1,7 @@
 /** The slots of a ring that one head sees, listed in the engine's memory for its kernels. */
 import type { TransformerConfig } from './config.ts';
 import { assert } from './limits.ts';
-import type { MemoryLayout } from './memory-plan.ts';
+import type { MemoryLayout } from './memory-layout.ts';
 import { BLOCK_POSITIONS, PINNED_MAX } from './patterns.ts';
 
 /** A token's place in its ring. */

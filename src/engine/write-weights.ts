@@ -1,14 +1,8 @@
 /** Lays a model's weights and tables out in the engine's memory, padded with zeros to whole vectors. */
 import { embeddingInputs, type HistoryConfig, headSize, type TransformerConfig } from './config.ts';
 import type { Kernels, MatrixInput } from './kernels/contract.ts';
-import {
-  type FeedForwardLayout,
-  type HistoryLayout,
-  type LayerLayout,
-  type Matrix,
-  type MemoryLayout,
-  padded,
-} from './memory-plan.ts';
+import type { FeedForwardLayout, HistoryLayout, LayerLayout, Matrix, MemoryLayout } from './memory-layout.ts';
+import { padded } from './memory-plan.ts';
 import type { FeedForwardWeights, Gain, HistoryWeights, LayerWeights, Linear, Model } from './model.ts';
 
 /** So many numbers lie side by side in the file, and so far from run to run in memory: padding comes between. */

@@ -6,7 +6,7 @@
  * they hold: features int16[matrix.inputs], residual int16[padded(hidden)], activations uint8, logits int32.
  * Kernels take numbers and have no policy.
  */
-import type { AttentionLayout, Matrix } from '../memory-plan.ts';
+import type { AttentionLayout, Matrix } from '../memory-layout.ts';
 
 /** What a matrix is multiplied with: int16 features or uint8 activations. */
 export type MatrixInput = 'features' | 'activations';

@@ -5,7 +5,7 @@
  * Pointers are byte offsets into the engine's memory. A slot is int8[width], or int4[width] and behind it int16[heads]:
  * the largest size of a component in each head.
  */
-import type { AttentionLayout } from '../memory-plan.ts';
+import type { AttentionLayout } from '../memory-layout.ts';
 
 /** One head's attention: where its numbers lie. */
 export interface HeadAttention {

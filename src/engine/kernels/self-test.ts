@@ -1,5 +1,5 @@
 /** A short numeric test of kernels at start, extremes included: a build that does not give the truth is refused. */
-import type { Matrix } from '../memory-plan.ts';
+import type { Matrix } from '../memory-layout.ts';
 import type { Kernels } from './contract.ts';
 import { TruthKernels } from './truth.ts';
 

@@ -12,7 +12,7 @@ import {
   RESIDUAL_MAX,
   WEIGHT_MAX,
 } from '../limits.ts';
-import type { AttentionLayout, Matrix } from '../memory-plan.ts';
+import type { AttentionLayout, Matrix } from '../memory-layout.ts';
 import { padded } from '../memory-plan.ts';
 import type { Kernels } from './contract.ts';
 

@@ -1,5 +1,5 @@
 /** The WebAssembly SIMD kernels behind the contract: one class, two builds. */
-import type { AttentionLayout, Matrix } from '../memory-plan.ts';
+import type { AttentionLayout, Matrix } from '../memory-layout.ts';
 import { padded } from '../memory-plan.ts';
 import type { Kernels, MatrixInput } from './contract.ts';
 import { wasmBase64 as exactBase64 } from './generated/exact.ts';

@@ -5,7 +5,7 @@ import { isTrusted } from '../../../src/engine/kernels/choose.ts';
 import type { Kernels } from '../../../src/engine/kernels/contract.ts';
 import { TruthKernels } from '../../../src/engine/kernels/truth.ts';
 import { type WasmBuild, WasmKernels } from '../../../src/engine/kernels/wasm.ts';
-import type { AttentionLayout, Matrix } from '../../../src/engine/memory-plan.ts';
+import type { AttentionLayout, Matrix } from '../../../src/engine/memory-layout.ts';
 import { randomNumbers } from '../tiny-model.ts';
 
 const seed = 20261124;
