@@ -1,7 +1,7 @@
 /** The engine alone: no dependency, no Node API; runs in a browser too. */
 export * from './config.ts';
 export type { Cost } from './cost.ts';
-export { Engine, type EngineOptions, type StepStats } from './engine.ts';
+export { Engine, type EngineOptions } from './engine.ts';
 export { makeExponentTable } from './integer.ts';
 export type { KernelName } from './kernels/contract.ts';
 export type { MemoryPlan, Region } from './memory-plan.ts';
@@ -15,3 +15,4 @@ export {
   type SpeculationCounters,
   type SpeculationOptions,
 } from './speculation.ts';
+export type { StepStats } from './step-stats.ts';

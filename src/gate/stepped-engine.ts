@@ -1,8 +1,9 @@
 /** An engine of which one token may take several calls: what they have in common, whatever decides on further ones. */
 import type { Cost } from '../engine/cost.ts';
-import type { Engine, StepStats } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
 import type { Plan, PlanTable } from '../engine/plan.ts';
+import { makeStepStats, type StepStats } from '../engine/step-stats.ts';
 
 /** `step` is what differs; everything else is the engine's own. */
 export abstract class SteppedEngine {
@@ -11,7 +12,7 @@ export abstract class SteppedEngine {
   readonly logits: Int32Array;
   readonly marks: Int32Array;
   /** Sums over all calls for a token. */
-  readonly stats: StepStats;
+  readonly stats: StepStats = makeStepStats();
   protected readonly engine: Engine;
   readonly #costs: ReadonlyMap<Plan, Cost>;
 
@@ -21,7 +22,6 @@ export abstract class SteppedEngine {
     this.plans = engine.plans;
     this.logits = engine.logits;
     this.marks = engine.marks;
-    this.stats = { ...engine.stats };
     this.engine = engine;
     this.#costs = new Map(
       Object.values(engine.plans[0]!).map((plan) => [plan, sum(engine.cost(plan), furtherCost)]),
