@@ -14,7 +14,7 @@ export const datasetOptions = {
   force: { type: 'boolean' },
 } as const;
 
-type DatasetValues = {
+export type DatasetValues = {
   readonly [name in keyof typeof datasetOptions]?:
     | ((typeof datasetOptions)[name]['type'] extends 'boolean' ? boolean : string)
     | undefined;
@@ -41,6 +41,7 @@ export function datasetUsage(when = ''): string {
                         (default ${validationShare})
   --delta X             ${when}a channel fires when it moved X interquartile ranges (default ${deltaShare})
   --heartbeat N         ... or was silent for N intervals (default ${heartbeatIntervals})
-  --features NAME       ${when}changes or trends, see 'dormouse train' (default changes)
+  --features NAME       ${when}changes, or trends: also how each channel moved over minutes to hours
+                        (default changes)
   --force               take even a channel that only counts rows`;
 }

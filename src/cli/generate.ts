@@ -2,7 +2,13 @@
 import { type WorkloadName, workloadNames, workloads } from '../workloads/physics.ts';
 import { defaultRows, seedsOf, type WorkloadTask, writeWorkload } from '../workloads/recording.ts';
 import { type Command, UsageError } from './command.ts';
-import { parseOptions, wholeNumberOption } from './options.ts';
+import {
+  parseOptions,
+  requireArguments,
+  requireChoice,
+  requireOption,
+  wholeNumberOption,
+} from './options.ts';
 
 const listed = workloadNames.map((name) => `  ${name.padEnd(16)} ${workloads[name].plant}`).join('\n');
 
@@ -35,32 +41,25 @@ ${listed}
       allowPositionals: true,
     });
     const physics = workloads[requireWorkload(positionals)];
-    if (values.output === undefined) throw new UsageError('expected --output DIRECTORY');
+    const output = requireOption('output', values.output, 'DIRECTORY');
     const seeds = seedsOf(wholeNumberOption('seed', values.seed, 1, 0, 1e9));
     const rows = wholeNumberOption('rows', values.rows, defaultRows.train, 100, 1e6);
     const task = requireTask(values.task, values.horizon);
     const parts = { train: rows, validation: Math.ceil(rows / 2), test: rows };
-    writeWorkload(values.output, physics, seeds, parts, task);
-    process.stdout.write(`${values.output}: ${physics.name}, ${physics.plant}\n`);
+    writeWorkload(output, physics, seeds, parts, task);
+    process.stdout.write(`${output}: ${physics.name}, ${physics.plant}\n`);
     return 0;
   },
 };
 
-function requireTask(name = 'classify', horizon: string | undefined): WorkloadTask {
-  if (name === 'forecast') return { kind: name, horizon: wholeNumberOption('horizon', horizon, 1, 1, 4096) };
-  if (horizon !== undefined) throw new UsageError(`--horizon: expected --task forecast, got ${name}`);
-  if (name === 'classify' || name === 'anomaly') return { kind: name };
-  throw new UsageError(`--task: expected classify, anomaly or forecast, got '${name}'`);
+function requireTask(text = 'classify', horizon: string | undefined): WorkloadTask {
+  const kind = requireChoice('--task', text, ['classify', 'anomaly', 'forecast']);
+  if (kind === 'forecast') return { kind, horizon: wholeNumberOption('horizon', horizon, 1, 1, 4096) };
+  if (horizon !== undefined) throw new UsageError(`--horizon: expected --task forecast, got ${kind}`);
+  return { kind };
 }
 
 function requireWorkload(positionals: readonly string[]): WorkloadName {
-  const [wanted, ...surplus] = positionals;
-  const name = workloadNames.find((known) => known === wanted);
-  if (name === undefined) {
-    throw new UsageError(
-      `expected a workload (${workloadNames.join(', ')}), got ${wanted === undefined ? 'none' : `'${wanted}'`}`,
-    );
-  }
-  if (surplus.length > 0) throw new UsageError(`expected one workload, got also '${surplus[0]}'`);
-  return name;
+  const [name] = requireArguments(positionals, `a workload (${workloadNames.join(', ')})`);
+  return requireChoice('workload', name, workloadNames);
 }

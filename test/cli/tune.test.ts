@@ -121,8 +121,8 @@ describe('dormouse generate', () => {
   });
 
   it.each([
-    [['-o', 'x'], /expected a workload .* got none/],
-    [['fast', '-o', 'x'], /expected a workload .* got 'fast'/],
+    [['-o', 'x'], /expected a workload \(streaming, /],
+    [['fast', '-o', 'x'], /workload: expected one of streaming, .*, got 'fast'/],
     [['streaming'], /expected --output DIRECTORY/],
     [['streaming', '-o', 'x', '--rows', '1'], /--rows/],
   ])('refuses %j', async (args, message) => {
