@@ -18,7 +18,7 @@ import { Pipeline } from '../gateway/pipeline.ts';
 import { openRecording } from '../recording/recording.ts';
 import { workloadNames, workloads } from '../workloads/physics.ts';
 import { type BenchResult, type Details, type Effort, result, rounded, summarise } from './harness.ts';
-import { type Variant, variants } from './techniques.ts';
+import { basePolicy, type Variant, variants } from './techniques.ts';
 import { timeInTurns } from './turns.ts';
 import { shippedModel, tunedSpikes, workloadModel, workloadProtocol } from './workload-subject.ts';
 
@@ -112,7 +112,11 @@ export async function ablate(
     const own = variant.ending === undefined ? engine : subject.trained(variant.ending);
     const options = own && variant.options(own);
     if (!own || !options) continue;
-    const pipeline = new Pipeline(variant.engine?.(own) ?? own, 0, { spikes, ...options });
+    const pipeline = new Pipeline(variant.engine?.(own) ?? own, 0, {
+      spikes,
+      policy: basePolicy,
+      ...options,
+    });
     const run = play(subject, pipeline);
     const [gated, always] = await timeInTurns(protocol, [pipeline, dense], rounds, msMax);
     const caseName = `${name}, ${variant.technique}: ${variant.name}`;

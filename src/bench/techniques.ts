@@ -1,6 +1,7 @@
 /**
- * The techniques that can be switched, each as what changes of a default pipeline. A further one adds its entries here:
- * a variant is a pipeline's options, or an engine that is not quite the model's own.
+ * The techniques that can be switched, each as one change of a pipeline that sleeps by its thresholds and computes every
+ * token in full. A further one adds its entries here: a variant is a pipeline's options, or an engine that is not quite
+ * the model's own.
  */
 import type { Engine } from '../engine/engine.ts';
 import type { CandidateRule, Model, SpikeSettings } from '../engine/model.ts';
@@ -19,7 +20,7 @@ export interface Variant {
   readonly verdict: Verdict;
   /** Why, in a sentence. */
   readonly why: string;
-  /** What changes of a pipeline with the model's tuned spikes; null where the model or its task has no use for it. */
+  /** What changes of a pipeline with the model's tuned spikes and `basePolicy`; null where the model or its task has no use for it. */
   options(engine: Engine): PipelineOptions | null;
   /** Default: the model's own. */
   engine?(engine: Engine): PipelineEngine;
@@ -45,9 +46,12 @@ function spikes(
   };
 }
 
+/** Of every variant that is not about policies, so that no two things change at a time. */
+export const basePolicy = 'steady';
+
 /** Nothing is distrusted, so lambda is not asked for. */
 const trusting = {
-  ...policyOf('steady'),
+  ...policyOf(basePolicy),
   lambdaFreezeEnterQ15: 0,
   lambdaFreezeLeaveQ15: 0,
   lambdaQuarantineEnterQ15: 0,
@@ -55,8 +59,8 @@ const trusting = {
 };
 
 const policyVerdicts: Readonly<Record<PolicyName, readonly [Verdict, string]>> = {
-  steady: ['default', 'every token in full: nothing to get wrong'],
-  events: ['option', 'cheaper tokens where the stream is as usual'],
+  steady: ['option', 'every token in full: what the other lines run under'],
+  events: ['default', 'cheaper tokens where the stream is as usual and the answer sure'],
   energy: ['option', 'needs a calibrated model'],
   conservative: ['option', 'memory protected at the first sign'],
   aggressive: ['option', 'the least compute'],
@@ -93,7 +97,7 @@ function candidatesOf({ meaning }: Model): CandidateRule {
   return meaning.candidates ?? defaultCandidates;
 }
 
-/** The default pipeline comes first: everything else is read beside it. */
+/** Thresholds alone come first: everything else is read beside them. */
 export const variants: readonly Variant[] = [
   spikes('send-on-delta', 'default', 'the large gain: most ticks cost next to nothing', (own) => own),
   spikes('off: every tick a token', 'option', 'for streams that never rest', (own) => ({
@@ -154,7 +158,7 @@ export const variants: readonly Variant[] = [
     why: 'outputs of distrusted tokens are nearly as good as others; held ones are not',
     options: ({ model }) => (model.meaning.task.kind === 'anomaly' ? null : { withholdQuarantined: true }),
   },
-  ...policyNames.filter((name) => name !== 'steady').map(policy),
+  ...policyNames.filter((name) => name !== basePolicy).map(policy),
   earlyExit(1),
   earlyExit(2),
   {

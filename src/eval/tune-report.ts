@@ -1,6 +1,5 @@
 /** What was tuned, as text: the table of what was tried, and the settings as a gateway's config takes them. */
 import type { ModelMeaning } from '../engine/model.ts';
-import { defaultPolicyName } from '../gate/policy.ts';
 import type { Settings, Trial, Tuning } from './tune.ts';
 import type { TuneRows } from './tune-rows.ts';
 
@@ -71,6 +70,5 @@ export function yamlOf({ spikes, policy }: Settings, { channels }: ModelMeaning)
     const settings = `{ delta: ${delta}, heartbeat: ${heartbeat},${first} refractory: ${refractory} }`;
     return `  ${key}: ${settings}${unit === '' ? '' : ` # ${unit}`}`;
   });
-  const policyLine = policy === defaultPolicyName ? [] : [`policy: ${policy}`];
-  return `${[...policyLine, 'spikes:', ...lines].join('\n')}\n`;
+  return `${[`policy: ${policy}`, 'spikes:', ...lines].join('\n')}\n`;
 }

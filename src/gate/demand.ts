@@ -10,7 +10,7 @@ export const TYPICAL_TOKENS_MIN = 16;
 
 /** Nothing is known: full compute. */
 export function makeDemandPacket(): DemandPacket {
-  return { noveltyTypicalQ15: 0, rateTypicalQ15: 0, regretQ15: Q15_ONE };
+  return { noveltyTypicalQ15: 0, rateTypicalQ15: 0, regretQ15: Q15_ONE, doubtQ15: Q15_ONE };
 }
 
 export class TypicalActivity {

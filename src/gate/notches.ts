@@ -113,6 +113,7 @@ const inputs = [
   ['gate', 'driftUpQ8', false],
   ['gate', 'driftDownQ8', false],
   ['demand', 'regretQ15', false],
+  ['demand', 'doubtQ15', false],
 ] as const;
 
 /** The evidence with each input that a rule of the policy may ask moved up and down, and with coherence ready or not. */

@@ -69,6 +69,8 @@ export interface DemandPacket {
   rateTypicalQ15: number;
   /** Calibrated probability that tier 1 would answer otherwise than tier 0; 1 where nothing predicts it. */
   regretQ15: number;
+  /** How unsure the last output is, or how close to an alarm; 1 before the first. */
+  doubtQ15: number;
 }
 
 /** What may be written, from lambda. */
@@ -88,7 +90,8 @@ export type GateReason =
   | 'forcedByFlag'
   | 'coherenceDrift'
   | 'spikeBurst'
-  | 'regret';
+  | 'regret'
+  | 'doubt';
 
 /** What the controller decided for a tick. */
 export interface GateDecision {

@@ -20,6 +20,7 @@ export function evidenceOf(witness: Witness): Evidence {
       noveltyTypicalQ15: witness.noveltyTypicalQ15,
       rateTypicalQ15: witness.rateTypicalQ15,
       regretQ15: witness.regretQ15,
+      doubtQ15: witness.doubtQ15,
     },
   };
 }

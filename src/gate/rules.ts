@@ -187,6 +187,20 @@ export const computeRules: readonly Rule[] = Object.freeze([
   aboveTypical('novelty, full', 'novelty', FULL, 'noveltyFullQ8', novelty, noveltyTypical),
   aboveTypical('rate, full', 'spikeBurst', FULL, 'rateFullQ8', rate, rateTypical),
   {
+    name: 'doubt',
+    reason: 'doubt',
+    level: FULL,
+    field: 'doubtFullQ15',
+    needsCoherence: false,
+    isAbove: true,
+    scale: Q15_ONE * Q15_ONE,
+    value: ({ demand }) => demand.doubtQ15 * Q15_ONE,
+    limit(policy, _, leaving) {
+      if (policy.compute !== 'followsEvents' || policy.doubtFullQ15 >= NEVER) return NO_LIMIT;
+      return policy.doubtFullQ15 * (leaving ? policy.leaveQ15 : Q15_ONE);
+    },
+  },
+  {
     name: 'regret',
     reason: 'regret',
     level: FULL,

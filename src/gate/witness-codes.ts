@@ -17,6 +17,7 @@ export const reasons: readonly GateReason[] = [
   'coherenceDrift',
   'spikeBurst',
   'regret',
+  'doubt',
 ];
 export const kvModes: readonly WitnessKv[] = ['none', 'write', 'freeze', 'flush', 'quarantine'];
 

@@ -18,7 +18,7 @@ export interface PipelineOptions {
   readonly candidates?: CandidateRule | null;
   /** When a channel fires. Default: as the model was trained. */
   readonly spikes?: SpikeSettings;
-  /** Default: `steady`. */
+  /** Default: `events`. */
   readonly policy?: PolicyName | Policy;
   /**
    * false: the dense baseline. Every known channel fires at every tick, and every tick is a tier-0 token that is

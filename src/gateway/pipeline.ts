@@ -183,7 +183,7 @@ export class Pipeline {
     witness.timeMs = frame.timeMs;
     witness.elapsedIntervals = this.#sinceToken;
     noteSpike(this.#senses.spike, witness);
-    witness.doubtQ15 = doubtOf(this.output, this.#engine.model.meaning.task);
+    demand.doubtQ15 = doubtOf(this.output, this.#engine.model.meaning.task);
     noteGate(gate, demand, witness);
     copySnapshot(controller.trust, witness.trustBefore);
     copySnapshot(controller.compute, witness.computeBefore);

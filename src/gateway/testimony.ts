@@ -33,6 +33,7 @@ export function noteGate(gate: GatePacket, demand: DemandPacket, witness: Witnes
   witness.noveltyTypicalQ15 = demand.noveltyTypicalQ15;
   witness.rateTypicalQ15 = demand.rateTypicalQ15;
   witness.regretQ15 = demand.regretQ15;
+  witness.doubtQ15 = demand.doubtQ15;
 }
 
 /** Which predictions stand. */

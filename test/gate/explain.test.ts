@@ -51,7 +51,7 @@ describe('explain', () => {
         expect(why.length).toBeGreaterThan(10);
         if (copy.tier === 3) continue;
         explained++;
-        expect(rules.length).toBe(8 + 5);
+        expect(rules.length).toBe(8 + 6);
         expect(notches.filter((notch) => notch.changes).every((notch) => notch.what !== '')).toBe(true);
       }
       expect(explained).toBeGreaterThan(100);

@@ -15,6 +15,7 @@ import { heapBytesPerCall, NOTHING_BYTES, randomOf, SEED } from './fixtures.ts';
 
 const REFERENCE = 20_000;
 const TYPICAL = 1000;
+const Q15_HALF = Math.round(Q15_ONE / 2);
 
 interface Inputs {
   fired: boolean;
@@ -28,6 +29,7 @@ interface Inputs {
   partitionCount: number;
   driftUpQ8: number;
   regretQ15: number;
+  doubtQ15: number;
 }
 
 const calm: Inputs = {
@@ -42,6 +44,7 @@ const calm: Inputs = {
   partitionCount: 1,
   driftUpQ8: 0,
   regretQ15: 0,
+  doubtQ15: 0,
 };
 
 const asked = (limits: readonly number[], scale = 1) =>
@@ -91,6 +94,7 @@ function valuesOf(policy: Policy): { [K in keyof Inputs]: Inputs[K][] } {
     partitionCount: max(policy.partitionsMax, 64, 1),
     driftUpQ8: max(policy.driftMaxQ8, 4096),
     regretQ15: policy.compute === 'followsRegret' ? max(policy.regretMaxQ15, Q15_ONE) : [0],
+    doubtQ15: max(policy.doubtFullQ15, Q15_ONE),
   };
 }
 
@@ -148,6 +152,7 @@ function decide(controller: Controller, inputs: Inputs): GateDecision {
   gate.partitionCount = inputs.partitionCount;
   gate.driftUpQ8 = inputs.driftUpQ8;
   demand.regretQ15 = inputs.regretQ15;
+  demand.doubtQ15 = inputs.doubtQ15;
   controller.decide(spike, gate, decision, demand);
   return decision;
 }
@@ -249,7 +254,7 @@ describe('policy events', () => {
   it('starts in full, and relaxes to tier 2 when nothing is more than typical', () => {
     const controller = new Controller(eventsPolicy);
     const tiers = Array.from({ length: 12 }, () => decide(controller, calm).tier);
-    expect(tiers).toEqual([...Array(9).fill(0), 2, 2, 2]);
+    expect(tiers).toEqual([0, ...Array(11).fill(2)]);
   });
 
   it.each([
@@ -259,6 +264,9 @@ describe('policy events', () => {
     ['novelty more than twice typical', { noveltyQ15: 2 * TYPICAL + 1 }, 0, 'novelty'],
     ['rate more than typical', { rateQ15: TYPICAL + 1 }, 1, 'spikeBurst'],
     ['rate more than 1.5 of typical', { rateQ15: 1.5 * TYPICAL + 1 }, 0, 'spikeBurst'],
+    ['an answer as likely right as wrong', { doubtQ15: Q15_HALF }, 2, 'none'],
+    ['an answer more likely wrong', { doubtQ15: Q15_HALF + 1 }, 0, 'doubt'],
+    ['an alarm that stands, novelty long typical', { doubtQ15: Q15_ONE, noveltyQ15: TYPICAL }, 0, 'doubt'],
     ['channels that came apart', { lambdaQ15: 10 }, 0, 'lambdaBelowMin'],
     ['lambda low before it means anything', { lambdaQ15: 10, ready: false }, 2, 'none'],
   ])('%s', (_, change, tier, reason) => {

@@ -50,7 +50,7 @@ const fields = fc.record({
   model: fc.integer({ min: 0, max: 2 ** 24 - 1 }),
   policyHash: uint32,
   trustBefore: snapshot(8),
-  computeBefore: snapshot(6),
+  computeBefore: snapshot(7),
   tier: fc.constantFrom(0, 1, 2, 3),
   trust: fc.constantFrom<Trust>('allow', 'reduceScope', 'flushKv', 'freezeWrites', 'quarantine'),
   reason: fc.constantFrom<GateReason>(
@@ -143,7 +143,7 @@ describe('Witness', () => {
     ['sequence', 15, 0x80, /whole number: expected at most/],
     ['tier', 48, 4, /tier: expected at most 3, got 4/],
     ['trust', 49, 5, /trust: expected at most 4, got 5/],
-    ['reason', 50, 13, /reason: expected at most 12, got 13/],
+    ['reason', 50, 14, /reason: expected at most 13, got 14/],
     ['rule', 120, 9, /rule of trust before: expected at most 8, got 9/],
     ['doubling', 127, 7 + 128, /doublings of compute before: expected at most 6, got 7/],
     ['kv', 51, 5, /kv: expected at most 4, got 5/],

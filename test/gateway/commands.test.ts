@@ -7,7 +7,7 @@ import { tinyModel } from '../engine/tiny-model.ts';
 import { noteLog } from './fixture.ts';
 
 function make(perMinute = 30) {
-  const pipeline = new Pipeline(new Engine(tinyModel()), 0);
+  const pipeline = new Pipeline(new Engine(tinyModel()), 0, { policy: 'steady' });
   const log = noteLog();
   const clock = { nowMs: 0 };
   const replies: (Record<string, unknown> & { topic: string })[] = [];

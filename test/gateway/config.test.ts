@@ -19,7 +19,7 @@ const minimal = {
   source: { topic: 'room/climate', object: true },
 };
 
-const options = { policies: ['steady', 'prototype'], targets: ['pi5', 'pi4'] };
+const options = { policies: ['steady', 'prototype', 'events'], targets: ['pi5', 'pi4'] };
 
 function parse(text: string) {
   return parseGatewayConfig(text, fixture.path('gateway.yaml'), options);
@@ -283,7 +283,7 @@ describe('each mistake is told with its path, what was expected and what was got
     [
       'an unknown policy',
       { policy: 'stedy' },
-      'policy: expected one of steady, prototype, got "stedy"; did you mean "steady"?',
+      'policy: expected one of steady, prototype, events, got "stedy"; did you mean "steady"?',
     ],
     [
       'an output topic with a wildcard',

@@ -8,7 +8,7 @@ import { tinyModel } from '../engine/tiny-model.ts';
 import { frameOf } from '../gate/fixtures.ts';
 
 function make() {
-  const pipeline = new Pipeline(new Engine(tinyModel()), 0);
+  const pipeline = new Pipeline(new Engine(tinyModel()), 0, { policy: 'steady' });
   let timeMs = 0;
   // Each value is far from the last, so that both channels fire.
   const spike = () =>

@@ -67,7 +67,7 @@ describe('Pipeline', () => {
       sequence: 0,
       tier: 0,
       trust: 'allow',
-      reason: 'none',
+      reason: 'novelty',
       kv: 'write',
       held: false,
     });

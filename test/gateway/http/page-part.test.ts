@@ -145,7 +145,7 @@ describe('/history', () => {
     const { description, state, ticks } = JSON.parse((await ask(part, '/history')).body) as History;
     expect(description).toMatchObject({ gateway: 'test', task: { kind: 'classify' }, historyTicks: 100 });
     expect(description.channels.map(({ name }) => name)).toEqual(['temperature', 'humidity']);
-    expect(state).toMatchObject({ connected: false, ticks: 3, override: 'none', policy: { name: 'steady' } });
+    expect(state).toMatchObject({ connected: false, ticks: 3, override: 'none', policy: { name: 'events' } });
     expect(ticks).toMatchObject({
       first: 0,
       timeMs: [1000, 2000, 3000],
