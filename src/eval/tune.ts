@@ -22,7 +22,7 @@ export interface TuneOptions {
   readonly rules: readonly SpikeRule[];
   /** Intervals after a change until a first heartbeat, of all channels; empty: as the model has it. */
   readonly firstHeartbeats: readonly number[];
-  /** Tried at the best thresholds; see `policiesFor`. */
+  /** Tried at the best thresholds, which are fitted under the default one, or the first of these; see `policiesFor`. */
   readonly policies: readonly PolicyName[];
   readonly onTrial?: (done: number, most: number) => void;
 }
@@ -122,7 +122,7 @@ class Search {
   }
 
   run(): void {
-    const own: Settings = { spikes: this.#model.meaning.spikes, policy: defaultPolicyName };
+    const own: Settings = { spikes: this.#model.meaning.spikes, policy: firstPolicy(this.#options) };
     this.#try('the model as it is', own);
     const ladder = this.#options.rules.flatMap((rule) =>
       scales.map((scale) => this.#try(`${rule}, thresholds x ${scale}`, this.#scaled(own, rule, scale))),
@@ -254,6 +254,11 @@ class Search {
     );
     return { spikes: { ...spikes, heartbeat }, policy };
   }
+}
+
+/** Thresholds are fitted under the default policy, if it may be used. */
+function firstPolicy({ policies }: TuneOptions): PolicyName {
+  return policies.includes(defaultPolicyName) ? defaultPolicyName : (policies[0] ?? defaultPolicyName);
 }
 
 /** The default rule is left unsaid, as older models leave it. */

@@ -183,7 +183,8 @@ describe('eval', () => {
 
   it('runs with other thresholds, and draws what each costs', async () => {
     const plot = path('quality.svg');
-    await command.run([path('model.safetensors'), directory, '--json', '--curve', '0,1,4', '--plot', plot]);
+    const asked = ['--policy', 'steady', '--curve', '0,1,4', '--plot', plot];
+    await command.run([path('model.safetensors'), directory, '--json', ...asked]);
     const { curve, gated, dense } = JSON.parse(output.written);
     expect(curve.map((point: { thresholdScale: number }) => point.thresholdScale)).toEqual([0, 1, 4]);
     expect(curve[0].metric).toEqual(dense.metric);

@@ -53,7 +53,7 @@ describe('explain of a log', () => {
     output.written = '';
     const found = await json(log, '--sequence', '4');
     expect(found.witness).toMatchObject({ sequence: 4, timeMs: Date.UTC(2026, 0, 1) + 104_000 });
-    expect(found.policy).toBe('steady');
+    expect(found.policy).toBe('events');
     output.written = '';
     expect((await json(log, '--time', '2026-01-01T00:00:07.5Z')).witness.timeMs).toBe(
       Date.UTC(2026, 0, 1) + 7000,
@@ -62,9 +62,9 @@ describe('explain of a log', () => {
 
   it('reads like this', async () => {
     expect(await command.run([log, '--sequence', '0', '--model', model])).toBe(0);
-    expect(output.written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy steady\n/);
+    expect(output.written).toMatch(/^tick 0 at 2026-01-01T00:01:40.000Z, policy events\n/);
     expect(output.written).toContain(
-      'decided  tier 0 (full), trust allow, reason none; keys and values: write\n',
+      'decided  tier 0 (full), trust allow, reason novelty; keys and values: write\n',
     );
     expect(output.written).toMatch(/\nmodel {4}[0-9a-f]{6}\n/);
     expect(output.written).toContain('fired    temperature, humidity\n');

@@ -42,7 +42,7 @@ describe.skipIf(program === undefined)('against a real Mosquitto', () => {
     await client.subscribeAsync('dormouse/test/reply', { qos: 1 });
     await client.publishAsync('dormouse/test/command/safe', '{"id":"x"}', { qos: 1 });
     await until(() => replies.length > 0, 'it answers');
-    expect(replies).toEqual([{ id: 'x', command: 'safe', ok: true, override: 'safe', policy: 'steady' }]);
+    expect(replies).toEqual([{ id: 'x', command: 'safe', ok: true, override: 'safe', policy: 'events' }]);
     await client.publishAsync('room/climate', '{"time":1000,"temperature":20,"humidity":50}', { qos: 1 });
     await until(() => host!.gateway.pipeline.counters.frames === 1, 'it ticks');
     await client.endAsync();
