@@ -1,7 +1,7 @@
 /**
  * Models of one classified recording side by side: accuracy on validation rows (as the model file says) and on test
- * files, multiply-adds and time per tick; each on every tick and gated. A model with a refinement gets a line for every
- * number of rounds, one of two layers or more without a router a line for each other way to choose the quarter of the
+ * files, negative log-likelihood of the labels, multiply-adds and time per tick; each on every tick and gated. A model with a
+ * refinement gets a line for every number of rounds and one for as many as its own bar lets a token have, one of two layers or more without a router a line for each other way to choose the quarter of the
  * tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a coin. One
  * that pins tokens gets a line with pins thrown by dice instead. The models take turns, so that the machine's moods hit
  * all of them.
@@ -14,10 +14,28 @@ import { Engine, loadModel, openRecording, Pipeline, readSeries } from '../dist/
 
 const ROUNDS = 15;
 
+/** An engine that steps in another way. */
+class Wrapped {
+  constructor(engine) {
+    const { model, plans, stats, marks, logits } = engine;
+    Object.assign(this, { engine, model, plans, stats, marks, logits });
+  }
+  hold(stream, ticks) {
+    this.engine.hold(stream, ticks);
+  }
+  cost(plan) {
+    return this.engine.cost(plan);
+  }
+  reset(stream) {
+    this.engine.reset(stream);
+  }
+}
+
 /** Every tick with exactly so many rounds of refinement. */
-class Refining {
+class Refining extends Wrapped {
   constructor(engine, rounds) {
-    Object.assign(this, { engine, rounds, model: engine.model, plans: engine.plans, logits: engine.logits });
+    super(engine);
+    this.rounds = rounds;
     this.stats = { ...engine.stats };
   }
   step(stream, features, plan) {
@@ -28,50 +46,26 @@ class Refining {
       this.stats.macs += this.engine.stats.macs;
     }
   }
-  cost(plan) {
-    return this.engine.cost(plan);
-  }
-  reset(stream) {
-    this.engine.reset(stream);
-  }
 }
 
 /** All layers for the tokens that `isDeep` says, in the order in which they come, and all but the last for the rest. */
-class Choosing {
+class Choosing extends Wrapped {
   constructor(engine, isDeep) {
-    Object.assign(this, { engine, isDeep, model: engine.model, plans: engine.plans, stats: engine.stats });
+    super(engine);
+    this.isDeep = isDeep;
     this.exit = engine.exits[engine.model.config.layers - 2];
     this.token = 0;
-  }
-  get logits() {
-    return this.engine.logits;
   }
   step(stream, features, plan) {
     this.engine.step(stream, features, this.isDeep[this.token++] ? plan : this.exit[plan.kv]);
   }
-  cost(plan) {
-    return this.engine.cost(plan);
-  }
-  reset(stream) {
-    this.engine.reset(stream);
-  }
 }
 
 /** Tokens stay visible by chance, not by novelty. */
-class Dicing {
-  constructor(engine) {
-    const { model, plans, stats, marks, logits } = engine;
-    Object.assign(this, { engine, model, plans, stats, marks, logits });
-  }
+class Dicing extends Wrapped {
   step(stream, features, plan) {
     this.marks[0] = 1 + Math.floor(32767 * random());
     this.engine.step(stream, features, plan);
-  }
-  cost(plan) {
-    return this.engine.cost(plan);
-  }
-  reset(stream) {
-    this.engine.reset(stream);
   }
 }
 
@@ -110,7 +104,7 @@ function deepTokens(engine, training, test, channels, signal) {
 
 /** `stats`: of the engine. */
 function play(pipeline, series, channels, see = () => {}, stats = {}) {
-  const counts = { right: 0, macs: 0, kvReadBytes: 0, tokens: 0, labelled: 0, ticks: 0, ms: 0 };
+  const counts = { right: 0, nll: 0, macs: 0, kvReadBytes: 0, tokens: 0, labelled: 0, ticks: 0, ms: 0 };
   for (const { rows, values, labels, timeMs } of series) {
     pipeline.reset();
     const frame = { timeMs: 0, values: new Float64Array(channels) };
@@ -128,7 +122,9 @@ function play(pipeline, series, channels, see = () => {}, stats = {}) {
       }
       if (labels[row] < 0) continue;
       counts.labelled++;
-      if (pipeline.output.classIndex === labels[row]) counts.right++;
+      const { classIndex, probabilities } = pipeline.output;
+      if (classIndex === labels[row]) counts.right++;
+      counts.nll -= Math.log(Math.max(probabilities[labels[row]], Number.MIN_VALUE));
     }
     counts.ms += performance.now() - start;
     counts.ticks += rows;
@@ -155,8 +151,15 @@ const subjects = paths.flatMap((path) => {
   const name = basename(path, '.safetensors');
   const validated = `${validation?.dense?.accuracy ?? '-'} / ${validation?.gated?.accuracy ?? '-'}`;
   const { layers, patterns, routing, refinement } = model.config;
-  const { stats } = engine;
-  const line = (name, dense, gated) => ({ name, validated, stats, dense, gated, denseUs: [], gatedUs: [] });
+  const line = (name, dense, gated, stats = engine.stats) => ({
+    name,
+    validated,
+    stats,
+    dense,
+    gated,
+    denseUs: [],
+    gatedUs: [],
+  });
   const pins = patterns?.flat().some(({ pinned }) => pinned !== undefined);
   const chosen = layers < 2 || patterns || routing || refinement ? [] : Object.entries(signals);
   const choices = chosen.map(([by, signal]) => {
@@ -171,6 +174,7 @@ const subjects = paths.flatMap((path) => {
       round === 0 ? name : `${name}, round ${round}`,
       new Pipeline(refining, 0, { gating: false }),
       new Pipeline(refining, 0, { anytime: false }),
+      refining.stats,
     );
   });
   const diced = new Dicing(engine);
@@ -179,7 +183,12 @@ const subjects = paths.flatMap((path) => {
     new Pipeline(diced, 0, { gating: false }),
     new Pipeline(diced, 0, { anytime: false }),
   );
-  return [...own, ...choices, ...(pins ? [byDice] : [])];
+  const bar = model.meaning.refinement?.gainQ16;
+  const barred =
+    bar === undefined
+      ? []
+      : [line(`${name}, while surer by ${bar} / 2^16`, null, new Pipeline(engine, 0), {})];
+  return [...own, ...barred, ...choices, ...(pins ? [byDice] : [])];
 });
 
 for (let round = -1; round < ROUNDS; round++) {
@@ -198,18 +207,22 @@ console.log(
   `${recording.name}; validation and accuracy: every tick / gated; Node ${process.versions.node}\n`,
 );
 console.log(
-  '| model | validation | accuracy | MACs per tick | MACs per token, gated | KV bytes read per token | us per tick |',
+  '| model | validation | accuracy | NLL | MACs per tick | MACs per token, gated | KV bytes read per token | us per tick |',
 );
-console.log('| --- | --- | --- | --- | --- | --- | --- |');
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
 for (const { name, validated, denseCounts, gatedCounts, denseUs, gatedUs } of subjects) {
   const accuracy = (counts) => (counts ? (counts.right / counts.labelled).toFixed(4) : '-');
+  const nll = (counts) => (counts ? (counts.nll / counts.labelled).toFixed(4) : '-');
   const perTick = (counts) => (counts ? Math.round(counts.macs / counts.ticks) : '-');
-  const bytesRead = (counts) => (counts ? Math.round(counts.kvReadBytes / counts.tokens) : '-');
+  // Of rounds that the pipeline itself decides on, the engine tells only the last.
+  const bytesRead = (counts) =>
+    counts?.kvReadBytes >= 0 ? Math.round(counts.kvReadBytes / counts.tokens) : '-';
   const least = (times) => (times.length === 0 ? '-' : Math.min(...times).toFixed(1));
   const cells = [
     name,
     validated,
     `${accuracy(denseCounts)} / ${accuracy(gatedCounts)}`,
+    `${nll(denseCounts)} / ${nll(gatedCounts)}`,
     `${perTick(denseCounts)} / ${perTick(gatedCounts)}`,
     Math.round(gatedCounts.macs / gatedCounts.tokens),
     [denseCounts, gatedCounts].map(bytesRead).join(' / '),
