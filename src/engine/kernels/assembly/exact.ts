@@ -2,9 +2,12 @@
  * The kernels in WebAssembly SIMD, without relaxed instructions: activations are widened to int16.
  * Runs wherever WebAssembly has SIMD.
  */
-import { ADD_RESIDUAL, linearWide, STORE_GELU, STORE_INT32, STORE_INT8 } from './common';
+import { linearWide } from './linear';
+import { ADD_RESIDUAL, STORE_GELU, STORE_INT32, STORE_INT8 } from './requantise';
 
-export { addLinearLogits, attend, blend, countSpikes, embed, normalise, normaliseChannels } from './common';
+export { attend, countSpikes } from './attention';
+export { addLinearLogits, blend, embed } from './linear';
+export { normalise, normaliseChannels } from './norm';
 
 /** uint8[count] -> int16[count]; count is a multiple of 16. */
 // @ts-ignore: decorator

@@ -4,7 +4,8 @@
  * AssemblyScript with only load, store and v128 built-ins, for both builds: nothing here is relaxed.
  * The contract: ../long-context-contract.ts. The formulas: docs/integer-rules.md.
  */
-import { contextOf, dotFourKeys, dotKey, exponential, meet, roundToInt } from './common';
+import { contextOf, dotFourKeys, dotKey, exponential } from './attention';
+import { meet, roundToInt } from './requantise';
 
 /** int8[count] -> int16[count]; count is a multiple of 16. */
 export function widen(from: usize, to: usize, count: usize): void {

@@ -4,8 +4,7 @@
  *
  * A weight matrix is packed [outputs / 16][inputs / 4][16 outputs][4 inputs].
  */
-import { ADD_RESIDUAL, finish, outputBytes, STORE_GELU, STORE_INT32, STORE_INT8 } from './common';
-
+import { ADD_RESIDUAL, finish, outputBytes, STORE_GELU, STORE_INT32, STORE_INT8 } from './requantise';
 
 // @ts-ignore: decorator
 @inline
