@@ -1,7 +1,7 @@
 /** What `dormouse train` says at its end. */
 import type { HistoryFit } from '../train/history-fit.ts';
 import { describeValidation } from '../train/progress.ts';
-import type { TrainingResult } from '../train/trainer.ts';
+import type { TrainingResult } from '../train/training-result.ts';
 
 export function describeFit({ rows, ranks, ridge, validation }: HistoryFit): string {
   const errors = ranks.map((rank, tier) => `rank ${rank} ${validation[tier]!.toFixed(4)}`);

@@ -13,7 +13,8 @@ import { type FloatPast, makePastModel, withHistory } from '../train/past-model.
 import { Progress } from '../train/progress.ts';
 import { provenanceOf } from '../train/provenance.ts';
 import type { TrainingSettings } from '../train/settings.ts';
-import { type StepReport, type TrainingResult, train } from '../train/trainer.ts';
+import { type StepReport, train } from '../train/trainer.ts';
+import type { TrainingResult } from '../train/training-result.ts';
 import { type Command, UsageError } from './command.ts';
 import { requireWritable } from './files.ts';
 import {

@@ -9,7 +9,7 @@ import type { StreamScore } from './evaluate.ts';
 import type { FloatModel } from './float-model.ts';
 import type { PostTraining } from './post-training.ts';
 import type { TrainingSettings } from './settings.ts';
-import type { TrainingResult } from './trainer.ts';
+import type { TrainingResult } from './training-result.ts';
 
 /** `args`: the command's arguments as given; of a path only the last part is kept, and of what cannot matter nothing. */
 export function provenanceOf(

@@ -1,9 +1,11 @@
 /** One thread's part of a training step: sample, forward, backward, for the shards that fall to it. */
 import type { TransformerConfig } from '../engine/config.ts';
-import { clipLimits, integerForward, loadQuantised } from './integer-network.ts';
+import { backward } from './backward.ts';
+import { integerForward } from './integer-network.ts';
 import { exitWeights, type LossSettings, type TaskKind } from './losses.ts';
-import { type BatchShape, backward, type ClipLimits, exitLosses, forward } from './network.ts';
+import { type BatchShape, type ClipLimits, exitLosses, forward } from './network.ts';
 import { quantise, type Scales } from './quantise.ts';
+import { clipLimits, loadQuantised } from './quantised-parameters.ts';
 import { sampleBatch } from './sampler.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { TokenPool } from './tokens.ts';

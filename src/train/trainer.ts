@@ -1,30 +1,23 @@
 /** A training run: float steps, calibration, quantised steps, and the checkpoint that validates best. */
 import { ConfigError, type TransformerConfig } from '../engine/config.ts';
 import { assert } from '../engine/limits.ts';
-import type { Model, ModelMeaning, ModelWeights, Task } from '../engine/model.ts';
-import type { Series } from '../recording/recording.ts';
+import type { Task } from '../engine/model.ts';
 import { calibrate, calibrateRouters, routedShares } from './calibrate.ts';
 import type { Best, Checkpoints } from './checkpoint.ts';
 import type { Dataset } from './dataset.ts';
-import {
-  enginePredictor,
-  floatPredictor,
-  tierPredictor,
-  type Validation,
-  Validator,
-  validationScore,
-} from './evaluate.ts';
+import { enginePredictor, floatPredictor, type Validation, validationScore } from './evaluate.ts';
 import { initialParameters } from './layout.ts';
 import { heldByHistory, heldByLinearStart, startAtNothing, startLinear } from './linear-start.ts';
 import type { BatchShape } from './network.ts';
 import { learningRate, Optimiser } from './optimiser.ts';
 import { networkConfig, type PastModel } from './past-model.ts';
-import { quantise, type Scales } from './quantise.ts';
+import type { Scales } from './quantise.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Job } from './shard.ts';
 import { requireLearnable } from './sight.ts';
 import { Team } from './team.ts';
 import { makePool, type TokenPool } from './tokens.ts';
+import { Subject, type TrainingResult } from './training-result.ts';
 import { floats } from './workspace.ts';
 
 /** What a watcher is told after every step. */
@@ -38,28 +31,6 @@ export interface StepReport {
   readonly tokens: number;
   /** Set when this step was validated. */
   readonly validation: Validation | null;
-}
-
-export interface TrainingResult {
-  readonly model: Model;
-  /** Of the linear path over the past without a transformer; null where there is none, or no rows were set aside. */
-  readonly alone: Validation | null;
-  /** Of the int8 engine; null if no rows were set aside for it. */
-  readonly validation: Validation | null;
-  /**
-   * [layers + rounds]: the int8 engine's result at the exit after each layer, and after each round of refinement; empty
-   * if no rows were set aside.
-   */
-  readonly exits: readonly Validation[];
-  /** Tiers 0 to 2 of a model with a history, by the int8 engine; empty of others, or if no rows were set aside. */
-  readonly tiers: readonly Validation[];
-  /** The int8 engine on the rows that were left out; null if none were. */
-  readonly leftOut: Validation | null;
-  readonly bestStep: number;
-  /** [routed layers]: the share of tokens that goes through, on the rows set aside or else on the training rows. */
-  readonly routedShares: readonly number[];
-  /** [layout.count]: the float parameters behind the model. */
-  readonly parameters: Float32Array;
 }
 
 const CALIBRATION_BATCHES = 8;
@@ -123,8 +94,7 @@ class Run {
   readonly #report: (report: StepReport) => void;
   readonly #checkpoints: Checkpoints | null;
   readonly #optimiser: Optimiser;
-  /** null: there are no rows to validate on, and the last parameters are the result. */
-  readonly #validator: Validator | null;
+  readonly #subject: Subject;
   #best: Best | null = null;
   #heldOut: TokenPool | null = null;
   #scales: Scales | null = null;
@@ -167,11 +137,7 @@ class Run {
       for (const { router } of workspace.layout.layers) if (router) held.add(router.weight.name);
     }
     this.#optimiser = new Optimiser(workspace.layout, initial, optimiser, held);
-    this.#validator = dataset.validation.length === 0 ? null : this.#validatorOf(dataset.validation);
-  }
-
-  #validatorOf(series: readonly Series[]): Validator {
-    return new Validator(this.#dataset, series, this.#team.runner.workspace, this.#past?.map ?? null);
+    this.#subject = new Subject(dataset, config, past, job.settings, workspace);
   }
 
   async run(): Promise<TrainingResult> {
@@ -185,7 +151,8 @@ class Run {
       this.#done = switchStep;
     }
     while (this.#done < steps) await this.#step(this.#done);
-    return this.#finish();
+    const best = this.#best!;
+    return this.#subject.result(best, this.#scales!, this.#routedShares(best.parameters));
   }
 
   #resume(): void {
@@ -205,7 +172,7 @@ class Run {
 
   #isExhausted(): boolean {
     const { evaluateEvery, patience } = this.#settings;
-    if (this.#best === null || this.#validator === null) return false;
+    if (this.#best === null || this.#subject.validator === null) return false;
     return this.#done - 1 - this.#best.step >= evaluateEvery * patience;
   }
 
@@ -240,13 +207,15 @@ class Run {
   #look(step: number): Validation | null {
     const parameters = this.#optimiser.parameters.slice();
     this.#calibrateRouters(parameters);
-    if (this.#validator === null) {
+    const { validator } = this.#subject;
+    // The last parameters are the result.
+    if (validator === null) {
       this.#best = { step, score: 0, validation: null, parameters };
       return null;
     }
-    const validation = this.#validator.validate(
+    const validation = validator.validate(
       this.#scales
-        ? enginePredictor(this.#model(parameters, {}, this.#dataset.task))
+        ? enginePredictor(this.#subject.model(parameters, this.#scales))
         : this.#floatPredictor(parameters),
     );
     const score = validationScore(validation);
@@ -305,89 +274,4 @@ class Run {
   get #shape(): BatchShape {
     return { sequences: this.#settings.shardSequences, length: this.#settings.sequence };
   }
-
-  #finish(): TrainingResult {
-    const { step, parameters, validation } = this.#best!;
-    const task = this.#taskWithThreshold(parameters);
-    const whole = this.#model(parameters, {}, task);
-    const alone = this.#pathAlone(whole);
-    const isAlone = this.#settings.lineAlone || (alone !== null && isAsGood(alone, validation));
-    const model = isAlone ? withoutTransformer(whole) : whole;
-    return {
-      model,
-      alone,
-      validation: model === whole ? validation : alone,
-      exits: this.#validator === null || this.#settings.lineAlone ? [] : this.#exits(whole, this.#validator),
-      tiers: this.#tiers(model),
-      leftOut: this.#scoreLeftOut(model),
-      bestStep: step + 1,
-      routedShares: this.#routedShares(parameters),
-      parameters,
-    };
-  }
-
-  /** What the linear path over the past is worth by itself; null without one, or without rows to say. */
-  #pathAlone(model: Model): Validation | null {
-    if (this.#past === null || this.#validator === null) return null;
-    return this.#validator.validate(enginePredictor(model, 0));
-  }
-
-  #tiers(model: Model): Validation[] {
-    const validator = this.#validator;
-    if (this.#past === null || validator === null) return [];
-    return ([0, 1, 2] as const).map((tier) => validator.validate(tierPredictor(model, tier)));
-  }
-
-  #exits(model: Model, validator: Validator): Validation[] {
-    const { tiers, refinement } = this.#config;
-    const [{ layers }] = tiers;
-    const ofLayers = Array.from({ length: layers }, (_, layer) => enginePredictor(model, layer + 1, 0));
-    const ofRounds = Array.from({ length: refinement?.rounds ?? 0 }, (_, round) =>
-      enginePredictor(model, layers, round + 1),
-    );
-    return [...ofLayers, ...ofRounds].map((predictor) => validator.validate(predictor));
-  }
-
-  #scoreLeftOut(model: Model): Validation | null {
-    const { leftOut = [] } = this.#dataset;
-    if (leftOut.length === 0) return null;
-    return this.#validatorOf(leftOut).validate(enginePredictor(model));
-  }
-
-  #taskWithThreshold(parameters: Float32Array): Task {
-    const { task } = this.#dataset;
-    if (task.kind !== 'anomaly' || task.chart !== undefined) return task;
-    // Training rows are a poor second: they are less surprising than any others.
-    const validator = this.#validator ?? this.#validatorOf(this.#dataset.train);
-    const threshold = validator.anomalyThreshold(enginePredictor(this.#model(parameters, {}, task)));
-    return { kind: 'anomaly', threshold };
-  }
-
-  #weights(parameters: Float32Array): ModelWeights {
-    const { workspace } = this.#team.runner;
-    const { weights } = quantise(workspace.config, workspace.layout, parameters, this.#scales!);
-    if (this.#past === null) return weights;
-    const { linear: _, ...rest } = weights;
-    return { ...rest, history: this.#past.weights };
-  }
-
-  #model(parameters: Float32Array, provenance: ModelMeaning['provenance'], task: Task): Model {
-    const { channels, intervalMs, spikes, features } = this.#dataset;
-    const weights = this.#weights(parameters);
-    // As long as the answer gets more confident at all.
-    const refinement = this.#config.refinement && { refinement: { gainQ16: 0 } };
-    const seen = features === 'trends' && { features };
-    const meaning = { channels, intervalMs, task, spikes, ...seen, ...refinement, provenance };
-    return { config: this.#config, weights, meaning };
-  }
-}
-
-function isAsGood(one: Validation, other: Validation | null): boolean {
-  return other !== null && validationScore(one) >= validationScore(other);
-}
-
-/** The transformer stays in the file, and is never run. */
-function withoutTransformer(model: Model): Model {
-  const tiers = model.config.tiers.map((tier) => ({ ...tier, layers: 0 }));
-  return { ...model, config: { ...model.config, tiers: tiers as unknown as TransformerConfig['tiers'] } };
 }

@@ -10,7 +10,8 @@ import {
   fingerprint,
   type TrainingState,
 } from '../../src/train/checkpoint.ts';
-import { type TrainingResult, train } from '../../src/train/trainer.ts';
+import { train } from '../../src/train/trainer.ts';
+import type { TrainingResult } from '../../src/train/training-result.ts';
 import { smallConfig, smallDataset, smallSettings } from './small-dataset.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'dormouse-checkpoint-'));

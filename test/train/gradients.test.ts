@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { type TransformerConfig, validateConfig } from '../../src/engine/config.ts';
 import type { HeadPattern } from '../../src/engine/patterns.ts';
+import { backward } from '../../src/train/backward.ts';
 import { initialParameters } from '../../src/train/layout.ts';
 import { exitWeights, type TaskKind } from '../../src/train/losses.ts';
-import { backward, exitLosses, forward } from '../../src/train/network.ts';
+import { exitLosses, forward } from '../../src/train/network.ts';
 import { Random } from '../../src/train/random.ts';
 import { type ReferenceBatch, referenceLogits, referenceLoss } from '../../src/train/reference.ts';
 import { exitTapes, floats, integers, makeWorkspace, type Workspace } from '../../src/train/workspace.ts';

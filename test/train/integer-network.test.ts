@@ -6,10 +6,11 @@ import type { Model } from '../../src/engine/model.ts';
 import { loadModel, saveModel } from '../../src/engine/model-file.ts';
 import type { HeadPattern } from '../../src/engine/patterns.ts';
 import { calibrate } from '../../src/train/calibrate.ts';
-import { integerForward, loadQuantised } from '../../src/train/integer-network.ts';
+import { integerForward } from '../../src/train/integer-network.ts';
 import { initialParameters } from '../../src/train/layout.ts';
 import { forward } from '../../src/train/network.ts';
 import { quantise } from '../../src/train/quantise.ts';
+import { loadQuantised } from '../../src/train/quantised-parameters.ts';
 import { Random } from '../../src/train/random.ts';
 import { floats, integers, makeWorkspace } from '../../src/train/workspace.ts';
 
