@@ -66,6 +66,7 @@ function labelledRows(
 /**
  * Writes the start into `parameters` [layout.count]. `wander` [channels]: the variances that augmentation adds to the
  * normalised channels, so that the line trusts each as far as the transformer will be taught to. Trends do not wander.
+ * Throws RangeError unless there are rows of every class.
  */
 export function startLinear(
   parameters: Float32Array,
@@ -77,6 +78,7 @@ export function startLinear(
   const columns = columnsOf(dataset);
   const perChannel = featuresPerChannel(dataset.features);
   const { table, labels } = labelledRows(dataset, columns);
+  requireEveryClass(labels, dataset.task);
   const ridge = columns.map((column) =>
     column % perChannel === 0 ? LEAST_WANDER + wander[column / perChannel]! : LEAST_WANDER,
   );
@@ -90,6 +92,18 @@ export function startLinear(
   }
   const { offset: head, rows: outputs, columns: hidden } = layout.head.weight;
   parameters.fill(0, head, head + outputs * hidden);
+}
+
+/** A class that nobody has seen has no place. Throws RangeError. */
+function requireEveryClass(labels: readonly number[], task: Dataset['task']): void {
+  if (task.kind !== 'classify') return;
+  const seen = new Set(labels);
+  const missing = task.classes.filter((_, label) => !seen.has(label));
+  if (missing.length === 0) return;
+  throw new RangeError(
+    `expected training rows of every class with all channels known, got none of ${missing.join(', ')}: ` +
+      'leave them out of the classes, record more, or learn the linear path (--no-line)',
+  );
 }
 
 /** The same log odds with scores that sum to zero over the classes: the smallest weights. */

@@ -44,3 +44,12 @@ it.each(['changes', 'trends'] as const)('is the discriminant of the training row
   const bias = layout.head.bias.offset;
   expect(parameters[bias + 1]! - parameters[bias]!).toBeCloseTo(biases[1]! - biases[0]!, 1);
 });
+
+it('says which classes no training row shows', () => {
+  const task = { kind: 'classify', classes: ['below', 'above', 'beyond', 'beside'] } as const;
+  const layout = parameterLayout(smallConfig(task));
+  const parameters = new Float32Array(layout.count);
+  expect(() => startLinear(parameters, layout, smallDataset(task), 4, [0.5, 0.25])).toThrow(
+    /^expected training rows of every class .*, got none of beyond, beside: .*--no-line/,
+  );
+});
