@@ -6,11 +6,12 @@ import type {
   ChartSettings,
   ExitRule,
   ModelMeaning,
+  RecoverySettings,
   RefinementRule,
   SpikeSettings,
   Task,
 } from './model.ts';
-import { featureSets, spikeRules } from './model.ts';
+import { chartUnits, featureSets, spikeRules } from './model.ts';
 import { ModelError } from './safetensors.ts';
 
 type Fields = Record<string, unknown>;
@@ -129,11 +130,12 @@ function anomalyTask(input: unknown): Task {
   };
 }
 
-const chartKeys = ['calibrationTicks', 'levelHalfLife', 'surpriseHalfLife', 'release'];
+const chartKeys = ['calibrationTicks', 'levelHalfLife', 'surpriseHalfLife', 'release', 'unit', 'recovery'];
 
 function requireChart(input: unknown): ChartSettings {
   const path = 'meaning.task.chart';
   const fields = requireFields(input, path, chartKeys);
+  const { unit, recovery } = fields;
   const release = requireNumber(fields.release, `${path}.release`, Number.MIN_VALUE);
   if (release > 1) {
     throw new ModelError('meaning', `${path}.release: expected a number above 0 and up to 1, got ${release}`);
@@ -144,6 +146,20 @@ function requireChart(input: unknown): ChartSettings {
     levelHalfLife: whole('levelHalfLife', 1),
     surpriseHalfLife: whole('surpriseHalfLife', 1),
     release,
+    ...(unit === undefined ? {} : { unit: requireOneOf(chartUnits, unit, `${path}.unit`) }),
+    ...(recovery === undefined ? {} : { recovery: requireRecovery(recovery, `${path}.recovery`) }),
+  });
+}
+
+function requireRecovery(input: unknown, path: string): RecoverySettings {
+  const fields = requireFields(input, path, ['share', 'halfLife', 'intervals']);
+  const share = requireNumber(fields.share, `${path}.share`, Number.MIN_VALUE);
+  if (share >= 1)
+    throw new ModelError('meaning', `${path}.share: expected a number above 0 and below 1, got ${share}`);
+  return Object.freeze({
+    share,
+    halfLife: requireWhole(fields.halfLife, `${path}.halfLife`, 1),
+    intervals: requireWhole(fields.intervals, `${path}.intervals`, 1),
   });
 }
 

@@ -87,8 +87,8 @@ export type Task =
   | { readonly kind: 'classify'; readonly classes: readonly string[] }
   /**
    * outputs = 2 x channels: for each channel the mean of the next tick, then for each channel the natural log of
-   * its scale. The score is the mean Laplace negative log-likelihood of what came, or with a chart how many times
-   * as far from the ordinary it is as the strangest tick of the device's calibration; at `threshold` it is an anomaly.
+   * its scale. The score is the mean Laplace negative log-likelihood of what came, or with a chart how far the plant
+   * is from the ordinary of the device's calibration, in the chart's unit; at `threshold` it is an anomaly.
    */
   | { readonly kind: 'anomaly'; readonly threshold: number; readonly chart?: ChartSettings }
   /** outputs = channels x horizon: channel-major, the next `horizon` ticks. */
@@ -103,6 +103,29 @@ export interface ChartSettings {
   readonly surpriseHalfLife: number;
   /** An alarm stands until the score falls below this share of the threshold, above 0 and at most 1. */
   readonly release: number;
+  /**
+   * What a score of 1 is: a T2 as large as that of the strangest tick of the calibration, or as T2 is on average while
+   * nothing changes. Default `strangest`.
+   */
+  readonly unit?: ChartUnit;
+  /** Default: an alarm ends by `release` alone. */
+  readonly recovery?: RecoverySettings;
+}
+
+export type ChartUnit = 'strangest' | 'average';
+export const chartUnits: readonly ChartUnit[] = ['strangest', 'average'];
+
+/**
+ * An alarm ends, too, when the score has been below a share of its own moving average, taken since the alarm began, for
+ * a while: what was wrong is over, though the plant has meanwhile gone elsewhere. Its levels then are the ordinary ones.
+ */
+export interface RecoverySettings {
+  /** Above 0 and below 1. */
+  readonly share: number;
+  /** Of the moving average, in whole intervals. */
+  readonly halfLife: number;
+  /** So long the score is low, in whole intervals, at least 1. */
+  readonly intervals: number;
 }
 
 /**

@@ -99,11 +99,12 @@ export function parseCalibration(
   }
   const { model, timeMs, ticks, channels: own, chart } = asObject(value);
   if (model !== modelSha256) return 'expected one of the model at work, got one of another';
-  const { mean, covariance, strangest } = asObject(chart);
+  // The unit had this name when it could be nothing else.
+  const { mean, covariance, strangest, unitT2 = strangest } = asObject(chart);
   const count = 2 * channels.length;
   if (!isNumber(timeMs) || !isNumber(ticks) || ticks < 2)
     return 'expected timeMs and ticks, got no such numbers';
-  const isChart = isNumber(strangest) && strangest > 0;
+  const isChart = isNumber(unitT2) && unitT2 > 0;
   if (!isChart || !isNumbers(mean, count) || !isNumbers(covariance, count * count))
     return `expected a chart of ${channels.length} channels, got another`;
   const calibrated = channels.map((channel, index) =>
@@ -111,7 +112,7 @@ export function parseCalibration(
   );
   if (calibrated.includes(null))
     return `expected a centre and a scale of ${channels.map(({ name }) => name).join(', ')}, got others`;
-  return { timeMs, ticks, channels: calibrated as Channel[], chart: { mean, covariance, strangest } };
+  return { timeMs, ticks, channels: calibrated as Channel[], chart: { mean, covariance, unitT2 } };
 }
 
 function withOwn(channel: Channel, own: unknown): Channel | null {

@@ -3,8 +3,8 @@
  * device calibrated itself (a multivariate EWMA chart: Lowry et al., Technometrics 34, 1992).
  *
  * Two averages per channel: its level, and how far it is from what the model predicted, for noise, a stuck sensor and a
- * broken coupling do not move a level. The score is in units of the strangest tick of the calibration, so that one
- * threshold suits every device.
+ * broken coupling do not move a level. The score has a unit that the device itself gives, so that one threshold suits
+ * every device: T2 of the strangest tick of its calibration, or T2 as it is on average.
  */
 import type { ChartSettings } from '../engine/model.ts';
 import type { StateCarrier } from '../gate/carrier.ts';
@@ -15,7 +15,7 @@ import { addRidge, covariance, fillForward, knownMeans } from '../statistics/sta
 /** Readings beyond so many scales, and surprises beyond so many expected ones, count as these: one is no episode. */
 const LEVEL_MAX = 8;
 const SURPRISE_MAX = 6;
-/** Ticks at the start of a calibration, when the averages are still those of a few readings. */
+/** Ticks at the start of a calibration, when the averages are still those of a few readings; and after a recovery. */
 const SETTLING_TICKS = 20;
 /** Of a variance of 1: what stood still while calibrating may tremble. */
 const RIDGE = 1e-3;
@@ -31,28 +31,37 @@ export interface ChartState {
   readonly mean: readonly number[];
   /** [2 x channels]^2, row-major. */
   readonly covariance: readonly number[];
-  /** The largest T2 while calibrating, above 0. */
-  readonly strangest: number;
+  /** T2 that is a score of 1, above 0. */
+  readonly unitT2: number;
 }
 
 export class ControlChart {
-  /** T2 at the last token over the largest of the calibration; NaN until there is one. In its one place: doubles would be allocated. */
+  /** T2 at the last token, in units; NaN until there is one. In its one place: doubles would be allocated. */
   readonly score = new Float64Array(1).fill(Number.NaN);
   /** The channel that contributes most to the score; -1 without one. */
   topChannel = -1;
   /** [2 x channels], NaN until there was a value: levels, then surprises. */
   readonly averages: Float64Array;
   readonly #channels: number;
+  readonly #byStrangest: boolean;
   readonly #levelDecay: Decay;
   readonly #surpriseDecay: Decay;
   readonly #covariance: Float64Array;
   readonly #mean: Float64Array;
+  /** The mean, but for levels that were taken for ordinary since. */
+  readonly #ordinary: Float64Array;
   readonly #precision: Float64Array;
   readonly #departure: Float64Array;
+  /** [2 x channels], of T2. */
+  readonly #parts: Float64Array;
+  /** In its one place, like the score. */
+  readonly #t2 = new Float64Array(1);
   /** In its one place: what is averaged next. */
   readonly #seen = new Float64Array(1);
+  /** So many more ticks the ordinary levels follow. */
+  #settlingTicks = 0;
   /** 0 until calibrated. */
-  #strangest = 0;
+  #unitT2 = 0;
   /** While calibrating: the averages at each tick. */
   #rows: Float64Array | undefined;
   #rowCount = 0;
@@ -60,38 +69,65 @@ export class ControlChart {
   constructor(channels: number, settings: ChartSettings) {
     const count = 2 * channels;
     this.#channels = channels;
+    this.#byStrangest = settings.unit !== 'average';
     this.#levelDecay = new Decay(settings.levelHalfLife);
     this.#surpriseDecay = new Decay(settings.surpriseHalfLife);
     this.averages = new Float64Array(count).fill(Number.NaN);
     this.#mean = new Float64Array(count);
+    this.#ordinary = new Float64Array(count);
     this.#covariance = new Float64Array(count * count);
     this.#precision = new Float64Array(count * count);
     this.#departure = new Float64Array(count);
+    this.#parts = new Float64Array(count);
   }
 
   get isCalibrated(): boolean {
-    return this.#strangest > 0;
+    return this.#unitT2 > 0;
   }
 
   /** Hands over what is calibrated, and the averages; what is noted for a calibration ends before the next tick. */
   carry(state: StateCarrier): void {
-    for (const array of [this.averages, this.#mean, this.#covariance, this.#precision, this.score])
+    const { averages, score } = this;
+    for (const array of [averages, this.#mean, this.#ordinary, this.#covariance, this.#precision, score])
       state.array(array);
     this.topChannel = state.number(this.topChannel);
-    this.#strangest = state.number(this.#strangest);
+    this.#settlingTicks = state.number(this.#settlingTicks);
+    this.#unitT2 = state.number(this.#unitT2);
   }
 
   /** The averages begin anew; what was calibrated stays. */
   reset(): void {
     this.averages.fill(Number.NaN);
+    this.#ordinary.set(this.#mean);
+    this.#settlingTicks = 0;
     this.score[0] = Number.NaN;
     this.topChannel = -1;
+  }
+
+  /**
+   * The levels as they are now, and as they come to rest in the next ticks, are ordinary ones, until `reset`; how they vary
+   * together stays as calibrated.
+   */
+  acceptLevels(): void {
+    this.#settlingTicks = SETTLING_TICKS;
+    this.#follow();
+  }
+
+  /** Something is wrong: the levels don't come to rest. */
+  endSettling(): void {
+    this.#settlingTicks = 0;
+  }
+
+  #follow(): void {
+    for (let channel = 0; channel < this.#channels; channel++) {
+      if (!Number.isNaN(this.averages[channel]!)) this.#ordinary[channel] = this.averages[channel]!;
+    }
   }
 
   /** As before any calibration. */
   forgetCalibration(): void {
     this.reset();
-    this.#strangest = 0;
+    this.#unitT2 = 0;
     this.#rows = undefined;
   }
 
@@ -115,12 +151,18 @@ export class ControlChart {
       this.#seen[0] = Math.min(SURPRISE_MAX, surprises[channel]!);
       this.#average(this.#channels + channel, this.#surpriseDecay.left);
     }
+    if (this.#settlingTicks > 0) {
+      this.#settlingTicks--;
+      this.#follow();
+    }
     if (this.#rows !== undefined) this.#note(this.#rows);
   }
 
   /** A token: sets `score` and `topChannel`. */
   update(): void {
-    if (this.isCalibrated) this.score[0] = this.#squaredDistance(this.averages) / this.#strangest;
+    if (!this.isCalibrated) return;
+    this.#measure(this.averages);
+    this.score[0] = this.#t2[0]! / this.#unitT2;
   }
 
   // Values are passed in their array: a double that is passed by itself is allocated.
@@ -144,6 +186,7 @@ export class ControlChart {
     const noted = this.#rows?.subarray(from, this.#rowCount * count) ?? new Float64Array();
     this.#rows = undefined;
     this.#mean.set(knownMeans(noted, count));
+    this.#ordinary.set(this.#mean);
     this.#covariance.set(
       noted.length > 0
         ? covariance(fillForward(noted, this.#mean), count)
@@ -151,53 +194,56 @@ export class ControlChart {
     );
     this.#precision.set(inverse(trusted(this.#covariance, count), count));
     // T2 of as many averages is their number on average; where nothing moved it must not become an alarm to tremble.
-    this.#strangest = count;
-    for (let at = 0; at < noted.length; at += count) {
-      this.#strangest = Math.max(this.#strangest, this.#squaredDistance(noted.subarray(at, at + count)));
+    this.#unitT2 = count;
+    for (let at = 0; this.#byStrangest && at < noted.length; at += count) {
+      this.#measure(noted.subarray(at, at + count));
+      this.#unitT2 = Math.max(this.#unitT2, this.#t2[0]!);
     }
   }
 
   /** Null before it is calibrated. */
   get state(): ChartState | null {
     if (!this.isCalibrated) return null;
-    return { mean: [...this.#mean], covariance: [...this.#covariance], strangest: this.#strangest };
+    return { mean: [...this.#mean], covariance: [...this.#covariance], unitT2: this.#unitT2 };
   }
 
   /** Goes on from an earlier calibration of as many channels. */
-  restore({ mean, covariance, strangest }: ChartState): void {
+  restore({ mean, covariance, unitT2 }: ChartState): void {
     this.forgetCalibration();
     this.#mean.set(mean);
+    this.#ordinary.set(mean);
     this.#covariance.set(covariance);
     const count = mean.length;
     this.#precision.set(inverse(trusted(this.#covariance, count), count));
-    this.#strangest = strangest;
+    this.#unitT2 = unitT2;
   }
 
-  /** T2 of `averages`, and which channel has the largest part of it. An average that is unknown departs from nothing. */
-  #squaredDistance(averages: Float64Array): number {
+  /** Sets T2 of `averages`, and which channel has the largest part of it. An average that is unknown departs from nothing. */
+  #measure(averages: Float64Array): void {
     for (let i = 0; i < averages.length; i++) {
-      const departure = averages[i]! - this.#mean[i]!;
+      const departure = averages[i]! - this.#ordinary[i]!;
       this.#departure[i] = Number.isNaN(departure) ? 0 : departure;
     }
-    let total = 0;
     let most = 0;
+    this.#t2[0] = 0;
     this.topChannel = -1;
     for (let channel = 0; channel < this.#channels; channel++) {
-      const part = this.#part(channel) + this.#part(this.#channels + channel);
-      total += part;
+      this.#divide(channel);
+      this.#divide(this.#channels + channel);
+      const part = this.#parts[channel]! + this.#parts[this.#channels + channel]!;
+      this.#t2[0] += part;
       if (part <= most) continue;
       most = part;
       this.topChannel = channel;
     }
-    return total;
   }
 
-  /** Of T2: a departure times its row of the precision times all departures. */
-  #part(row: number): number {
+  /** Sets a part of T2: a departure times its row of the precision times all departures. */
+  #divide(row: number): void {
     const count = this.#departure.length;
     let sum = 0;
     for (let i = 0; i < count; i++) sum += this.#precision[row * count + i]! * this.#departure[i]!;
-    return sum * this.#departure[row]!;
+    this.#parts[row] = sum * this.#departure[row]!;
   }
 }
 

@@ -101,7 +101,9 @@ function predictedBy(names: readonly string[]): Schema {
 
 function scoreMeaning({ chart }: Extract<Task, { kind: 'anomaly' }>): string {
   if (chart === undefined) return 'mean negative log-likelihood, nats';
-  return 'how many times as strange as the strangest tick of the calibration; null until that is over';
+  const unit =
+    chart.unit === 'average' ? 'as a tick is on average' : 'as the strangest tick of the calibration';
+  return `how many times as strange ${unit}; null until the calibration is over`;
 }
 
 /** An object with just these keys. */

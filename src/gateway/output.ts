@@ -4,6 +4,7 @@ import { assert, LOGIT_ONE } from '../engine/limits.ts';
 import type { CandidateRule, Channel, ModelMeaning } from '../engine/model.ts';
 import { Candidates } from '../gate/candidates.ts';
 import { carryFields, type StateCarrier } from '../gate/carrier.ts';
+import { Alarm } from './alarm.ts';
 import { ControlChart } from './control-chart.ts';
 import { exponentiate } from './exponential.ts';
 
@@ -38,10 +39,13 @@ export class Output {
    * model with a chart: T2 of the chart; NaN until it is calibrated.
    */
   score = Number.NaN;
-  /** anomaly: whether `score` reaches the model's threshold; with a chart, until it falls below the release. */
+  /** anomaly: whether an alarm stands. */
   anomaly = false;
   /** Of models that have one. */
   readonly chart: ControlChart | undefined;
+  readonly #alarm: Alarm | undefined;
+  /** In its one place: the score without a chart. */
+  readonly #likelihood = new Float64Array(1);
 
   /**
    * forecast: [channels x horizon], channel-major, physical units: the ticks after the token.
@@ -80,6 +84,7 @@ export class Output {
     this.#surprises = new Float64Array(this.#means.length);
     const settings = task.kind === 'anomaly' ? task.chart : undefined;
     this.chart = settings && new ControlChart(count, settings);
+    this.#alarm = task.kind === 'anomaly' ? new Alarm(task) : undefined;
     const horizon = task.kind === 'forecast' ? task.horizon : task.kind === 'anomaly' ? 1 : 0;
     this.values = new Float64Array(horizon * count);
     this.candidates = rule === null || horizon === 0 ? undefined : new Candidates(channels, horizon, rule);
@@ -102,6 +107,7 @@ export class Output {
     carryFields(state, this, fields);
     for (const array of [this.probabilities, this.values, this.#means, this.#logScales, this.#inverseScales])
       state.array(array);
+    this.#alarm?.carry(state);
     this.chart?.carry(state);
     this.candidates?.carry(state);
   }
@@ -117,6 +123,7 @@ export class Output {
     this.probabilities.fill(0);
     this.score = Number.NaN;
     this.anomaly = false;
+    this.#alarm?.reset();
     this.values.fill(0);
     this.chart?.reset();
     this.candidates?.reset();
@@ -132,6 +139,7 @@ export class Output {
   observe(values: Float64Array, intervals: number): void {
     this.candidates?.observe(values, intervals, this.#energyScales);
     if (this.chart === undefined) return;
+    this.#alarm!.wait(intervals);
     this.#normalise(values);
     this.#compare();
     this.chart.observe(this.#levels, this.#surprises, intervals);
@@ -255,23 +263,29 @@ export class Output {
       worst = surprise;
       this.topIndex = channel;
     }
-    if (this.chart !== undefined) this.#readChart(this.chart);
-    else if (known > 0) this.#setScore(sum / known);
+    if (this.chart !== undefined) this.#readChart(this.chart, this.#alarm!);
+    else if (known > 0) {
+      this.#likelihood[0] = sum / known;
+      this.#setScore(this.#likelihood, this.#alarm!);
+    }
   }
 
-  #readChart(chart: ControlChart): void {
+  #readChart(chart: ControlChart, alarm: Alarm): void {
     chart.update();
+    this.#setScore(chart.score, alarm);
+    if (alarm.stands) chart.endSettling();
+    if (alarm.hasRecovered) {
+      chart.acceptLevels();
+      chart.update();
+      this.score = chart.score[0]!;
+    }
     this.topIndex = chart.topChannel;
-    this.#setScore(chart.score[0]!);
   }
 
-  #setScore(score: number): void {
-    const { task } = this.#meaning;
-    this.score = score;
-    if (task.kind !== 'anomaly') return;
-    // An alarm that stands is let go later than one is raised.
-    const share = this.anomaly ? (task.chart?.release ?? 1) : 1;
-    this.anomaly = score >= share * task.threshold;
+  #setScore(score: Float64Array, alarm: Alarm): void {
+    this.score = score[0]!;
+    alarm.judge(score);
+    this.anomaly = alarm.stands;
   }
 
   #forecast(logits: Int32Array): void {

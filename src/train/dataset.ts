@@ -43,10 +43,16 @@ export interface DatasetSettings {
   readonly allowClocks: boolean;
 }
 
-/** Half-lives of a control chart's averages, in intervals, and the share of the threshold below which an alarm ends. */
-const chartDefaults = { levelHalfLife: 3, surpriseHalfLife: 3, release: 0.75 };
-/** An alarm: two and a half times as strange as the strangest tick of the device's calibration. */
-const CHART_THRESHOLD = 2.5;
+/** Of a control chart; docs/training.md says how they were chosen. */
+const chartDefaults = {
+  levelHalfLife: 3,
+  surpriseHalfLife: 5,
+  unit: 'average',
+  release: 0.75,
+  recovery: { share: 0.4, halfLife: 80, intervals: 10 },
+} as const;
+/** An alarm: T2 five times as large as it is on average. */
+const CHART_THRESHOLD = 5;
 
 /**
  * A class is named by the recording or by its number. An anomaly's threshold is set after training, but where devices

@@ -362,6 +362,14 @@ describe('a model that could overflow or lie is not saved', () => {
         [{ release: 0 }, 'release: expected a number above 0, got 0'],
         [{ release: 1.5 }, 'release: expected a number above 0 and up to 1, got 1.5'],
         [{ limit: 3 }, 'limit: unknown'],
+        [{ unit: 'largest' }, 'unit: expected'],
+        [
+          { recovery: { share: 1, halfLife: 9, intervals: 9 } },
+          'recovery.share: expected a number above 0 and below 1',
+        ],
+        [{ recovery: { share: 0.5, halfLife: 0, intervals: 9 } }, 'recovery.halfLife: expected'],
+        [{ recovery: { share: 0.5, halfLife: 9, intervals: 0.5 } }, 'recovery.intervals: expected'],
+        [{ recovery: { share: 0.5, halfLife: 9 } }, 'recovery.intervals: expected'],
       ] as const
     ).map(([change, message]): [string, (model: Model) => void, string] => [
       `a chart with ${JSON.stringify(change)}`,

@@ -68,7 +68,7 @@ describe('a calibration that was kept', () => {
       { name: 'level', center: 12, scale: 2 },
       { name: 'flow', center: 7, scale: 0.02 },
     ],
-    chart: { mean: [0, 0, 1, 1], covariance: Array(16).fill(0), strangest: 7 },
+    chart: { mean: [0, 0, 1, 1], covariance: Array(16).fill(0), unitT2: 7 },
   };
 
   it('is read back with the units of the model', () => {
@@ -83,6 +83,12 @@ describe('a calibration that was kept', () => {
     });
   });
 
+  it('is read where an earlier version has kept it: the unit had another name', () => {
+    const { unitT2: strangest, ...chart } = kept.chart;
+    const text = JSON.stringify({ ...kept, chart: { ...chart, strangest } });
+    expect(parseCalibration(text, 'abc', channels)).toMatchObject({ chart: kept.chart });
+  });
+
   it.each([
     ['cut', JSON.stringify(kept).slice(0, 40), 'expected JSON, got something else'],
     ['of another model', { ...kept, model: 'abd' }, 'expected one of the model at work, got one of another'],
@@ -94,7 +100,7 @@ describe('a calibration that was kept', () => {
     ],
     [
       'of nothing strange',
-      { ...kept, chart: { ...kept.chart, strangest: 0 } },
+      { ...kept, chart: { ...kept.chart, unitT2: 0 } },
       'expected a chart of 2 channels, got another',
     ],
     [

@@ -96,6 +96,55 @@ describe('a control chart', () => {
     }
   });
 
+  it('has the mean T2 as its unit where asked for: about 1 while nothing changes, whatever was strangest', () => {
+    const random = new Random(1);
+    const chart = new ControlChart(2, { ...settings, unit: 'average' });
+    chart.beginCalibration(400);
+    for (let tick = 0; tick < 400; tick++) {
+      const levels = tick === 200 ? Float64Array.of(8, -8) : coupled(random);
+      chart.observe(levels, surprisesOf(random), 1);
+    }
+    chart.calibrate();
+    expect(chart.state!.unitT2).toBe(4);
+    let sum = 0;
+    for (let tick = 0; tick < 1000; tick++) {
+      chart.observe(coupled(random), surprisesOf(random), 1);
+      chart.update();
+      sum += chart.score[0]!;
+    }
+    expect(sum / 1000).toBeGreaterThan(0.4);
+    expect(sum / 1000).toBeLessThan(1.5);
+  });
+
+  it('takes other levels for ordinary when told, until it is reset', () => {
+    const { chart } = calibrated();
+    const [levels, surprises] = [Float64Array.of(5, 5), Float64Array.of(0.8, 0.8)];
+    expect(scoreOf(chart, levels, surprises)).toBeGreaterThan(1);
+    const state = JSON.stringify(chart.state);
+    chart.acceptLevels();
+    chart.update();
+    expect(chart.score[0]).toBeLessThan(1);
+    // They may still come to rest elsewhere.
+    expect(scoreOf(chart, Float64Array.of(4, 4), surprises)).toBeLessThan(1);
+    scoreOf(chart, levels, surprises, 30);
+    expect(scoreOf(chart, levels, surprises)).toBeLessThan(1);
+    expect(scoreOf(chart, Float64Array.of(0, 0), surprises)).toBeGreaterThan(1);
+    expect(scoreOf(chart, Float64Array.of(5, 5), Float64Array.of(0.8, 5))).toBeGreaterThan(1);
+    // What it was calibrated to is still what it keeps.
+    expect(JSON.stringify(chart.state)).toBe(state);
+    chart.reset();
+    expect(scoreOf(chart, levels, surprises)).toBeGreaterThan(1);
+  });
+
+  it('does not follow levels any longer when something is wrong', () => {
+    const { chart } = calibrated();
+    const surprises = Float64Array.of(0.8, 0.8);
+    scoreOf(chart, Float64Array.of(5, 5), surprises);
+    chart.acceptLevels();
+    chart.endSettling();
+    expect(scoreOf(chart, Float64Array.of(0, 0), surprises)).toBeGreaterThan(1);
+  });
+
   it('takes a plant that stood still for one that may tremble', () => {
     const chart = new ControlChart(2, settings);
     chart.beginCalibration(100);

@@ -157,18 +157,45 @@ describe('a model with a chart', () => {
     expect(second.output.hasValue).toBe(false);
   });
 
-  it('allocates nothing once it is calibrated', () => {
-    const pipeline = makePipeline();
-    const rows = pump(1024);
-    const frame = frameOf([0, 0]);
-    const bytes = heapBytesPerCall((tick) => {
-      frame.timeMs = 1000 * (tick + 1);
-      frame.values.set(rows[tick & 1023]!);
-      pipeline.tick(frame);
-    }, 40_000);
-    expect(bytes).toBeLessThan(NOTHING_BYTES);
-    expect(pipeline.calibration).toBeDefined();
+  it('ends an alarm when the fault is over, though the plant has moved meanwhile', () => {
+    const recovery = { share: 0.4, halfLife: 40, intervals: 5 };
+    const fault = (values: number[], row: number) => [
+      values[0]! + (row < 20 ? 0 : 15) + (row >= 20 && row < 80 ? 300 : 0),
+      values[1]!,
+    ];
+    const alarms = (settings: object) => {
+      const task = {
+        kind: 'anomaly',
+        threshold: 8,
+        chart: { ...chart, unit: 'average', ...settings },
+      } as const;
+      const pipeline = makePipeline({}, { task });
+      live(pipeline, pump(TICKS));
+      return live(pipeline, pump(200, 2).map(fault), TICKS).map(({ anomaly }) => anomaly);
+    };
+    const recovering = alarms({ recovery });
+    expect(recovering.slice(0, 15).some(Boolean)).toBe(false);
+    expect(recovering.slice(40, 80).every(Boolean)).toBe(true);
+    expect(recovering.slice(130).some(Boolean)).toBe(false);
+    expect(alarms({}).slice(130).every(Boolean)).toBe(true);
   });
+
+  it.each([{}, { unit: 'average', recovery: { share: 0.9, halfLife: 5, intervals: 1 } }] as const)(
+    'allocates nothing once it is calibrated: %j',
+    (settings) => {
+      const task = { kind: 'anomaly', threshold: 1.5, chart: { ...chart, ...settings } } as const;
+      const pipeline = makePipeline({}, { task });
+      const rows = pump(1024);
+      const frame = frameOf([0, 0]);
+      const bytes = heapBytesPerCall((tick) => {
+        frame.timeMs = 1000 * (tick + 1);
+        frame.values.set(rows[tick & 1023]!);
+        pipeline.tick(frame);
+      }, 40_000);
+      expect(bytes).toBeLessThan(NOTHING_BYTES);
+      expect(pipeline.calibration).toBeDefined();
+    },
+  );
 });
 
 describe('a model without a chart', () => {

@@ -75,6 +75,7 @@ const rule = (name: 'trend' | 'forecast') => ({
   refractory: [0, 2, 0],
   rule: name,
 });
+const recovery = { share: 0.5, halfLife: 20, intervals: 4 };
 const models: Record<string, Model> = {
   calibration: tinyModel({
     channels: names,
@@ -83,7 +84,7 @@ const models: Record<string, Model> = {
       task: {
         kind: 'anomaly',
         threshold: 3,
-        chart: { calibrationTicks: 150, levelHalfLife: 3, surpriseHalfLife: 4, release: 0.5 },
+        chart: { calibrationTicks: 150, levelHalfLife: 3, surpriseHalfLife: 4, release: 0.5, recovery },
       },
     },
   }),
