@@ -239,9 +239,11 @@ export function readLimits(section: Section): LimitsConfig {
   return limits;
 }
 
-export const witnessLogKeys = ['directory', 'fileBytes', 'files', 'flushS', 'bytesPerDay'];
+const witnessLogKeys = ['directory', 'fileBytes', 'files', 'flushS', 'bytesPerDay'];
 
-export function readWitnessLog(section: Section, directory: string): WitnessLogConfig {
+export function readWitnessLog(root: Section, directory: string): WitnessLogConfig | undefined {
+  if (!root.has('witnessLog')) return undefined;
+  const section = root.section('witnessLog', witnessLogKeys);
   return {
     directory: resolve(directory, section.text('directory', undefined, 'a path')),
     fileBytes: section.whole('fileBytes', 64 * kibi, kibi * mebi, 16 * mebi),

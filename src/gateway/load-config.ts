@@ -214,74 +214,72 @@ function noteModel(root: Section, error: unknown): void {
   root.add('model', 'a model file', `${describe(root.value('model'))}: ${fileProblem(error)}`);
 }
 
+/** What a config is read for; undefined where there is no model to read it for. */
+type Meaning = Pick<ModelMeaning, 'channels' | 'intervalMs' | 'spikes'> & Partial<ModelMeaning>;
+
 function readConfig(
   root: Section,
   directory: string,
-  meaning: (Pick<ModelMeaning, 'channels' | 'intervalMs' | 'spikes'> & Partial<ModelMeaning>) | undefined,
+  meaning: Meaning | undefined,
   options: LoadOptions,
 ): GatewayConfig {
+  const { optional } = sections;
   const gateway = sections.readGatewayName(root);
   const topicPrefix = sections.readTopicName(root, 'topicPrefix', `dormouse/${gateway || 'gateway'}`);
-  const target = root.has('target')
-    ? sections.readKnownName(root, 'target', options.targets ?? [])
-    : undefined;
-  const channels = meaning?.channels ?? [];
+  const targets = options.targets ?? [];
+  const target = root.has('target') ? sections.readKnownName(root, 'target', targets) : undefined;
   const modelPath = resolve(directory, root.text('model', 'model'));
   const output = sections.readOutput(root.section('output', sections.outputKeys), topicPrefix);
-  const homeAssistant = readHomeAssistant(root, gateway);
-  const sparkplug = readSparkplug(root, gateway);
-  const page = readPage(root, directory);
-  const commands = readCommands(root);
-  const models = readModels(root, directory, meaning);
-  const share = readShare(root);
-  const ledger = readLedger(root, directory, options.targets ?? [], target);
-  const frame = sections.readFrame(root.section('frame', sections.frameKeys));
+  const names = { gateway, model: basename(modelPath, extname(modelPath)) };
   const config: GatewayConfig = {
     gateway,
     topicPrefix,
     modelPath,
-    ...(target === undefined ? {} : { target }),
+    ...optional('target', target),
+    output: { ...output, topic: fillTopic(output.topic, names) },
+    ...optional('homeAssistant', readHomeAssistant(root, gateway)),
+    ...optional('sparkplug', readSparkplug(root, gateway)),
+    ...optional('page', readPage(root, directory)),
+    ...optional('commands', readCommands(root)),
+    ...optional('models', readModels(root, directory, meaning)),
+    ...optional('share', readShare(root)),
+    ...optional('ledger', readLedger(root, directory, targets, target)),
     mqtt: sections.readMqtt(root.section('mqtt', sections.mqttKeys), gateway, directory),
-    routes:
-      meaning === undefined
-        ? []
-        : readRoutes(root, channels, { topicPrefix, hasTimestamp: frame.timestamp !== undefined }),
-    frame: { ...frame, intervalMs: frame.intervalMs || (meaning?.intervalMs ?? 1) },
-    spikes:
-      meaning === undefined
-        ? { delta: [], heartbeat: [], refractory: [] }
-        : readSpikes(root.section('spikes'), channels, meaning.spikes),
-    ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', options.policies ?? []) } : {}),
-    ...sections.optional(
-      'calibrationTicks',
-      sections.readCalibration(root, frame.intervalMs || (meaning?.intervalMs ?? 1), meaning?.task),
-    ),
-    output: {
-      ...output,
-      topic: fillTopic(output.topic, { gateway, model: basename(modelPath, extname(modelPath)) }),
-    },
+    ...readTicks(root, meaning, topicPrefix, options.policies ?? []),
     countersIntervalS: root.number('countersIntervalS', { min: 0, max: 86_400 }, 60),
     limits: sections.readLimits(root.section('limits', sections.limitsKeys)),
-    ...sections.optional('storage', readStorage(root, directory)),
-    ...sections.optional('state', readState(root, directory)),
-    ...(root.has('witnessLog')
-      ? {
-          witnessLog: sections.readWitnessLog(root.section('witnessLog', sections.witnessLogKeys), directory),
-        }
-      : {}),
-    ...(ledger === undefined ? {} : { ledger }),
-    ...(homeAssistant === undefined ? {} : { homeAssistant }),
-    ...(sparkplug === undefined ? {} : { sparkplug }),
-    ...(page === undefined ? {} : { page }),
-    ...(commands === undefined ? {} : { commands }),
-    ...(models === undefined ? {} : { models }),
-    ...(share === undefined ? {} : { share }),
+    ...optional('storage', readStorage(root, directory)),
+    ...optional('state', readState(root, directory)),
+    ...optional('witnessLog', sections.readWitnessLog(root, directory)),
   };
-  if (share !== undefined && (options.device ?? anyDevice) === anyDevice && meaning !== undefined)
+  if (config.share !== undefined && (options.device ?? anyDevice) === anyDevice && meaning !== undefined)
     noteShareProblems(root, config);
   noteLoops(root, config);
   notePlainTimestamps(root, config);
   return config;
+}
+
+/** What makes ticks of messages, and tokens of ticks. */
+function readTicks(
+  root: Section,
+  meaning: Meaning | undefined,
+  topicPrefix: string,
+  policies: readonly string[],
+): Pick<GatewayConfig, 'frame' | 'routes' | 'spikes' | 'policy' | 'calibrationTicks'> {
+  const read = sections.readFrame(root.section('frame', sections.frameKeys));
+  const frame = { ...read, intervalMs: read.intervalMs || (meaning?.intervalMs ?? 1) };
+  const hasTimestamp = frame.timestamp !== undefined;
+  return {
+    frame,
+    ...(meaning === undefined
+      ? { routes: [], spikes: { delta: [], heartbeat: [], refractory: [] } }
+      : {
+          routes: readRoutes(root, meaning.channels, { topicPrefix, hasTimestamp }),
+          spikes: readSpikes(root.section('spikes'), meaning.channels, meaning.spikes),
+        }),
+    ...(root.has('policy') ? { policy: sections.readKnownName(root, 'policy', policies) } : {}),
+    ...sections.optional('calibrationTicks', sections.readCalibration(root, frame.intervalMs, meaning?.task)),
+  };
 }
 
 /** A gateway that hears itself never sleeps again. */
