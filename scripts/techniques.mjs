@@ -1,10 +1,11 @@
 /**
  * Models of one classified recording side by side: accuracy on validation rows (as the model file says) and on test
- * files, negative log-likelihood of the labels, multiply-adds and time per tick; each on every tick and gated. A model with a
- * refinement gets a line for every number of rounds and one for as many as its own bar lets a token have, one of two layers or more without a router a line for each other way to choose the quarter of the
- * tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a coin. One
- * that pins tokens gets a line with pins thrown by dice instead. The models take turns, so that the machine's moods hit
- * all of them.
+ * files, negative log-likelihood of the labels, multiply-adds and time per tick; each on every tick, and gated with every
+ * token in full (`steady`). A model with a refinement gets a line for every number of rounds and one for as many as its
+ * own bar lets a token have, one of two layers or more without a router a line for each other way to choose the quarter
+ * of the tokens that gets all layers, while the rest gets tier 1: the most novel, the least coherent (lambda), or by a
+ * coin. One that pins tokens gets a line with pins thrown by dice instead. The models take turns, so that the machine's
+ * moods hit all of them.
  *
  * node scripts/techniques.mjs DIRECTORY MODEL...     after `npm run build`
  */
@@ -88,7 +89,7 @@ function random() {
 
 /** The signal of every token, in order. What comes out of the engine does not change which ticks become tokens. */
 function signalsOf(engine, series, channels, signal) {
-  const pipeline = new Pipeline(engine, 0, { exactLambda: true, anytime: false });
+  const pipeline = new Pipeline(engine, 0, { policy: 'steady', exactLambda: true, anytime: false });
   const found = [];
   const see = (witness) => witness.tier !== 3 && found.push(signal(witness));
   play(pipeline, series, channels, see);
@@ -164,7 +165,7 @@ const subjects = paths.flatMap((path) => {
   const chosen = layers < 2 || patterns || routing || refinement ? [] : Object.entries(signals);
   const choices = chosen.map(([by, signal]) => {
     const own = new Choosing(engine, deepTokens(engine, training, series, channels, signal));
-    const gated = new Pipeline(own, 0, { anytime: false });
+    const gated = new Pipeline(own, 0, { policy: 'steady', anytime: false });
     return { ...line(`${name}, deep by ${by}`, null, gated), restart: () => (own.token = 0) };
   });
   const rounds = Array.from({ length: (refinement?.rounds ?? 0) + 1 }, (_, round) => round);
@@ -173,7 +174,7 @@ const subjects = paths.flatMap((path) => {
     return line(
       round === 0 ? name : `${name}, round ${round}`,
       new Pipeline(refining, 0, { gating: false }),
-      new Pipeline(refining, 0, { anytime: false }),
+      new Pipeline(refining, 0, { policy: 'steady', anytime: false }),
       refining.stats,
     );
   });
@@ -181,13 +182,20 @@ const subjects = paths.flatMap((path) => {
   const byDice = line(
     `${name}, pinned by dice`,
     new Pipeline(diced, 0, { gating: false }),
-    new Pipeline(diced, 0, { anytime: false }),
+    new Pipeline(diced, 0, { policy: 'steady', anytime: false }),
   );
   const bar = model.meaning.refinement?.gainQ16;
   const barred =
     bar === undefined
       ? []
-      : [line(`${name}, while surer by ${bar} / 2^16`, null, new Pipeline(engine, 0), {})];
+      : [
+          line(
+            `${name}, while surer by ${bar} / 2^16`,
+            null,
+            new Pipeline(engine, 0, { policy: 'steady' }),
+            {},
+          ),
+        ];
   return [...own, ...barred, ...choices, ...(pins ? [byDice] : [])];
 });
 

@@ -116,7 +116,7 @@ export const variants: readonly Variant[] = [
   spikes(
     'send-on-prediction, forecast',
     'kept for study',
-    'needs a model that predicts readings',
+    'a model alone predicts worse than holding does',
     (own, { model }) => (model.meaning.task.kind === 'classify' ? null : { ...own, rule: 'forecast' }),
   ),
   {

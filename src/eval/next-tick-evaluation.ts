@@ -1,7 +1,8 @@
 /** How the tick after a token is predicted, by whom, on a recording's tested files. */
 import { Engine } from '../engine/engine.ts';
-import type { CandidateRule, Model, SpikeSettings } from '../engine/model.ts';
+import type { CandidateRule, Model } from '../engine/model.ts';
 import type { Recording } from '../recording/recording.ts';
+import type { EvaluateOptions } from './evaluation.ts';
 import { EvaluationError, matchRecording } from './match-recording.ts';
 import { defaultCandidates, type NextTickScores, scoreNextTick } from './next-tick.ts';
 import { loadProtocol } from './protocols.ts';
@@ -16,18 +17,19 @@ export interface NextTick {
   readonly sending: readonly SendingResult[];
 }
 
-/** `spikes`: default the model's own. Throws EvaluationError for a classifier, and RecordingError. */
+/** `spikes`: default the model's own; `policy`: of the gated scores, default the pipeline's. Throws EvaluationError for a classifier, and RecordingError. */
 export function evaluateNextTick(
   model: Model,
   recording: Recording,
-  { spikes = model.meaning.spikes }: { readonly spikes?: SpikeSettings } = {},
+  { spikes = model.meaning.spikes, policy }: Pick<EvaluateOptions, 'spikes' | 'policy'> = {},
 ): NextTick {
   requirePredictions(model);
   const protocol = loadProtocol(matchRecording(model, recording));
   const engine = new Engine(model, { streams: 1 });
   const { candidates } = model.meaning;
   const rule = candidates ?? defaultCandidates;
-  const score = (gating: boolean) => scoreNextTick(protocol, engine, { candidates: rule, gating, spikes });
+  const score = (gating: boolean) =>
+    scoreNextTick(protocol, engine, { candidates: rule, gating, spikes, ...(policy && { policy }) });
   return {
     rule,
     isOwn: candidates !== undefined,

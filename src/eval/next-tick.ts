@@ -6,6 +6,7 @@
 import type { Engine } from '../engine/engine.ts';
 import type { CandidateRule, SpikeSettings } from '../engine/model.ts';
 import { CANDIDATES, candidateNames } from '../gate/candidates.ts';
+import type { PolicyName } from '../gate/policy.ts';
 import type { Output } from '../gateway/output.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
 import { type BlockedQuality, type Interval, makeBlocks, retentionInterval } from './bootstrap.ts';
@@ -41,6 +42,8 @@ export interface NextTickOptions {
   /** false: every tick a token. */
   readonly gating: boolean;
   readonly spikes?: SpikeSettings;
+  /** Default: the pipeline's own. */
+  readonly policy?: PolicyName;
 }
 
 /** Plays what is tested, on stream 0 of `engine`, whose model predicts readings. */

@@ -159,3 +159,29 @@ describe('explain, called wrongly', () => {
     await expect(command.run(args)).rejects.toThrow(UsageError);
   });
 });
+
+describe('explain of a model with candidates', () => {
+  it('says what else than the model predicts', async () => {
+    const ranked = tinyModel({
+      config: { outputs: 4 },
+      meaning: {
+        task: { kind: 'anomaly', threshold: 2 },
+        candidates: { energyHalfLife: 8, levelHalfLife: 2 },
+      },
+    });
+    const units = ['Celsius', '%'];
+    const channels = ranked.meaning.channels.map((channel, i) => ({ ...channel, unit: units[i]! }));
+    const path = fixture.path('ranked.safetensors');
+    writeFileSync(path, saveModel({ ...ranked, meaning: { ...ranked.meaning, channels } }));
+    // Tests before have made it one to classify.
+    fixture.writeRecording(200);
+    output.written = '';
+    expect(await command.run([path, recording])).toBe(0);
+    expect(output.written).toMatch(
+      /\npredicts [12] of 2 channels otherwise than the model: (hold|trend|average)/,
+    );
+    output.written = '';
+    const { witness } = await json(path, recording);
+    expect(witness.produced.rivals.channels).toBeGreaterThan(0);
+  });
+});

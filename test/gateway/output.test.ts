@@ -187,3 +187,51 @@ describe('Output of a forecaster', () => {
     expect(() => output.update(logits(1, 2), observed(0, 0))).toThrow(/one logit per forecast value/);
   });
 });
+
+describe('Output with candidates', () => {
+  const rule = { energyHalfLife: 4, levelHalfLife: 2 };
+  const meaning: ModelMeaning = {
+    channels,
+    intervalMs: 1000,
+    task: { kind: 'anomaly', threshold: 2 },
+    spikes: { delta: [1, 1], heartbeat: [9, 9], refractory: [0, 0] },
+    provenance: {},
+  };
+  /** The model always says 30 degrees, which it never is, and 1000 hPa, which it always is. */
+  const play = (output: Output, ticks: number) => {
+    const scores: number[] = [];
+    for (let tick = 0; tick < ticks; tick++) {
+      const values = observed(20 + 0.1 * (tick % 2), 1000);
+      output.observe(values, tick === 0 ? 0 : 1);
+      output.update(logits(5, 0, 0, 0), values);
+      scores.push(output.score);
+    }
+    return scores;
+  };
+
+  it('puts out what has erred least, how close that was, and leaves the score to the model', () => {
+    const [plain, ranked] = [new Output(meaning), new Output({ ...meaning, candidates: rule })];
+    expect(play(ranked, 30)).toEqual(play(plain, 30));
+    expect([...plain.values]).toEqual([30, 1000]);
+    expect(ranked.values[0]).toBeCloseTo(20.05, 1);
+    expect(ranked.values[1]).toBe(1000);
+    expect(ranked.within(0)).toBeGreaterThan(0.01);
+    expect(ranked.within(0)).toBeLessThan(0.5);
+    expect(plain.within(0)).toBeCloseTo(Math.LN10 * 2, 9);
+    expect(plain.scaleOf(0)).toBe(plain.modelScaleOf(0));
+    expect(ranked.scaleOf(0)).toBe(ranked.candidateScaleOf(ranked.candidates!.chosen[0]!, 0));
+    expect(new Output({ ...meaning, candidates: rule }, null).candidates).toBeUndefined();
+  });
+
+  it('follows other channel scales, and begins anew when it is reset', () => {
+    const ranked = new Output({ ...meaning, candidates: rule });
+    play(ranked, 30);
+    const before = ranked.within(0);
+    ranked.useChannels(channels.map((channel) => ({ ...channel, scale: 2 * channel.scale })));
+    expect(ranked.within(0)).toBeCloseTo(2 * before, 9);
+    ranked.reset();
+    expect(ranked.within(0)).toBe(0);
+    play(ranked, 1);
+    expect(ranked.candidates!.rivalChannels).toBe(0);
+  });
+});

@@ -131,6 +131,28 @@ describe('injectFault', () => {
   });
 });
 
+describe('writeWorkload for other tasks', () => {
+  it.each([{ kind: 'anomaly' }, { kind: 'forecast', horizon: 3 }] as const)(
+    'has the same rows, and labels that say whether a sensor is faulty: $kind',
+    (task) => {
+      const directory = mkdtempSync(join(tmpdir(), 'dormouse-workload-'));
+      const physics = workloads['safety-critical'];
+      const seeds = seedsOf(4);
+      writeWorkload(directory, physics, seeds, { train: 3000, validation: 300, test: 600 }, task);
+      const recording = openRecording(directory);
+      expect(recording).toMatchObject({ task: task.kind });
+      expect(recording.classes).toBeUndefined();
+      expect(recording.horizon).toBe(task.kind === 'forecast' ? 3 : undefined);
+      const series = readSeries(recording, 'train.csv');
+      const made = generatePart(physics, 'train', seeds, 3000);
+      expect(series.values).toEqual(made.values);
+      expect([...series.labels!]).toEqual([...made.labels!].map((label) => Number(label === FAULT_CLASS)));
+      expect(new Set(series.labels)).toEqual(new Set([0, 1]));
+      rmSync(directory, { recursive: true });
+    },
+  );
+});
+
 describe('writeWorkload', () => {
   it('writes files that are read back as the very series that was generated', () => {
     const directory = mkdtempSync(join(tmpdir(), 'dormouse-workload-'));
