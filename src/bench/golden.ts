@@ -111,7 +111,7 @@ const sets = {
   ],
 } as const satisfies Record<string, readonly Part[]>;
 
-export type GoldenSet = keyof typeof sets;
+type GoldenSet = keyof typeof sets;
 export const goldenSets = Object.keys(sets) as GoldenSet[];
 
 export interface GoldenOptions {

@@ -4,7 +4,7 @@ import { AGES_MAX, type HeadPattern, PINNED_MAX } from '../engine/patterns.ts';
 import { UsageError } from './command.ts';
 import { wholeNumberOption } from './options.ts';
 
-export const patternForms = 'a-shape:LOCAL, vertical-slash:LOCAL,PINNED or slash:LOCAL,AGE,AGE,...';
+const patternForms = 'a-shape:LOCAL, vertical-slash:LOCAL,PINNED or slash:LOCAL,AGE,AGE,...';
 
 /** Undefined: everything. Throws UsageError for what is none of `patternForms`; the window is checked with the rest. */
 export function patternOption(text: string | undefined): HeadPattern | undefined {

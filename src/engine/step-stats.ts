@@ -20,17 +20,9 @@ export interface StepStats {
 }
 
 export function makeStepStats(): StepStats {
-  return {
-    tokens: 0,
-    layers: 0,
-    macs: 0,
-    weightBytes: 0,
-    positions: 0,
-    kvReads: 0,
-    kvWrites: 0,
-    kvReadBytes: 0,
-    kvWriteBytes: 0,
-  };
+  const stats = {} as StepStats;
+  openStepStats(stats, 0, 0);
+  return stats;
 }
 
 /** Opens the account of another call. */

@@ -4,9 +4,9 @@ import { type DemandPacket, Q15_ONE, type SpikePacket } from './packets.ts';
 import { RunningMedian } from './running-median.ts';
 
 /** Tokens that the medians are taken of. */
-export const TYPICAL_TOKENS = 64;
+const TYPICAL_TOKENS = 64;
 /** A median of fewer tokens says nothing. */
-export const TYPICAL_TOKENS_MIN = 16;
+const TYPICAL_TOKENS_MIN = 16;
 
 /** Nothing is known: full compute. */
 export function makeDemandPacket(): DemandPacket {

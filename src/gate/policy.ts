@@ -8,7 +8,7 @@ import { Q15_ONE } from './packets.ts';
  * followsRegret: tier 1 where it is likely to answer as tier 0 would. With the last two, distrust means tier 0: an
  * anomaly is when a gateway wants compute most.
  */
-export type ComputeRule = 'full' | 'followsTrust' | 'followsEvents' | 'followsRegret';
+type ComputeRule = 'full' | 'followsTrust' | 'followsEvents' | 'followsRegret';
 
 export interface Policy {
   readonly name: string;
@@ -178,7 +178,7 @@ export const conservativePolicy: Policy = Object.freeze({
 });
 
 /** The least compute: tier 2 unless a token is far from typical, whatever the last answer was. Trust as `steady`. */
-export const aggressivePolicy: Policy = Object.freeze({
+const aggressivePolicy: Policy = Object.freeze({
   ...eventsPolicy,
   name: 'aggressive',
   noveltyFullQ8: times(4),

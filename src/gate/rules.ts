@@ -34,10 +34,10 @@ export interface Rule {
 
 /** How bad things are. */
 export const NORMAL = 0;
-export const REDUCED = 1;
+const REDUCED = 1;
 export const DROPPED = 2;
-export const FROZEN = 3;
-export const QUARANTINED = 4;
+const FROZEN = 3;
+const QUARANTINED = 4;
 
 /** No limit. */
 const NO_LIMIT = -1;
@@ -131,7 +131,7 @@ export const trustRules: readonly Rule[] = Object.freeze([
 ]);
 
 /** Levels of compute: 2 minus the tier. */
-export const MINIMAL = 0;
+const MINIMAL = 0;
 export const CHEAP = 1;
 export const FULL = 2;
 

@@ -9,10 +9,7 @@ import type { GatewayPart } from './part.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** What commands do something to. */
-export type CommandedPipeline = Pick<
-  Pipeline,
-  'override' | 'policy' | 'usePolicy' | 'forget' | 'recalibrate'
->;
+type CommandedPipeline = Pick<Pipeline, 'override' | 'policy' | 'usePolicy' | 'forget' | 'recalibrate'>;
 
 /** A command that is not carried out; the message says what was expected and what was got. */
 class CommandError extends Error {}

@@ -68,7 +68,7 @@ function alwaysFire(channels: number): SpikeSettings {
 }
 
 /** Thresholds `scale` times as wide. */
-export function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings {
+function scaleDeltas(spikes: SpikeSettings, scale: number): SpikeSettings {
   return { ...spikes, delta: spikes.delta.map((delta) => delta * scale) };
 }
 

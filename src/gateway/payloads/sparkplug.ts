@@ -42,10 +42,7 @@ function ruleOf(request: BindRequest): SparkplugRule {
 /** A value that nobody tells any more. */
 export const gone = Symbol('gone');
 /** What is told of a message: for the channel at `index` of the route, a raw value; undefined: none that is a reading. */
-export type ReportValue = (
-  index: number,
-  value: number | boolean | string | null | undefined | typeof gone,
-) => void;
+type ReportValue = (index: number, value: number | boolean | string | null | undefined | typeof gone) => void;
 export type SparkplugProblem = 'notSparkplug' | 'sequenceGap' | 'noBirth' | 'historical' | 'offline';
 
 /** Sparkplug's topics: `spBv1.0/<group>/<type>/<edge>[/<device>]`. */
