@@ -1,6 +1,6 @@
 /** The long-context kernels in plain TypeScript: slow and obvious; WebAssembly must give the same bits. */
 import { clamp, round } from '../integer.ts';
-import { ACTIVATION_MAX, ACTIVATION_ZERO, EXPONENT_MAX, PROBABILITY_ONE } from '../limits.ts';
+import { ACTIVATION_MAX, ACTIVATION_ZERO, PROBABILITY_ONE } from '../limits.ts';
 import {
   CODE_MAX,
   type HeadAttention,
@@ -8,6 +8,7 @@ import {
   type LongContextKernels,
   type LongContextShape,
 } from './long-context-contract.ts';
+import { weighScores } from './softmax-truth.ts';
 
 export class TruthLongContextKernels implements LongContextKernels {
   readonly #shape: LongContextShape;
@@ -64,15 +65,7 @@ export class TruthLongContextKernels implements LongContextKernels {
       const score = isInt4 ? round(sum * this.#largest(keys + offset, head) * this.#unit) : sum;
       return score + this.#int32[attention.ageBias / 4 + head * attention.biasStride + age]!;
     });
-    const sink = this.#int32[attention.sink / 4 + head]!;
-    const top = Math.max(sink, ...scores);
-    const exponentScale = this.#float32[attention.exponentScale / 4 + head]!;
-    const exponential = (score: number) => {
-      const steps = Math.min(round((top - score) * exponentScale), EXPONENT_MAX);
-      return this.#int32[attention.exponentTable / 4 + (steps & 255)]! >> (steps >> 8);
-    };
-    const weights = scores.map(exponential);
-    const total = weights.reduce((sum, weight) => sum + weight, exponential(sink));
+    const { weights, total } = weighScores(this.#int32.buffer as ArrayBuffer, attention, head, scores);
     const scales = at.map(({ offset }) => (isInt4 ? this.#largest(values + offset, head) : 1));
     const largest = Math.max(1, ...scales);
     const shares = weights.map((weight, i) =>

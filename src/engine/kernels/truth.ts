@@ -4,17 +4,11 @@
  * Slow and obvious; the other kernels must give the same bits.
  */
 import { clamp, round } from '../integer.ts';
-import {
-  ACTIVATION_MAX,
-  ACTIVATION_ZERO,
-  EXPONENT_MAX,
-  PROBABILITY_ONE,
-  RESIDUAL_MAX,
-  WEIGHT_MAX,
-} from '../limits.ts';
+import { ACTIVATION_MAX, ACTIVATION_ZERO, PROBABILITY_ONE, RESIDUAL_MAX, WEIGHT_MAX } from '../limits.ts';
 import type { AttentionLayout, Matrix } from '../memory-layout.ts';
 import { padded } from '../memory-plan.ts';
 import type { Kernels } from './contract.ts';
+import { weighScores } from './softmax-truth.ts';
 
 type Numbers = { readonly [index: number]: number };
 
@@ -166,15 +160,7 @@ export class TruthKernels implements Kernels {
       }
       return score;
     });
-    const sink = this.#int32[attention.sink / 4 + head]!;
-    const top = Math.max(sink, ...scores);
-    const exponentScale = this.#float32[attention.exponentScale / 4 + head]!;
-    const exponential = (score: number) => {
-      const steps = Math.min(round((top - score) * exponentScale), EXPONENT_MAX);
-      return this.#int32[attention.exponentTable / 4 + (steps & 255)]! >> (steps >> 8);
-    };
-    const weights = scores.map(exponential);
-    const total = weights.reduce((sum, weight) => sum + weight, exponential(sink));
+    const { weights, total } = weighScores(this.#int32.buffer as ArrayBuffer, attention, head, scores);
     const probabilities = weights.map((weight) => round(weight * (PROBABILITY_ONE / total)));
     const contextScale = this.#float32[attention.contextScale / 4 + head]!;
     for (let d = 0; d < headStride; d++) {
