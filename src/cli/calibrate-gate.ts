@@ -32,7 +32,8 @@ const defaultTolerance = 0.1;
 export const command: Command = {
   name: 'calibrate gate',
   summary: 'fit when the cheap tier answers as the full one, for the policy `energy`',
-  usage: `Usage: dormouse calibrate gate MODEL RECORDING -o FILE [--tolerance X] [--exit X] [--json]
+  usage: `Usage: dormouse calibrate gate MODEL RECORDING -o FILE [--tolerance X] [--exit X | --refinement X]
+                                                       [--candidates] [--json]
 
 Runs every token of RECORDING's training rows at tier 1 and at tier 0 from the same past, fits a logistic regression that
 predicts from what the gate knows beforehand (${regretFeatureNames.join(', ')})
