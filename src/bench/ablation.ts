@@ -18,7 +18,7 @@ import { Pipeline } from '../gateway/pipeline.ts';
 import { openRecording } from '../recording/recording.ts';
 import { workloadNames, workloads } from '../workloads/physics.ts';
 import { type BenchResult, type Details, type Effort, result, rounded, summarise } from './harness.ts';
-import { basePolicy, type Variant, variants } from './techniques.ts';
+import { basePolicy, measuredElsewhere, type Variant, variants } from './techniques.ts';
 import { timeInTurns } from './turns.ts';
 import { shippedModel, tunedSpikes, workloadModel, workloadProtocol } from './workload-subject.ts';
 
@@ -194,10 +194,14 @@ export function verdicts(results: readonly BenchResult[]): string[] {
     const values = results.filter((line) => line.case.endsWith(ending)).map((line) => Number(line[key]));
     return values.length === 0 ? '-' : `${Math.min(...values)} to ${Math.max(...values)}`;
   };
-  return variants.map(
+  const played = variants.map(
     (variant) =>
       `- ${variant.technique}, ${variant.name}: ${variant.verdict} (${variant.why}). ` +
       `Time / ${spread(variant, 'timeReduction')}, compute / ${spread(variant, 'computeReduction')}, ` +
       `keeps ${spread(variant, 'kept')}.`,
   );
+  const elsewhere = measuredElsewhere.map(
+    ({ technique, verdict, why, command }) => `- ${technique}: ${verdict} (${why}): \`${command}\`.`,
+  );
+  return [...played, ...elsewhere];
 }

@@ -3,8 +3,9 @@
  * token in full. A further one adds its entries here: a variant is a pipeline's options, or an engine that is not quite
  * the model's own.
  */
-import type { Engine } from '../engine/engine.ts';
+import { Engine } from '../engine/engine.ts';
 import type { CandidateRule, Model, SpikeSettings } from '../engine/model.ts';
+import { SCORE_BIAS_MAX } from '../engine/model-ranges.ts';
 import { forceTier } from '../eval/forced-tier.ts';
 import { defaultCandidates } from '../eval/next-tick.ts';
 import { type PolicyName, policyNames, policyOf } from '../gate/policy.ts';
@@ -93,6 +94,15 @@ function trained(technique: string, name: string, ending: string, why: string): 
   return { technique, name, verdict: 'kept for study', why, options: () => ({}), ending };
 }
 
+/** The same weights with no sink to speak of: what a head has no use for it must then give to what it sees. */
+function withoutSink({ model, kernel }: Engine): Engine {
+  const layers = model.weights.layers.map((layer) => ({
+    ...layer,
+    sink: layer.sink.map(() => -SCORE_BIAS_MAX),
+  }));
+  return new Engine({ ...model, weights: { ...model.weights, layers } }, { kernels: kernel });
+}
+
 function candidatesOf({ meaning }: Model): CandidateRule {
   return meaning.candidates ?? defaultCandidates;
 }
@@ -172,6 +182,14 @@ export const variants: readonly Variant[] = [
   trained('depth', 'one layer', 'one-layer', 'what the next two must beat'),
   trained('depth', 'mixture-of-depths', 'routing', 'no better than leaving the routed layer out'),
   trained('depth', 'routed at random', 'fixed-router', 'hardly worse than learning where to route'),
+  {
+    technique: 'attention',
+    name: 'the same window without its learned sink',
+    verdict: 'kept for study',
+    why: 'the sink is free and trained with; off, it changes little at these windows',
+    options: () => ({}),
+    engine: withoutSink,
+  },
   trained('attention', 'spikes', 'spike-attention', 'saves a hundredth of the products'),
   trained('attention', 'newest 8 of 32', 'newest', 'what pinned tokens must beat'),
   trained(
@@ -181,4 +199,66 @@ export const variants: readonly Variant[] = [
     'remembers rare events where the answer hangs on them; these plants show it at once',
   ),
   trained('refinement', 'up to three rounds', 'refinement', 'surer answers, not righter ones'),
+];
+
+/** What no line of the table shows by itself, and the command that measures it. */
+export interface MeasuredElsewhere extends Pick<Variant, 'technique' | 'verdict' | 'why'> {
+  readonly command: string;
+}
+
+export const measuredElsewhere: readonly MeasuredElsewhere[] = [
+  {
+    technique: 'early exit by calibrated confidence, state propagated',
+    verdict: 'option',
+    why: 'changes at most the asked share of answers, where there are rows enough to fit it',
+    command: 'dormouse calibrate gate --exit',
+  },
+  {
+    technique: 'self-speculative rollouts',
+    verdict: 'kept for study',
+    why: 'the same bits, at most 1.18 times as fast on one core',
+    command: 'dormouse bench speculation',
+  },
+  {
+    technique: 'exact integer delta layer',
+    verdict: 'kept for study',
+    why: 'slower than SIMD dense',
+    command: 'dormouse bench delta',
+  },
+  {
+    technique: 'A-shape, vertical-slash and block-sparse attention',
+    verdict: 'option',
+    why: 'faster from 128 positions on',
+    command: 'dormouse bench long-context',
+  },
+  {
+    technique: 'keys and values of four bits, rotated or not',
+    verdict: 'option',
+    why: 'less memory for long rings, never less time',
+    command: 'dormouse bench long-context',
+  },
+  {
+    technique: 'freeze and quarantine of keys and values',
+    verdict: 'default',
+    why: 'only where channels have come apart: beside `coherence: off` above; earlier in `conservative`',
+    command: 'dormouse bench ablation',
+  },
+  {
+    technique: 'flush of keys and values',
+    verdict: 'kept for study',
+    why: 'only `prototype` flushes, and loses a forecast its past',
+    command: 'dormouse bench ablation',
+  },
+  {
+    technique: 'routing by lambda, by novelty and by chance',
+    verdict: 'kept for study',
+    why: 'a tenth of what two seeds differ by',
+    command: 'node scripts/techniques.mjs',
+  },
+  {
+    technique: 'lambda as evidence of a fault',
+    verdict: 'kept for study',
+    why: 'adds to novelty only for stuck sensors of strongly coupled channels',
+    command: 'dormouse lambda',
+  },
 ];

@@ -22,7 +22,7 @@ import type {
 import { ModelError } from './safetensors.ts';
 
 /** Biases by age and sinks stay this small, so that scores fit an int32 whatever the query. */
-const SCORE_BIAS_MAX = 2 ** 24;
+export const SCORE_BIAS_MAX = 2 ** 24;
 /** A normed activation stays an int32 before it is clamped. */
 const GAIN_MAX = 1024;
 
