@@ -2,25 +2,21 @@
  * Each technique on and off, on the four workloads and on recordings with a model: compute, time and quality against
  * the same model at tier 0 on every tick with its KV cache. Thresholds are the model's own throughout.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Engine } from '../engine/engine.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
 import type { Model } from '../engine/model.ts';
-import { loadModel } from '../engine/model-file.ts';
-import { retentionInterval } from '../eval/bootstrap.ts';
-import { matchRecording } from '../eval/match-recording.ts';
+import { addUp, retentionInterval } from '../eval/bootstrap.ts';
 import { loadProtocol, type Protocol } from '../eval/protocols.ts';
 import { alarmRuleOf, makeRecorder } from '../eval/recorders.ts';
 import { runTests, warmUpRowsOf } from '../eval/runs.ts';
 import type { Scored } from '../eval/scores.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
-import { openRecording } from '../recording/recording.ts';
 import { workloadNames, workloads } from '../workloads/physics.ts';
+import { type Folders, modelIn, recordingsWithModels } from './folders.ts';
 import { type BenchResult, type Details, type Effort, result, rounded, summarise } from './harness.ts';
 import { basePolicy, measuredElsewhere, type Variant, variants } from './techniques.ts';
 import { timeInTurns } from './turns.ts';
-import { shippedModel, tunedSpikes, workloadModel, workloadProtocol } from './workload-subject.ts';
+import { tunedSpikes, workloadModel, workloadProtocol } from './workload-subject.ts';
 
 const ROWS = 15_000;
 const QUICK_ROWS = 1_500;
@@ -35,18 +31,10 @@ export interface AblationSubject {
   trained(ending: string): Engine | undefined;
 }
 
-/** Folders to look into beside what is shipped. */
-export interface AblationFolders {
-  /** Of recordings, each in a folder of its own; those that have a model of their name are played too. */
-  readonly recordings?: string;
-  /** Of models: NAME.safetensors for a recording, NAME-ENDING.safetensors for a technique that needs training. */
-  readonly models?: string;
-}
-
 export async function ablation(
   effort: Effort,
   kernels?: KernelName,
-  folders: AblationFolders = {},
+  folders: Folders = {},
 ): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
   for (const subject of subjectsOf(effort, kernels, folders)) {
@@ -60,7 +48,7 @@ export async function ablation(
 function* subjectsOf(
   effort: Effort,
   kernels: KernelName | undefined,
-  folders: AblationFolders,
+  folders: Folders,
 ): Generator<AblationSubject> {
   const engineOf = (model: Model) =>
     new Engine(model, { streams: 2, ...(kernels === undefined ? {} : { kernels }) });
@@ -77,24 +65,9 @@ function* subjectsOf(
     const model = workloadModel(name);
     yield subjectOf(name, model, workloadProtocol(workloads[name], model, effort.quick ? QUICK_ROWS : ROWS));
   }
-  for (const folder of foldersIn(folders.recordings)) {
-    const recording = openRecording(folder);
-    const { name } = recording;
-    const model = modelIn(folders.models, name) ?? shippedModel(`${name}.safetensors`);
-    if (model === undefined) continue;
-    yield subjectOf(name, model, loadProtocol(matchRecording(model, recording)));
+  for (const { recording, model } of recordingsWithModels(folders)) {
+    yield subjectOf(recording.name, model, loadProtocol(recording));
   }
-}
-
-function modelIn(folder: string | undefined, name: string): Model | undefined {
-  const path = folder === undefined ? undefined : join(folder, `${name}.safetensors`);
-  return path !== undefined && existsSync(path) ? loadModel(readFileSync(path)) : undefined;
-}
-
-function foldersIn(recordings: string | undefined): string[] {
-  if (recordings === undefined) return [];
-  const folders = readdirSync(recordings).map((name) => join(recordings, name));
-  return folders.filter((folder) => existsSync(join(folder, 'recording.json'))).sort();
 }
 
 /** A line per variant that the subject's model can run, timed `rounds` times, each for `msMax` milliseconds at most. */
@@ -167,12 +140,6 @@ function qualityOf(own: Scored, base: Scored): Details {
 function keptOf(own: Scored, base: Scored, group: number): number {
   const [a, b] = [own, base].map(({ blocked }) => blocked.quality(addUp(blocked.groups[group]!)));
   return a! / b!;
-}
-
-function addUp(blocks: readonly Float64Array[]): Float64Array {
-  const sums = new Float64Array(blocks[0]!.length);
-  for (const block of blocks) for (let part = 0; part < sums.length; part++) sums[part]! += block[part]!;
-  return sums;
 }
 
 export const ablationColumns = [

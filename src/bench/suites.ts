@@ -1,13 +1,15 @@
 /** The suites by name, in the order in which they run. */
 import type { Target } from '../energy/target.ts';
 import type { KernelName } from '../engine/kernels/contract.ts';
-import { type AblationFolders, ablation, ablationColumns, verdicts } from './ablation.ts';
+import { ablation, ablationColumns, verdicts } from './ablation.ts';
 import { coherence } from './coherence.ts';
 import { deltaLayer } from './delta-layer.ts';
+import type { Folders } from './folders.ts';
 import { gateway } from './gateway.ts';
 import type { BenchResult, Effort } from './harness.ts';
 import { latency } from './latency.ts';
 import { crossovers, longContext, longContextColumns } from './long-context.ts';
+import { policies, policyColumns } from './policies.ts';
 import { readings } from './prototype.ts';
 import { scaling } from './scaling.ts';
 import { speculation } from './speculation.ts';
@@ -23,12 +25,7 @@ export interface Suite {
    * `kernels`: default the fastest that runs here. `target`: whose watts modelled energy takes; none: no energy.
    * `folders`: of recordings and models of the user's own, for suites that can play them.
    */
-  run(
-    effort: Effort,
-    kernels?: KernelName,
-    target?: Target,
-    folders?: AblationFolders,
-  ): Promise<BenchResult[]>;
+  run(effort: Effort, kernels?: KernelName, target?: Target, folders?: Folders): Promise<BenchResult[]>;
   /** Which details the table shows, since lines are short; default all. JSON has all. */
   readonly columns?: readonly string[];
   /** What the table alone does not say, for the reader; not in JSON. */
@@ -64,6 +61,11 @@ export const suites: Readonly<Record<string, Suite>> = Object.freeze({
     run: speculation,
   },
   delta: { about: 'would an exact integer delta layer pay', run: deltaLayer },
+  policies: {
+    about: 'policies of the gate beside each other, on rows that may choose between them',
+    run: (effort, kernels, _target, folders) => policies(effort, kernels, folders),
+    columns: policyColumns,
+  },
   ablation: {
     about: 'each technique on and off, on the plants and on recordings that have a model; minutes',
     run: (effort, kernels, _target, folders) => ablation(effort, kernels, folders),

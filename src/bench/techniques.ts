@@ -186,7 +186,7 @@ export const variants: readonly Variant[] = [
     technique: 'attention',
     name: 'the same window without its learned sink',
     verdict: 'kept for study',
-    why: 'the sink is free and trained with; off, it changes little at these windows',
+    why: 'what was trained with a sink needs it; it costs nothing, and is the default',
     options: () => ({}),
     engine: withoutSink,
   },

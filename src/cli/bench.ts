@@ -25,9 +25,9 @@ Options:
   --kernels NAME          ${kernelNames.join(', ')}; default: the fastest that passes its self-test
   --target NAME           ${Object.keys(targets).join(', ')}: whose watts modelled energy takes (default: x64
                           on x64, else none)
-  --recordings DIRECTORY  recordings that ablation plays besides, each in a folder of its own, if there is a model of
-                          its name
-  --models DIRECTORY      models for ablation beside the shipped ones: scripts/ablation-models.mjs makes them
+  --recordings DIRECTORY  recordings that ablation and policies play besides, each in a folder of its own, if there is
+                          a model of its name
+  --models DIRECTORY      models for these two beside the shipped ones: scripts/ablation-models.mjs makes them
 `;
 
 const common = new Set([

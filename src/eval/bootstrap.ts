@@ -73,7 +73,8 @@ function drawSums(lists: readonly (readonly Float64Array[])[], random: () => num
   return lists.map((blocks) => addUp(chosen.map((block) => blocks[block]!)));
 }
 
-function addUp(parts: readonly Float64Array[]): Float64Array {
+/** The sums of several blocks. */
+export function addUp(parts: readonly Float64Array[]): Float64Array {
   const sums = new Float64Array(parts[0]!.length);
   for (const part of parts) for (let i = 0; i < sums.length; i++) sums[i]! += part[i]!;
   return sums;

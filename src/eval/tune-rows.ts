@@ -34,11 +34,13 @@ export function loadTuneRows(model: Model, recording: Recording): TuneRows {
       ? { train: trained, validation: load(recording, recording.validation) }
       : splitLast(trained, defaultSettings.dataset.validationShare);
   const groups = [train, validation].map((series) => usable(recording, series));
+  const lead = calibrationRowsOf(model);
+  const pieces = groups.map((series) => series.flatMap((one) => inPieces(one, lead)));
   const played =
     recording.task === 'anomaly'
-      ? groups.map((series) => series.flatMap(inPieces).map((piece, at) => withAnomalies(model, piece, at)))
+      ? pieces.map((series) => series.map((piece, at) => withAnomalies(model, piece, lead, at)))
       : groups;
-  const tests = played.flat().map((series) => ({ series, scoredFrom: 0 }));
+  const tests = played.flat().map((series) => ({ series, scoredFrom: lead }));
   if (tests.length === 0) throw tooShort(recording);
   if (recording.task === 'classify')
     requireLabels(
@@ -57,8 +59,7 @@ export function loadTuneRows(model: Model, recording: Recording): TuneRows {
     },
     groupOf: played.flatMap((series, group) => series.map(() => group)),
     rows: tests.reduce((sum, { series }) => sum + series.rows, 0),
-    injected:
-      recording.task === 'anomaly' && groups.flat().some((series) => inPieces(series).some(isHealthy)),
+    injected: recording.task === 'anomaly' && pieces.flat().some(isHealthy),
   };
 }
 
@@ -94,33 +95,41 @@ function isHealthy({ labels }: Series): boolean {
   return labels?.every((label) => label === 0) ?? true;
 }
 
+/** Rows by which a model with a control chart calibrates itself: the first of every piece, neither faulty nor scored. */
+function calibrationRowsOf({ meaning: { task } }: Model): number {
+  return task.kind === 'anomaly' ? (task.chart?.calibrationTicks ?? 0) : 0;
+}
+
 /** An anomaly's quality is bootstrapped over files: one long file becomes several. */
 const PIECE_ROWS = 400;
 
-function inPieces(series: Series): Series[] {
-  const pieces = Math.max(1, Math.floor(series.rows / PIECE_ROWS));
+/** Pieces of so many rows behind `lead` others, which are the rows of the pieces before. */
+function inPieces(series: Series, lead: number): Series[] {
+  const rows = series.rows - lead;
+  if (rows < ROWS_MIN) return [];
+  const pieces = Math.max(1, Math.floor(rows / PIECE_ROWS));
   return Array.from({ length: pieces }, (_, piece) =>
     sliceSeries(
       series,
-      Math.floor((piece * series.rows) / pieces),
-      Math.floor(((piece + 1) * series.rows) / pieces),
+      Math.floor((piece * rows) / pieces),
+      lead + Math.floor(((piece + 1) * rows) / pieces),
     ),
   );
 }
 
 /** Training rows have few anomalies or none: what is ordinary gets faults. */
-function withAnomalies(model: Model, piece: Series, index: number): Series {
-  return isHealthy(piece) ? withFaults(model, piece, index) : piece;
+function withAnomalies(model: Model, piece: Series, lead: number, index: number): Series {
+  return isHealthy(piece) ? withFaults(model, piece, lead, index) : piece;
 }
 
-/** Faults of a fifth of the piece each, in its second and fourth fifth, of every kind and channel in turn. */
-function withFaults({ meaning }: Model, series: Series, index: number): Series {
+/** Faults of a fifth of the rows behind `lead` each, in their second and fourth fifth, of every kind and channel in turn. */
+function withFaults({ meaning }: Model, series: Series, lead: number, index: number): Series {
   const { channels } = meaning;
   const random = new Random(FAULT_SEED, index);
   const values = series.values.slice();
   const labels = new Int8Array(series.rows);
-  const fifth = Math.floor(series.rows / 5);
-  for (const [turn, from] of [fifth, 3 * fifth].entries()) {
+  const fifth = Math.floor((series.rows - lead) / 5);
+  for (const [turn, from] of [lead + fifth, lead + 3 * fifth].entries()) {
     const number = 2 * index + turn;
     const kind = faultKinds[number % faultKinds.length]!;
     const channel = Math.floor(number / faultKinds.length) % channels.length;

@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { gateway } from '../../src/bench/gateway.ts';
 import type { BenchResult } from '../../src/bench/harness.ts';
 import { timeCalls } from '../../src/bench/latency.ts';
+import { policies } from '../../src/bench/policies.ts';
 import { readings } from '../../src/bench/prototype.ts';
 import { scaling } from '../../src/bench/scaling.ts';
 import { speculation } from '../../src/bench/speculation.ts';
 import { tables } from '../../src/bench/tables.ts';
 import { findTarget } from '../../src/energy/target.ts';
+import { policyNames } from '../../src/gate/policy.ts';
 
 const effort = { rounds: 1, sliceMs: 1, quick: true };
 
@@ -126,4 +128,14 @@ test('speculation: all drafts accepted', async () => {
   const results = await speculation(effort, 'exact');
   expectWhole(results, 'speculation');
   expect(named(results, 'micro, 1 and 3: 1 of 2 layers draft 3').acceptedShare).toBe(1);
+});
+
+test('policies: each that the model can follow, beside steady on the same rows', async () => {
+  const results = await policies(effort, 'exact');
+  expectWhole(results, 'policies');
+  const lines = results.filter((line) => line.case.startsWith('streaming, thresholds x 0.5, '));
+  const policyOfCase = (line: BenchResult) => line.case.split(', ').at(-1);
+  expect(lines.map(policyOfCase)).toEqual(policyNames.filter((name) => name !== 'energy'));
+  expect(named(results, 'streaming, steady')).toMatchObject({ computeOfSteady: 1, keptOfSteady: 1 });
+  expect(named(results, 'streaming, events').computeOfSteady).toBeGreaterThan(1);
 });

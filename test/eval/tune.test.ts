@@ -193,6 +193,32 @@ describe('loadTuneRows', () => {
     expect(trials.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('leaves the rows that a control chart calibrates by healthy and unscored, of each piece', () => {
+    const normal = makeNormal(9);
+    const lines = Array.from(
+      { length: 2100 },
+      (_, t) => `${t},${normal().toFixed(3)},${normal().toFixed(3)}`,
+    );
+    writeFileSync(join(directory, 'train.csv'), `time,a,b\n${lines.join('\n')}\n`);
+    const description = { ...base, name: 'quiet', task: 'anomaly', channels: { a: '', b: '' } };
+    const files = { train: ['train.csv'], test: ['test.csv'] };
+    writeFileSync(join(directory, 'recording.json'), JSON.stringify({ ...description, ...files }));
+    const chart = { calibrationTicks: 100, levelHalfLife: 3, surpriseHalfLife: 3, release: 0.5 };
+    const model = randomModel({
+      channels: ['a', 'b'],
+      config: { outputs: 4 },
+      meaning: { task: { kind: 'anomaly', threshold: 1, chart } },
+    });
+    const { protocol } = loadTuneRows(model, openRecording(directory));
+    // 1575 rows to train on, 525 for validation.
+    expect(protocol.tests.map(({ series }) => series.rows)).toEqual([591, 592, 592, 525]);
+    for (const { series, scoredFrom } of protocol.tests) {
+      expect(scoredFrom).toBe(100);
+      expect(series.labels!.slice(0, 100).every((label) => label === 0)).toBe(true);
+      expect(series.labels!.slice(100).some((label) => label === 1)).toBe(true);
+    }
+  });
+
   it('takes anomalies that are labelled as they are, and injects faults elsewhere', () => {
     const rows = (label: (t: number) => string) =>
       Array.from({ length: 300 }, (_, t) => `${t},${t % 7},${t % 5}${label(t)}`).join('\n');
