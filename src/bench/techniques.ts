@@ -192,12 +192,15 @@ export const variants: readonly Variant[] = [
   },
   trained('attention', 'spikes', 'spike-attention', 'saves a hundredth of the products'),
   trained('attention', 'newest 8 of 32', 'newest', 'what pinned tokens must beat'),
-  trained(
-    'attention',
-    'newest 8 and 4 pinned of 32',
-    'pinned',
-    'remembers rare events where the answer hangs on them; these plants show it at once',
-  ),
+  {
+    ...trained(
+      'attention',
+      'newest 8 and 4 pinned of 32',
+      'pinned',
+      'remembers rare events where the answer hangs on them; these plants show it at once',
+    ),
+    verdict: 'option',
+  },
   trained('refinement', 'up to three rounds', 'refinement', 'surer answers, not righter ones'),
 ];
 
