@@ -1,5 +1,4 @@
 /** `dormouse explain`: why the gate decided as it did, and what it would have decided one notch away. */
-import { existsSync } from 'node:fs';
 import { Engine } from '../engine/engine.ts';
 import type { Model } from '../engine/model.ts';
 import { matchRecording } from '../eval/match-recording.ts';
@@ -9,14 +8,12 @@ import { modelText } from '../gate/model-tag.ts';
 import type { Notch } from '../gate/notches.ts';
 import { defaultPolicyName, type Policy, policyByHash, policyNames, policyOf } from '../gate/policy.ts';
 import { Witness } from '../gate/witness.ts';
-import { WITNESS_BYTES } from '../gate/witness-record.ts';
 import { Pipeline } from '../gateway/pipeline.ts';
-import { readWitnesses } from '../gateway/witness-log.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { parseTime } from '../recording/time.ts';
-import { fileProblem } from '../text/file-problem.ts';
 import { type Command, UsageError } from './command.ts';
 import { readModel, readModelTag } from './files.ts';
+import { findWitness, notLogged, type TickRange, type Wanted } from './find-witness.ts';
 import { parseOptions, requireChoice, wholeNumberOption } from './options.ts';
 import { alignColumns } from './terminal/columns.ts';
 
@@ -56,7 +53,7 @@ been decided with each threshold and each input moved by one notch (an eighth; c
     const names = event.model?.meaning.channels.map(({ name }) => name) ?? [];
     process.stdout.write(
       values.json
-        ? `${JSON.stringify({ policy: event.policy.name, witness: event.witness.toJson(names), ...explanation })}\n`
+        ? `${JSON.stringify({ policy: event.policy.name, witness: event.witness.toJson(names), missingBefore: event.missingBefore ?? null, ...explanation })}\n`
         : `${text(event, names, explanation).join('\n')}\n`,
     );
     return 0;
@@ -68,6 +65,8 @@ interface Event {
   readonly witness: Witness;
   readonly policy: Policy;
   readonly model?: Model;
+  /** Ticks right before it that the log does not have; null: none, or not known. */
+  readonly missingBefore?: TickRange | null;
   /** Of the model that names the channels, which need not be the one that decided. */
   readonly modelTag?: number;
 }
@@ -87,7 +86,7 @@ async function logged(positionals: readonly string[], options: Options): Promise
   }
   refuse(options, ['row', 'policy'], 'a witness log');
   const wanted = wantedTick(options, 'sequence');
-  const witness = await findWitness(directory, wanted);
+  const { witness, missingBefore } = await findWitness(directory, wanted);
   const policy = policyByHash(witness.policyHash);
   if (policy === undefined && witness.policyHash !== 0) {
     throw new Error(
@@ -99,13 +98,7 @@ async function logged(positionals: readonly string[], options: Options): Promise
       ? {}
       : { model: readModel(options.model), modelTag: readModelTag(options.model) };
   // Without a policy there was no gate, which the explanation says.
-  return { witness, policy: policy ?? policyOf(defaultPolicyName), ...named };
-}
-
-/** The tick that is asked for: by number, by time, or the last. */
-interface Wanted {
-  readonly number: number | undefined;
-  readonly timeMs: number | undefined;
+  return { witness, policy: policy ?? policyOf(defaultPolicyName), missingBefore, ...named };
 }
 
 function wantedTick(options: Options, numbered: 'sequence' | 'row'): Wanted {
@@ -125,38 +118,6 @@ function wantedTick(options: Options, numbered: 'sequence' | 'row'): Wanted {
 function refuse(options: Options, names: readonly (keyof Options)[], what: string): void {
   const given = names.find((name) => options[name] !== undefined);
   if (given !== undefined) throw new UsageError(`--${given}: does not go with ${what}`);
-}
-
-async function findWitness(directory: string, wanted: Wanted): Promise<Witness> {
-  if (!existsSync(directory)) throw new Error(`${directory}: expected a witness log, found nothing there`);
-  const found = new Witness();
-  const bytes = new DataView(new ArrayBuffer(WITNESS_BYTES));
-  const foreign: string[] = [];
-  let count = 0;
-  let matches = 0;
-  try {
-    for await (const witness of readWitnesses(directory, (file, size) =>
-      foreign.push(`${file} (${size} bytes)`),
-    )) {
-      count++;
-      if (wanted.number !== undefined && witness.sequence !== wanted.number) continue;
-      if (wanted.timeMs !== undefined && witness.timeMs > wanted.timeMs) continue;
-      matches++;
-      witness.encode(bytes, 0);
-      found.decode(bytes, 0);
-    }
-  } catch (error) {
-    throw new Error(`${directory}: expected a witness log, got ${fileProblem(error)}`, { cause: error });
-  }
-  if (matches > 0) return found;
-  throw new Error(`${directory}: ${missing(count, foreign, wanted)}`);
-}
-
-function missing(count: number, foreign: readonly string[], wanted: Wanted): string {
-  const other = `another version wrote ${foreign.join(', ')}, whose records are not ${WITNESS_BYTES} bytes long`;
-  if (count === 0) return foreign.length > 0 ? other : 'expected witnesses, found none';
-  const which = wanted.number === undefined ? 'at or before that time' : `with sequence ${wanted.number}`;
-  return `no tick ${which} among ${count}${foreign.length > 0 ? `; ${other}` : ''}`;
 }
 
 /** Plays a file up to the tick, lambda known exactly. */
@@ -194,7 +155,7 @@ function lastRow(timeMs: Float64Array, { number, timeMs: until }: Wanted, name: 
 }
 
 function text(
-  { witness, policy, modelTag }: Event,
+  { witness, policy, modelTag, missingBefore }: Event,
   names: readonly string[],
   explanation: Explanation,
 ): string[] {
@@ -208,6 +169,7 @@ function text(
     `decided  ${describe(decision)}; keys and values: ${witness.kv}`,
     `because  ${why}`,
     `fired    ${fired}`,
+    ...(missingBefore ? [`before   ${notLogged(missingBefore)}`] : []),
     ...rivalsText(witness),
   ];
   if (rules.length === 0) return head;

@@ -72,6 +72,33 @@ describe('explain of a log', () => {
     expect(output.written).toMatch(/\none notch away: \d+ tried, 0 change the decision\n$/);
   });
 
+  it('says which ticks the log had no bytes for', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'dormouse-explain-'));
+    const witnesses = await WitnessLog.open(
+      { directory, fileBytes: 1 << 20, files: 4, flushMs: 60_000, bytesPerDay: 0 },
+      (text) => expect.fail(text),
+    );
+    const { timeMs, values } = fixture.series();
+    const pipeline = new Pipeline(new Engine(fixture.model), 0);
+    for (let row = 0; row < 20; row++) {
+      const witness = pipeline.tick({ timeMs: timeMs[row]!, values: values.slice(row * 2, row * 2 + 2) });
+      if (row < 5 || row > 8) witnesses.onTick(witness);
+    }
+    await witnesses.stop();
+    expect((await json(directory, '--sequence', '9')).missingBefore).toEqual({ from: 5, to: 8 });
+    output.written = '';
+    expect((await json(directory, '--sequence', '10')).missingBefore).toBeNull();
+    output.written = '';
+    expect(await command.run([directory, '--sequence', '9'])).toBe(0);
+    expect(output.written).toMatch(
+      /\nbefore {3}ticks 5 to 8 are not in the log: left out where witnessLog.bytesPerDay/,
+    );
+    await expect(command.run([directory, '--sequence', '6'])).rejects.toThrow(
+      /no tick with sequence 6 among 16; ticks 5 to 8 are not in the log/,
+    );
+    rmSync(directory, { recursive: true });
+  });
+
   it('says so when the model that is given is not the one that decided', async () => {
     writeFileSync(fixture.path('other.safetensors'), saveModel(tinyModel({ seed: 2 })));
     await command.run([log, '--model', fixture.path('other.safetensors')]);
