@@ -3,9 +3,9 @@
  * with each part of the training rows left out in turn, plays those rows through the pipeline, dense and gated, and adds
  * up the accuracy over all of them. One channel is then shifted, its excursions from rest are scaled, slow waves are
  * added to it, it comes back to rest faster (always, and only while the class is not the first), and the rows are played
- * again. `--widths` also plays them with thresholds so many times as wide.
+ * again. `--widths` also plays them with thresholds so many times as wide, `--policies` under other policies.
  *
- * node scripts/left-out.mjs DIRECTORY --fold 0..1809 --fold 1809..3249 [--fold ...] [--seeds 1,2,3] [--widths 0.5,2]
+ * node scripts/left-out.mjs DIRECTORY --fold 0..1809 --fold 1809..3249 [--fold ...] [--seeds 1,2,3] [--widths 0.5,2] [--policies steady]
  *   [--channel co2 --rest 420 --shift 150 --gain 0.4 --waves 100 --leak 5 --leak-half-life 60] -- OPTIONS OF TRAIN
  * after `npm run build`
  */
@@ -37,6 +37,7 @@ const { values: options, positionals } = parseArgs({
     leak: text,
     'leak-half-life': { ...text, default: '60' },
     widths: { ...text, default: '' },
+    policies: { ...text, default: '' },
   },
   allowPositionals: true,
 });
@@ -109,11 +110,15 @@ function disturbances() {
 /** How a fold is played: name and options of the pipeline. */
 function gatings({ spikes }) {
   const wider = (width) => ({ ...spikes, delta: spikes.delta.map((delta) => delta * width) });
-  const widths = options.widths === '' ? [] : options.widths.split(',').map(Number);
+  const listed = (text) => (text === '' ? [] : text.split(','));
   return [
     ['dense', { gating: false }],
     ['gated', {}],
-    ...widths.map((width) => [`gated, ${width} times as wide`, { spikes: wider(width) }]),
+    ...listed(options.widths).map((width) => [
+      `gated, ${width} times as wide`,
+      { spikes: wider(Number(width)) },
+    ]),
+    ...listed(options.policies).map((policy) => [`gated, ${policy}`, { policy }]),
   ];
 }
 

@@ -15,7 +15,7 @@ const chartRows = 4;
 /** So many of the last days and weeks. */
 const daysMax = 14;
 const weeksMax = 8;
-const tierNames = ['0 full', '1 reduced', '2 minimal', '3 skip'];
+const tierNames = ['0 full', '1 reduced', '2 safe', '3 skip'];
 
 export function energyReport(
   contents: LedgerContents,

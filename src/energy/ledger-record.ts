@@ -3,7 +3,7 @@ import { crc32 } from '../engine/crc32.ts';
 import type { MeterScope, MeterSource } from './meter.ts';
 import type { WattModel } from './watt-model.ts';
 
-/** A number per tier: full, reduced, minimal, skip. */
+/** A number per tier: full, reduced, safe, skip. */
 export type PerTier = readonly [number, number, number, number];
 
 /** What happened in one interval. All numbers are of this interval alone, so records can be summed. */

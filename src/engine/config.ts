@@ -88,7 +88,7 @@ export interface TransformerConfig {
   readonly window: number;
   /** Width of the feed-forward layer (the presets: 4 x hidden). */
   readonly feedForward: number;
-  /** Limits of tiers 0 (full), 1 (reduced), 2 (minimal). */
+  /** Limits of tiers 0 (full), 1 (reduced), 2 (safe). */
   readonly tiers: readonly [TierLimits, TierLimits, TierLimits];
   /** Absent: softmax. */
   readonly attention?: AttentionKind;
@@ -106,7 +106,7 @@ export interface TransformerConfig {
   readonly patterns?: readonly (readonly HeadPattern[])[];
 }
 
-/** 0 full, 1 reduced, 2 minimal, 3 skip. */
+/** 0 full, 1 reduced, 2 safe, 3 skip. */
 export type Tier = 0 | 1 | 2 | 3;
 
 const presets = {

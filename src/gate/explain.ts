@@ -81,7 +81,7 @@ export function explain(witness: Witness, policy: Policy): Explanation {
   };
 }
 
-const tierNames = ['full', 'reduced', 'minimal', 'skip'] as const;
+const tierNames = ['full', 'reduced', 'safe', 'skip'] as const;
 
 /** `tier 0 (full), trust allow, reason none`. */
 export function describe({ tier, trust, reason }: GateDecision): string {

@@ -9,7 +9,7 @@ import { RegretGate, type RegretModel } from './regret.ts';
 import type { Senses } from './senses.ts';
 import type { Witness } from './witness.ts';
 
-/** What somebody forces: no token costs more than tier 2 (minimal); no token at all but the first (skip). */
+/** What somebody forces: no token costs more than tier 2 (safe); no token at all but the first (skip). */
 export type Override = 'none' | 'safe' | 'skip';
 
 export interface JudgementOptions {

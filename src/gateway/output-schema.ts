@@ -33,7 +33,7 @@ export function resultSchema(meaning: ModelMeaning, id: string, tellsModel = fal
     ...outputProperties(meaning, names),
     held: { ...flag, description: 'the tick was skipped: the output is that of an earlier one' },
     ageIntervals: { type: 'number', minimum: 0, description: 'model intervals since the tick of the output' },
-    tier: { enum: [0, 1, 2, 3], description: '0 full, 1 reduced, 2 minimal, 3 skipped' },
+    tier: { enum: [0, 1, 2, 3], description: '0 full, 1 reduced, 2 safe, 3 skipped' },
     reason: { enum: [...reasons] },
     trust: { enum: [...trusts] },
     fired: { type: 'array', items: { enum: names }, uniqueItems: true },

@@ -5,7 +5,7 @@ export interface TickColumns {
   /** How manieth tick since the gateway's start the first one is, from 0. */
   readonly first: number;
   readonly timeMs: readonly number[];
-  /** 0 full, 1 reduced, 2 minimal, 3 skipped. */
+  /** 0 full, 1 reduced, 2 safe, 3 skipped. */
   readonly tier: readonly number[];
   /** Places in `trusts` and `reasons` of the description. */
   readonly trust: readonly number[];

@@ -18,7 +18,7 @@ test.skipIf(!built)('scores the rows that were left out, as they were and distur
     'left-out',
     recording,
     ...['--fold', '0..150', '--fold', '150..300', '--channel', 'level', '--shift', '0', '--waves', '40'],
-    ...['--leak', '1', '--leak-half-life', '20', '--widths', '1,3'],
+    ...['--leak', '1', '--leak-half-life', '20', '--widths', '1,3', '--policies', 'events'],
     ...['--', ...sizes],
   );
   expect(stderr).toBe('');
@@ -27,13 +27,13 @@ test.skipIf(!built)('scores the rows that were left out, as they were and distur
     .trim()
     .split('\n')
     .map((line) =>
-      /^seed 1, (.*), (dense|gated|gated, \d times as wide): (\d\.\d{4}), (\d+) MACs a row$/
+      /^seed 1, (.*), (dense|gated|gated, \d times as wide|gated, events): (\d\.\d{4}), (\d+) MACs a row$/
         .exec(line)!
         .slice(1),
     );
   const leaks = 'leaks 1 times as fast';
   const names = ['as it was', 'shifted by 0', 'waves of 20', 'waves of 40', leaks, `${leaks} while on`];
-  const kinds = ['dense', 'gated', 'gated, 1 times as wide', 'gated, 3 times as wide'];
+  const kinds = ['dense', 'gated', 'gated, 1 times as wide', 'gated, 3 times as wide', 'gated, events'];
   expect(found.map(([name, kind]) => `${name}, ${kind}`)).toEqual(
     names.flatMap((name) => kinds.map((kind) => `${name}, ${kind}`)),
   );
@@ -42,8 +42,10 @@ test.skipIf(!built)('scores the rows that were left out, as they were and distur
   for (const same of ['shifted by 0', leaks, `${leaks} while on`]) {
     expect(resultsOf(same)).toEqual(resultsOf('as it was'));
   }
-  const [dense, gated, asWide, wider] = resultsOf('as it was').map(([, macs]) => Number(macs));
+  const [dense, gated, asWide, wider, events] = resultsOf('as it was').map(([, macs]) => Number(macs));
   expect(asWide).toBe(gated);
+  // The default.
+  expect(events).toBe(gated);
   expect(gated).toBeLessThan(dense!);
   expect(wider).toBeLessThan(gated!);
 });

@@ -75,7 +75,7 @@ function metricsOfTicks({ counters, energy }: MetricsInput): Metric[] {
   const perTier = pipeline.perTier as readonly number[];
   const always = [
     counter('ticks', 'Ticks that were decided.', [{}, number(pipeline.frames)]),
-    counter('ticks_by_tier', '0 full, 1 reduced, 2 minimal, 3 skipped.', ...byTier(perTier)),
+    counter('ticks_by_tier', '0 full, 1 reduced, 2 safe, 3 skipped.', ...byTier(perTier)),
     counter('ticks_refused', 'Frames whose time was not later than the last.', [{}, number(pipeline.stale)]),
     counter('values_missing', 'Channel values that were unknown at a tick.', [{}, number(pipeline.missing)]),
     gauge('skip_ratio', 'Share of ticks that did not run the engine, since the start.', [
