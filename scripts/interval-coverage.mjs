@@ -14,7 +14,7 @@ if (directory === undefined) {
 }
 const model = loadModel(readFileSync(path));
 const recording = openRecording(directory);
-const pipeline = new Pipeline(new Engine(model), 0);
+const pipeline = new Pipeline(new Engine(model), 0, { policy: 'steady' });
 const channels = model.meaning.channels.map(({ name }) =>
   recording.channels.findIndex((own) => own.name === name),
 );

@@ -37,7 +37,7 @@ export interface HeadSample {
 export function collectTokens(model: Model, series: readonly Series[], everyTick: boolean): Token[][] {
   return series.map((one) => {
     const recorder = new TokenRecorder(model);
-    const pipeline = new Pipeline(recorder, 0, { anytime: false, gating: !everyTick });
+    const pipeline = new Pipeline(recorder, 0, { policy: 'steady', anytime: false, gating: !everyTick });
     const channels = one.values.length / one.rows;
     const frame = { timeMs: 0, values: new Float64Array(channels) };
     for (let row = 0; row < one.rows; row++) {

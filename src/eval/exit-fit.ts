@@ -89,7 +89,8 @@ function play(
   engine: Engine | EarlyExit,
   series: readonly Series[],
 ): { decisions: number[]; macs: number } {
-  const pipeline = new Pipeline(engine, 0, { anytime: false });
+  // Every token at tier 0, where the rule holds.
+  const pipeline = new Pipeline(engine, 0, { policy: 'steady', anytime: false });
   const { output } = pipeline;
   const decisions: number[] = [];
   let macs = 0;
@@ -124,7 +125,7 @@ function demands(model: Model, series: readonly Series[], layers: number): numbe
   const engine = new Engine(model);
   const always = new EarlyExit(engine, { layers, confidenceQ16: Number.NEGATIVE_INFINITY });
   const seen: number[] = [];
-  const pipeline = new Pipeline(always, 0, { anytime: false });
+  const pipeline = new Pipeline(always, 0, { policy: 'steady', anytime: false });
   eachToken(model, pipeline, series, () => seen.push(confidenceQ16(model.meaning.task, engine.logits)));
   return Array.from({ length: STEPS }, (_, i) => Math.round(quantile(seen, 1 - (i + 1) / STEPS)));
 }

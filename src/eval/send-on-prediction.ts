@@ -76,7 +76,7 @@ function play(
   spikes: SpikeSettings,
   candidates: CandidateRule | null,
 ): Sending {
-  const pipeline = new Pipeline(engine, 0, { spikes, candidates });
+  const pipeline = new Pipeline(engine, 0, { policy: 'steady', spikes, candidates });
   const expectation = expectationOf(protocol.channels, spikes.rule, pipeline.output.values);
   const recorder = new Receiver(protocol, expectation);
   const counts = runTests(protocol, pipeline, { recorder, warmUpRows: warmUpRowsOf(engine.model.config) });
