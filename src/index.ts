@@ -7,10 +7,10 @@ export type { Frame, GateDecision, GatePacket, GateReason, SpikePacket, Trust } 
 export { type Policy, type PolicyName, policyNames } from './gate/policy.ts';
 export { SpikeEncoder } from './gate/spike-encoder.ts';
 export { Witness } from './gate/witness.ts';
+export { readWitnesses } from './gateway/disk/witness-log.ts';
 export { Output } from './gateway/output.ts';
 export { Pipeline } from './gateway/pipeline.ts';
 export type { PipelineCounters } from './gateway/pipeline-counters.ts';
 export type { PipelineOptions } from './gateway/pipeline-options.ts';
-export { readWitnesses } from './gateway/witness-log.ts';
 export { openRecording, readSeries } from './recording/recording.ts';
 export { version } from './version.ts';

@@ -5,9 +5,9 @@ import { Ledger } from '../../src/energy/ledger.ts';
 import { LedgerFile, ledgerName } from '../../src/energy/ledger-file.ts';
 import { findTarget } from '../../src/energy/target.ts';
 import { Witness } from '../../src/gate/witness.ts';
-import type { GatewayConfig } from '../../src/gateway/config.ts';
-import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
-import { WitnessLog } from '../../src/gateway/witness-log.ts';
+import type { GatewayConfig } from '../../src/gateway/config/config.ts';
+import { parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
+import { WitnessLog } from '../../src/gateway/disk/witness-log.ts';
 import { Random } from '../../src/train/random.ts';
 
 export interface DayOfWriting {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../../src/engine/index.ts';
 import { validateMeaning } from '../../src/engine/meaning.ts';
-import type { AnomalyTask } from '../../src/gateway/alarm.ts';
+import type { AnomalyTask } from '../../src/gateway/calibration/alarm.ts';
 import { openRecording } from '../../src/recording/recording.ts';
 import { type Row, select } from './selection.ts';
 

@@ -5,7 +5,7 @@ import { type BlockedQuality, type Interval, retentionInterval } from '../../src
 import type { Metric } from '../../src/eval/metrics.ts';
 import type { Protocol } from '../../src/eval/protocols.ts';
 import { type Scored, scoreAlarms } from '../../src/eval/scores.ts';
-import type { AnomalyTask } from '../../src/gateway/alarm.ts';
+import type { AnomalyTask } from '../../src/gateway/calibration/alarm.ts';
 import type { Recording } from '../../src/recording/recording.ts';
 import { type Case, type CaseKind, caseKinds, makeCases, trainingSeries } from './cases.ts';
 import { judge, type Trace, traceCase } from './traces.ts';

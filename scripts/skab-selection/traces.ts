@@ -4,8 +4,8 @@
  */
 import { Engine } from '../../src/engine/engine.ts';
 import type { Model } from '../../src/engine/model.ts';
-import { Alarm, type AnomalyTask } from '../../src/gateway/alarm.ts';
-import { ControlChart } from '../../src/gateway/control-chart.ts';
+import { Alarm, type AnomalyTask } from '../../src/gateway/calibration/alarm.ts';
+import { ControlChart } from '../../src/gateway/calibration/control-chart.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import type { Case } from './cases.ts';
 

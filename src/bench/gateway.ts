@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { presetConfig } from '../engine/config.ts';
 import { saveModel } from '../engine/model-file.ts';
 import { featureCount } from '../gate/features.ts';
-import { type LoadedConfig, parseGatewayConfig } from '../gateway/load-config.ts';
+import { type LoadedConfig, parseGatewayConfig } from '../gateway/config/load-config.ts';
 import { Gateway } from '../gateway/service.ts';
 import { type BenchCase, type BenchResult, type Effort, measure, result, rounded } from './harness.ts';
 import { randomModel } from './random-model.ts';

@@ -1,7 +1,7 @@
 /** A broker on the command line: the settings of a config file, with their checks. */
-import { formatProblem, Problems, Section } from '../gateway/checker.ts';
-import type { MqttConfig } from '../gateway/config.ts';
-import { mqttKeys, readMqtt } from '../gateway/config-sections.ts';
+import { formatProblem, Problems, Section } from '../gateway/config/checker.ts';
+import type { MqttConfig } from '../gateway/config/config.ts';
+import { mqttKeys, readMqtt } from '../gateway/config/sections.ts';
 import { UsageError } from './command.ts';
 
 /** Options of `parseOptions` that name who connects. */

@@ -1,7 +1,7 @@
 /** `dormouse demo`: a gateway at work, to be watched. */
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { brokerUrlProblem } from '../gateway/config-sections.ts';
+import { brokerUrlProblem } from '../gateway/config/sections.ts';
 import { type Command, UsageError } from './command.ts';
 import { DemoSession } from './demo-session.ts';
 import { readModel } from './files.ts';

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { loadModel } from '../engine/model-file.ts';
 import { deployModel } from '../gateway/models/deploy.ts';
 import { signaturePath } from '../gateway/models/model-source.ts';
-import { topicNameProblem } from '../gateway/topics.ts';
+import { topicNameProblem } from '../gateway/mqtt/topics.ts';
 import { fileProblem } from '../text/file-problem.ts';
 import { credentialOptions, readBroker } from './broker-options.ts';
 import { type Command, UsageError } from './command.ts';

@@ -2,7 +2,7 @@
 import { findTarget, type Target } from '../energy/target.ts';
 import type { EngineOptions } from '../engine/engine.ts';
 import { isTrusted } from '../engine/kernels/choose.ts';
-import type { LoadedConfig } from '../gateway/load-config.ts';
+import type { LoadedConfig } from '../gateway/config/load-config.ts';
 import { Gateway, type GatewayOptions } from '../gateway/service.ts';
 
 export type EngineLimits = Pick<EngineOptions, 'streams' | 'maxBytes' | 'kernels'>;

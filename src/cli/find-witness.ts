@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Witness } from '../gate/witness.ts';
 import { WITNESS_BYTES } from '../gate/witness-record.ts';
-import { readWitnesses } from '../gateway/witness-log.ts';
+import { readWitnesses } from '../gateway/disk/witness-log.ts';
 import { fileProblem } from '../text/file-problem.ts';
 
 /** The tick that is asked for: by number, by time, or the last. */

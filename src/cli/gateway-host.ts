@@ -2,18 +2,23 @@
 import { join } from 'node:path';
 import type { MeterChoice } from '../energy/choose-meter.ts';
 import { ledgerName } from '../energy/ledger-file.ts';
-import { CalibrationPart } from '../gateway/calibration-part.ts';
+import { CalibrationPart } from '../gateway/calibration/calibration-part.ts';
 import { Commands } from '../gateway/commands.ts';
-import { ownTopics, type StateConfig, type StorageConfig, type WitnessLogConfig } from '../gateway/config.ts';
-import { FolderHeldError } from '../gateway/folder-lock.ts';
+import {
+  ownTopics,
+  type StateConfig,
+  type StorageConfig,
+  type WitnessLogConfig,
+} from '../gateway/config/config.ts';
+import type { LoadedConfig } from '../gateway/config/load-config.ts';
+import { FolderHeldError } from '../gateway/disk/folder-lock.ts';
+import { Storage } from '../gateway/disk/storage.ts';
+import { WitnessLog } from '../gateway/disk/witness-log.ts';
 import { PagePart } from '../gateway/http/page-part.ts';
-import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import { ModelsPart } from '../gateway/models/models-part.ts';
 import { makeOutputParts } from '../gateway/output-parts.ts';
 import type { Gateway, GatewayOptions } from '../gateway/service.ts';
-import { Storage } from '../gateway/storage.ts';
-import { WitnessLog } from '../gateway/witness-log.ts';
 import { makeGateway } from './device.ts';
 import { chooseMachineMeter, meterParts, openLedger } from './open-ledger.ts';
 

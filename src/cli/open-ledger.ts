@@ -13,7 +13,7 @@ import { ThrottleWatch, throttleNames } from '../energy/throttling.ts';
 import { measureTierCosts, type TierCosts } from '../energy/tier-cost.ts';
 import { wattModelOf } from '../energy/watt-model.ts';
 import { Engine } from '../engine/engine.ts';
-import { type GatewayConfig, type LedgerConfig, ownTopics } from '../gateway/config.ts';
+import { type GatewayConfig, type LedgerConfig, ownTopics } from '../gateway/config/config.ts';
 import { EnergyPart, PlugPart } from '../gateway/energy-part.ts';
 import type { Log } from '../gateway/log.ts';
 import type { GatewayPart } from '../gateway/part.ts';

@@ -3,7 +3,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
-import { GatewayConfigError, loadRecorderConfig, type RecorderConfig } from '../gateway/load-config.ts';
+import {
+  GatewayConfigError,
+  loadRecorderConfig,
+  type RecorderConfig,
+} from '../gateway/config/load-config.ts';
 import { makeLog } from '../gateway/log.ts';
 import { Recorder } from '../gateway/recorder.ts';
 import { MessageWriter } from '../recording/message-writer.ts';

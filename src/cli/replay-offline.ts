@@ -2,10 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
-import { loadGatewayConfig } from '../gateway/load-config.ts';
+import { loadGatewayConfig } from '../gateway/config/load-config.ts';
+import { WitnessLog } from '../gateway/disk/witness-log.ts';
 import { makeLog } from '../gateway/log.ts';
 import { OfflineGateway } from '../gateway/offline.ts';
-import { WitnessLog } from '../gateway/witness-log.ts';
 import type { RawMessage } from '../recording/messages.ts';
 import { UsageError } from './command.ts';
 import { makeGateway } from './device.ts';

@@ -1,8 +1,8 @@
 /** `dormouse replay`: a recording, played to a broker as if the sensors spoke again. */
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { topicNameProblem } from '../gateway/mqtt/topics.ts';
 import { type PlayReport, playMessages, rowsAsMessages } from '../gateway/player.ts';
-import { topicNameProblem } from '../gateway/topics.ts';
 import { type RawMessage, readMessages } from '../recording/messages.ts';
 import { openRecording, readSeries } from '../recording/recording.ts';
 import { credentialOptions, readBroker } from './broker-options.ts';

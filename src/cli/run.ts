@@ -1,13 +1,13 @@
 /** `dormouse run`: the gateway, until it is told to stop. */
 import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
-import { ownTopics } from '../gateway/config.ts';
+import { ownTopics } from '../gateway/config/config.ts';
 import {
   GatewayConfigError,
   type LoadedConfig,
   type LoadOptions,
   loadGatewayConfig,
-} from '../gateway/load-config.ts';
+} from '../gateway/config/load-config.ts';
 import { type Log, type LogLevel, logLevels, makeLog } from '../gateway/log.ts';
 import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';

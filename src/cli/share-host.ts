@@ -1,6 +1,7 @@
 /** The gateways of those devices that are ours, one for each, as the group shares them out. */
+
+import type { LoadedConfig } from '../gateway/config/load-config.ts';
 import { GatewayServer, send, sendText } from '../gateway/http/server.ts';
-import type { LoadedConfig } from '../gateway/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import type { Gateway } from '../gateway/service.ts';
 import { ShareGroup } from '../gateway/share/group.ts';

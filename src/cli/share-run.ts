@@ -1,5 +1,5 @@
 /** `dormouse run` with a config that several gateways share. */
-import { type LoadedConfig, type LoadOptions, loadGatewayConfig } from '../gateway/load-config.ts';
+import { type LoadedConfig, type LoadOptions, loadGatewayConfig } from '../gateway/config/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import type { Gateway } from '../gateway/service.ts';
 import { version } from '../version.ts';

@@ -1,8 +1,9 @@
 /** `dormouse sniff`: what a broker carries, and a config to begin with. */
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MqttConfig } from '../gateway/config.ts';
-import { MqttConnection } from '../gateway/mqtt.ts';
+import type { MqttConfig } from '../gateway/config/config.ts';
+import { MqttConnection } from '../gateway/mqtt/mqtt.ts';
+import { topicFilterProblem } from '../gateway/mqtt/topics.ts';
 import { Outbox } from '../gateway/outbox.ts';
 import {
   type ProposedChannel,
@@ -13,7 +14,6 @@ import {
   remark,
 } from '../gateway/proposal.ts';
 import { Sniffer } from '../gateway/sniffer.ts';
-import { topicFilterProblem } from '../gateway/topics.ts';
 import { brokerFields, credentialOptions, readBroker } from './broker-options.ts';
 import { type Command, UsageError } from './command.ts';
 import { numberOption, parseOptions, requireArguments } from './options.ts';

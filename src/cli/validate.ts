@@ -1,8 +1,8 @@
 /** `dormouse validate`: everything that is wrong with a config, at once. */
 import { targets } from '../energy/target.ts';
 import { policyNames } from '../gate/policy.ts';
-import { ownTopics } from '../gateway/config.ts';
-import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/load-config.ts';
+import { ownTopics } from '../gateway/config/config.ts';
+import { GatewayConfigError, type LoadedConfig, loadGatewayConfig } from '../gateway/config/load-config.ts';
 import type { Log } from '../gateway/log.ts';
 import type { Command } from './command.ts';
 import { makeGateway } from './device.ts';

@@ -2,7 +2,7 @@
 import type { Json } from '../engine/model.ts';
 import { type PolicyName, policyNames } from '../gate/policy.ts';
 import { didYouMean } from '../text/nearest.ts';
-import { type CommandsConfig, type GatewayConfig, ownTopics } from './config.ts';
+import { type CommandsConfig, type GatewayConfig, ownTopics } from './config/config.ts';
 import type { Log } from './log.ts';
 import type { OutgoingMessage } from './outbox.ts';
 import type { GatewayPart } from './part.ts';

@@ -1,7 +1,7 @@
 /** Payload bytes to channel values. What can't be read is counted by kind and told once. */
 import { parseTime } from '../recording/time.ts';
-import { describe } from './checker.ts';
-import type { FrameConfig, LimitsConfig } from './config.ts';
+import { describe } from './config/checker.ts';
+import type { FrameConfig, LimitsConfig } from './config/config.ts';
 import { type DecodeProblem, decodeProblems } from './decode-problems.ts';
 import { valueAt } from './json-path.ts';
 import { saysOffline } from './payloads/availability.ts';

@@ -1,7 +1,7 @@
 /** From messages to ticks: one per message, or one per interval. */
 import type { StateCarrier } from '../gate/carrier.ts';
 import type { Frame } from '../gate/packets.ts';
-import type { FrameConfig } from './config.ts';
+import type { FrameConfig } from './config/config.ts';
 import type { Decoded } from './decode.ts';
 import { Timeline } from './timeline.ts';
 

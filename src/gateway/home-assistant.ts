@@ -1,7 +1,7 @@
 /** What Home Assistant needs to show the gateway as a device: one retained discovery message. */
 import type { Channel, Json, ModelMeaning } from '../engine/model.ts';
 import { version } from '../version.ts';
-import { type GatewayConfig, type HomeAssistantConfig, ownTopics } from './config.ts';
+import { type GatewayConfig, type HomeAssistantConfig, ownTopics } from './config/config.ts';
 import type { OutgoingMessage } from './outbox.ts';
 import type { GatewayPart } from './part.ts';
 

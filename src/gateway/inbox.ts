@@ -5,13 +5,13 @@
  */
 
 import { assert } from '../engine/limits.ts';
-import type { RingPolicy } from './config.ts';
-import type { DurableQueue } from './durable-queue.ts';
-import { decodeMessage, encodeMessage } from './journal-record.ts';
-import { nothingToAcknowledge } from './mqtt.ts';
+import type { RingPolicy } from './config/config.ts';
+import type { DurableQueue } from './disk/durable-queue.ts';
+import { decodeMessage, encodeMessage } from './disk/journal-record.ts';
+import { nothingToAcknowledge } from './mqtt/mqtt.ts';
+import { digestOf, Redeliveries } from './mqtt/redeliveries.ts';
 import type { PoisonGuard } from './poison-guard.ts';
 import { type Receipt, Receipts } from './receipts.ts';
-import { digestOf, Redeliveries } from './redeliveries.ts';
 import { MessageRing, type RingMessage } from './ring.ts';
 import { realTimers, type Timers } from './timers.ts';
 

@@ -1,12 +1,12 @@
 /** From the MQTT callback, which only copies into the inbox, to frames, which `drain` makes at its own pace. */
 import type { Clock } from './clock.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { type Decoded, Decoder, makeDecoded } from './decode.ts';
 import { FrameAssembler, type FrameOptions } from './frame.ts';
 import { Inbox } from './inbox.ts';
+import { topicMatches } from './mqtt/topics.ts';
 import type { RingMessage } from './ring.ts';
 import { realTimers, type Timers } from './timers.ts';
-import { topicMatches } from './topics.ts';
 
 /** Topics whose routes are remembered; wildcards may bring any number. */
 const knownTopicsMax = 10_000;

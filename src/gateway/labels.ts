@@ -1,6 +1,6 @@
 /** The label of the moment, as a topic tells it. */
-import { describe } from './checker.ts';
-import { folded, type LabelConfig, type RecordConfig } from './config-record.ts';
+import { describe } from './config/checker.ts';
+import { folded, type LabelConfig, type RecordConfig } from './config/record.ts';
 import { valueAt } from './json-path.ts';
 import { numberOfText } from './payloads/value.ts';
 

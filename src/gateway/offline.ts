@@ -3,7 +3,7 @@
  * is what they say, so that the same messages give the same witnesses, byte for byte, as fast as the machine can.
  */
 import type { RawMessage } from '../recording/messages.ts';
-import type { FrameConfig } from './config.ts';
+import type { FrameConfig } from './config/config.ts';
 import { Intake } from './intake.ts';
 import type { Log } from './log.ts';
 import { PublishRule, resultOf } from './results.ts';

@@ -1,6 +1,6 @@
 /** What waits to be published: bounded, in order, with a window of messages that wait for their PUBACK. */
-import type { QoS } from './config.ts';
-import type { OutboxStore } from './outbox-store.ts';
+import type { QoS } from './config/config.ts';
+import type { OutboxStore } from './disk/outbox-store.ts';
 import { type Cancel, realTimers, type Timers } from './timers.ts';
 
 export interface OutgoingMessage {

@@ -1,15 +1,15 @@
 /** The parts that a config asks for beside results: schema, discovery, Sparkplug, and what devices say of themselves. */
 import type { Channel } from '../engine/model.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
+import type { LoadedConfig } from './config/load-config.ts';
 import type { Decoder } from './decode.ts';
 import { HomeAssistant } from './home-assistant.ts';
-import type { LoadedConfig } from './load-config.ts';
 import type { Log } from './log.ts';
 import { schemaPart } from './output-schema.ts';
 import type { GatewayPart } from './part.ts';
 import { ShellyStatus } from './shelly-status.ts';
-import { SparkplugHost } from './sparkplug-host.ts';
-import { SparkplugNode } from './sparkplug-node.ts';
+import { SparkplugHost } from './sparkplug/host.ts';
+import { SparkplugNode } from './sparkplug/node.ts';
 import { ZigbeeDefinitions } from './zigbee-definitions.ts';
 
 /** `decoder`: that of the gateway, which does not exist yet when its parts are made. */

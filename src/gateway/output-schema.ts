@@ -2,7 +2,7 @@
 import type { Json, ModelMeaning, Task } from '../engine/model.ts';
 import { candidateNames } from '../gate/candidates.ts';
 import { reasons, trusts } from '../gate/witness-codes.ts';
-import { type GatewayConfig, ownTopics } from './config.ts';
+import { type GatewayConfig, ownTopics } from './config/config.ts';
 import type { GatewayPart } from './part.ts';
 
 /** Publishes the schema, retained, whenever there is a connection. */

@@ -4,8 +4,8 @@ import { assert, LOGIT_ONE } from '../engine/limits.ts';
 import type { CandidateRule, Channel, ModelMeaning } from '../engine/model.ts';
 import { Candidates } from '../gate/candidates.ts';
 import { carryFields, type StateCarrier } from '../gate/carrier.ts';
-import { Alarm } from './alarm.ts';
-import { ControlChart } from './control-chart.ts';
+import { Alarm } from './calibration/alarm.ts';
+import { ControlChart } from './calibration/control-chart.ts';
 import { exponentiate } from './exponential.ts';
 
 /** The log of a predicted scale is clamped to this on both sides, before it becomes a scale. */

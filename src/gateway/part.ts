@@ -4,9 +4,9 @@ import { assert } from '../engine/limits.ts';
 import type { Json } from '../engine/model.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
+import { topicMatches } from './mqtt/topics.ts';
 import type { OutgoingMessage } from './outbox.ts';
 import type { Output } from './output.ts';
-import { topicMatches } from './topics.ts';
 
 /** None of it waits for anything, and none of it throws. */
 export interface GatewayPart {

@@ -15,12 +15,12 @@ import { defaultPolicyName, type Policy, type PolicyName, policyOf } from '../ga
 import { regretModelOf } from '../gate/regret.ts';
 import { Senses } from '../gate/senses.ts';
 import { Witness } from '../gate/witness.ts';
-import type { Calibration } from './calibration.ts';
+import type { Calibration } from './calibration/calibration.ts';
+import { SelfCalibration } from './calibration/self-calibration.ts';
 import { doubtOf } from './doubt.ts';
 import { Output } from './output.ts';
 import { carryCounters, copyCounters, makePipelineCounters } from './pipeline-counters.ts';
 import type { PipelineEngine, PipelineOptions } from './pipeline-options.ts';
-import { SelfCalibration } from './self-calibration.ts';
 import { noteCandidates, noteGate, noteNoWork, noteSpike, noteWork } from './testimony.ts';
 
 export class Pipeline {

@@ -1,8 +1,8 @@
 /** Plays messages to a broker: in time or as fast as it acknowledges, none lost when the connection is. */
 import type { RawMessage } from '../recording/messages.ts';
 import type { Series } from '../recording/recording.ts';
-import type { MqttConfig } from './config.ts';
-import { MqttConnection } from './mqtt.ts';
+import type { MqttConfig } from './config/config.ts';
+import { MqttConnection } from './mqtt/mqtt.ts';
 import { Outbox } from './outbox.ts';
 
 export interface PlayOptions {

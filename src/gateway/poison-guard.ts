@@ -7,7 +7,7 @@
  */
 import { appendFileSync, closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JournalMessage } from './journal-record.ts';
+import type { JournalMessage } from './disk/journal-record.ts';
 
 export interface PoisonGuardOptions {
   readonly directory: string;

@@ -1,7 +1,7 @@
 /** From what was heard to a config that `validate` accepts; only the model is missing. */
 import { stringify } from 'yaml';
-import { Problems, Section } from './checker.ts';
-import { readRoutes } from './config-channels.ts';
+import { readRoutes } from './config/channels.ts';
+import { Problems, Section } from './config/checker.ts';
 import type { ReadingSource } from './payloads/readings.ts';
 import type { HeardValue } from './sniffer.ts';
 

@@ -1,15 +1,15 @@
 /** What `record` does: everything that the gateway would tick on becomes rows, or raw messages, of a recording. */
 import { startClock } from './clock.ts';
-import type { MqttConfig } from './config.ts';
+import type { MqttConfig } from './config/config.ts';
+import type { RecorderConfig } from './config/load-config.ts';
 import { Intake } from './intake.ts';
 import { Labels } from './labels.ts';
-import type { RecorderConfig } from './load-config.ts';
 import type { Log } from './log.ts';
-import { MqttConnection } from './mqtt.ts';
+import { MqttConnection } from './mqtt/mqtt.ts';
+import { topicMatches } from './mqtt/topics.ts';
 import { Outbox } from './outbox.ts';
 import { makeInputParts } from './output-parts.ts';
 import { Parts } from './part.ts';
-import { topicMatches } from './topics.ts';
 
 /** Where a recorder writes to. */
 export interface RecordingSink {

@@ -3,7 +3,7 @@ import type { Json, ModelMeaning } from '../engine/model.ts';
 import { candidateNames } from '../gate/candidates.ts';
 import { Q15_ONE } from '../gate/packets.ts';
 import type { Witness } from '../gate/witness.ts';
-import type { OutputConfig } from './config.ts';
+import type { OutputConfig } from './config/config.ts';
 import type { Output } from './output.ts';
 
 type JsonObject = { [key: string]: Json };

@@ -1,6 +1,6 @@
 /** The bounded queue between the MQTT callback, which only copies, and the pipeline, which runs at its own pace. */
 import { assert } from '../engine/limits.ts';
-import type { RingPolicy } from './config.ts';
+import type { RingPolicy } from './config/config.ts';
 
 /** A message as it came; a view that holds until the next call of `push` or `shift`. */
 export interface RingMessage {

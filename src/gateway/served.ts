@@ -4,7 +4,7 @@ import { modelTag } from '../gate/model-tag.ts';
 import type { Frame } from '../gate/packets.ts';
 import type { PolicyName } from '../gate/policy.ts';
 import type { Witness } from '../gate/witness.ts';
-import type { LoadedConfig } from './load-config.ts';
+import type { LoadedConfig } from './config/load-config.ts';
 import { Pipeline } from './pipeline.ts';
 
 export interface Served {

@@ -1,5 +1,5 @@
 /** Asks Shellies for everything, since by themselves they tell only what changes. */
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import type { OutgoingMessage } from './outbox.ts';
 import type { GatewayPart } from './part.ts';
 import { onlineTopic, repliesOf, replySource } from './payloads/shelly.ts';

@@ -2,7 +2,7 @@
 import { ProtobufError } from '../protobuf/read.ts';
 import { type Finding, findReadings, type Reading, type ReadingSource } from './payloads/readings.ts';
 import { type ExposedDevice, readDevices } from './payloads/zigbee2mqtt.ts';
-import { decodeSparkplug, readingOf } from './sparkplug-payload.ts';
+import { decodeSparkplug, readingOf } from './sparkplug/payload.ts';
 
 /** A topic that was heard. */
 export interface HeardTopic {

@@ -1,11 +1,11 @@
 /** What of a gateway outlives its process: messages and results that wait, on disk, and what its ticks remember. */
 import type { Json } from '../engine/model.ts';
 import type { Clock } from './clock.ts';
+import { OutboxStore } from './disk/outbox-store.ts';
+import type { Storage } from './disk/storage.ts';
 import type { Intake } from './intake.ts';
 import type { Outbox } from './outbox.ts';
-import { OutboxStore } from './outbox-store.ts';
 import { type KeeperOptions, StateKeeper } from './state/keeper.ts';
-import type { Storage } from './storage.ts';
 
 const relentMs = 1000;
 const msPerDay = 86_400_000;

@@ -3,7 +3,7 @@ import { randomModel } from '../../src/bench/random-model.ts';
 import { engineLimits, makeGateway, targetMismatch } from '../../src/cli/device.ts';
 import { findTarget } from '../../src/energy/target.ts';
 import { presetConfig } from '../../src/engine/config.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Fixture } from '../gateway/fixture.ts';
 
 const log = { info: () => {}, warning: () => {}, error: () => {} };

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { GatewayHost } from '../../src/cli/gateway-host.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture, noteLog, silentLog } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';

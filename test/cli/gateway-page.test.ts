@@ -2,7 +2,7 @@
 import { connect } from 'mqtt';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { GatewayHost } from '../../src/cli/gateway-host.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Fixture, noteLog, until } from '../gateway/fixture.ts';
 import { findMosquitto, freePort, Mosquitto } from '../gateway/mosquitto.ts';
 

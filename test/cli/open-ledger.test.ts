@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { meterParts, openLedger } from '../../src/cli/open-ledger.ts';
 import { PlugMeter } from '../../src/energy/plug.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import type { GatewayConfig } from '../../src/gateway/config.ts';
+import type { GatewayConfig } from '../../src/gateway/config/config.ts';
 import { Fixture } from '../gateway/fixture.ts';
 
 const fixture = new Fixture();

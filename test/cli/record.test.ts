@@ -4,7 +4,7 @@ import { connect, type MqttClient } from 'mqtt';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { command as trainCommand } from '../../src/cli/train.ts';
-import { loadRecorderConfig } from '../../src/gateway/load-config.ts';
+import { loadRecorderConfig } from '../../src/gateway/config/load-config.ts';
 import { readMessages } from '../../src/recording/messages.ts';
 import { openRecording, readSeries } from '../../src/recording/recording.ts';
 import { Collector, Fixture, until } from '../gateway/fixture.ts';

@@ -5,7 +5,7 @@ import { Aedes } from 'aedes';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/replay.ts';
-import { WitnessLog } from '../../src/gateway/witness-log.ts';
+import { WitnessLog } from '../../src/gateway/disk/witness-log.ts';
 import { Fixture, until } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { readWitnesses } from '../../src/gateway/witness-log.ts';
+import { readWitnesses } from '../../src/gateway/disk/witness-log.ts';
 import { Collector, Fixture, until } from '../gateway/fixture.ts';
 import { findMosquitto, freePort, Mosquitto } from '../gateway/mosquitto.ts';
 import { buildProgram, Running } from './gateway-program.ts';

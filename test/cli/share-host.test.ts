@@ -4,7 +4,7 @@ import { connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { ShareHost } from '../../src/cli/share-host.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Fixture, silentLog, until } from '../gateway/fixture.ts';
 import { findMosquitto, Mosquitto } from '../gateway/mosquitto.ts';
 

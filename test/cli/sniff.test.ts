@@ -9,7 +9,7 @@ import { parse } from 'yaml';
 import { UsageError } from '../../src/cli/command.ts';
 import { command } from '../../src/cli/sniff.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
+import { parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture } from '../gateway/fixture.ts';
 import { freePort } from '../gateway/mosquitto.ts';

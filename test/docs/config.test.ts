@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
+import { parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture } from '../gateway/fixture.ts';
 

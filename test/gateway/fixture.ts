@@ -6,7 +6,7 @@ import { connect, type MqttClient } from 'mqtt';
 import { stringify } from 'yaml';
 import { Engine } from '../../src/engine/engine.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import type { Log } from '../../src/gateway/log.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { resultOf } from '../../src/gateway/results.ts';

@@ -5,8 +5,8 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { ModelMeaning, Task } from '../../src/engine/model.ts';
+import { type GatewayConfigError, parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { birthTopic, discoveryMessage, HomeAssistant } from '../../src/gateway/home-assistant.ts';
-import { type GatewayConfigError, parseGatewayConfig } from '../../src/gateway/load-config.ts';
 import { Fixture } from './fixture.ts';
 
 const fixture = new Fixture();

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { DurableQueue } from '../../src/gateway/durable-queue.ts';
+import { DurableQueue } from '../../src/gateway/disk/durable-queue.ts';
 import { Inbox, type InboxOptions } from '../../src/gateway/inbox.ts';
-import { nothingToAcknowledge } from '../../src/gateway/mqtt.ts';
+import { nothingToAcknowledge } from '../../src/gateway/mqtt/mqtt.ts';
 import { realTimers } from '../../src/gateway/timers.ts';
 import { randomNumbers } from '../engine/tiny-model.ts';
 import { SimulatedDisk } from '../sim/disk.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Intake } from '../../src/gateway/intake.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
 import { Fixture } from './fixture.ts';
 
 const fixture = new Fixture();

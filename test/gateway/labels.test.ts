@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LabelConfig, RecordConfig } from '../../src/gateway/config-record.ts';
+import type { LabelConfig, RecordConfig } from '../../src/gateway/config/record.ts';
 import { Labels } from '../../src/gateway/labels.ts';
 
 function heard(

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { MqttConnection } from '../../src/gateway/mqtt.ts';
+import { MqttConnection } from '../../src/gateway/mqtt/mqtt.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import { playMessages, rowsAsMessages } from '../../src/gateway/player.ts';
 import type { Gateway } from '../../src/gateway/service.ts';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
+import { parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import type { OutgoingMessage } from '../../src/gateway/outbox.ts';
 import { makeOutputParts } from '../../src/gateway/output-parts.ts';
 import type { GatewayPart } from '../../src/gateway/part.ts';
-import { SparkplugHost } from '../../src/gateway/sparkplug-host.ts';
+import { SparkplugHost } from '../../src/gateway/sparkplug/host.ts';
 import { ZigbeeDefinitions } from '../../src/gateway/zigbee-definitions.ts';
 import { Fixture, noteLog, silentLog } from './fixture.ts';
 import { channelsOf, Ears } from './payloads/helpers.ts';

@@ -4,15 +4,15 @@ import { connect, type MqttClient } from 'mqtt';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { saveModel } from '../../src/engine/model-file.ts';
+import { parseGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import type { Decoder } from '../../src/gateway/decode.ts';
-import { parseGatewayConfig } from '../../src/gateway/load-config.ts';
 import { makeOutputParts } from '../../src/gateway/output-parts.ts';
 import { Gateway } from '../../src/gateway/service.ts';
 import { tinyModel } from '../engine/tiny-model.ts';
 import { Fixture, silentLog, until } from './fixture.ts';
 import { schemaProblems } from './json-schema.ts';
 import { findMosquitto, Mosquitto } from './mosquitto.ts';
-import { get } from './sparkplug-oracle.ts';
+import { get } from './sparkplug/oracle.ts';
 
 const program = findMosquitto();
 const definitions = readFileSync(new URL('payloads/fixtures/zigbee2mqtt-devices.json', import.meta.url));

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { StorageConfig } from '../../src/gateway/config.ts';
+import type { StorageConfig } from '../../src/gateway/config/config.ts';
+import { Storage } from '../../src/gateway/disk/storage.ts';
 import { Inbox } from '../../src/gateway/inbox.ts';
-import { nothingToAcknowledge } from '../../src/gateway/mqtt.ts';
-import { Storage } from '../../src/gateway/storage.ts';
+import { nothingToAcknowledge } from '../../src/gateway/mqtt/mqtt.ts';
 
 let directory: string;
 let problems: string[];

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { targets } from '../../src/energy/target.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Fixture } from '../gateway/fixture.ts';
 
 const { configText, fillIn, unitText, userText } = await import(

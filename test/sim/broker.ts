@@ -1,7 +1,7 @@
 /** A broker and its network in memory: sessions, QoS 1, retained messages, and everything that goes wrong with them. */
 import { EventEmitter } from 'node:events';
 import type { IClientOptions, MqttClient } from 'mqtt';
-import { topicMatches } from '../../src/gateway/topics.ts';
+import { topicMatches } from '../../src/gateway/mqtt/topics.ts';
 import type { Scheduler } from './scheduler.ts';
 
 interface Message {

@@ -1,5 +1,5 @@
 /** A disk in memory whose power can be cut, that fills up, breaks, and can be made read-only; all by one seed. */
-import type { Disk, DiskFile } from '../../src/gateway/disk.ts';
+import type { Disk, DiskFile } from '../../src/gateway/disk/disk.ts';
 
 interface Content {
   /** As a running system sees it. */

@@ -1,7 +1,7 @@
 /** Models in a simulated life: good ones, bad ones and no models at all come by file and by MQTT, on a disk of their own. */
 import type { Linear, Model } from '../../src/engine/model.ts';
 import { saveModel } from '../../src/engine/model-file.ts';
-import type { LoadedConfig } from '../../src/gateway/load-config.ts';
+import type { LoadedConfig } from '../../src/gateway/config/load-config.ts';
 import type { ModelSource } from '../../src/gateway/models/model-source.ts';
 import { ModelsPart } from '../../src/gateway/models/models-part.ts';
 import { makeKeyPair, readPrivateKey, sha256Of, signModel } from '../../src/gateway/models/signature.ts';

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
  * `DORMOUSE_SIM_SEED=1234` replays one and prints what happened.
  */
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { loadGatewayConfig } from '../../src/gateway/config/load-config.ts';
 import { Inbox } from '../../src/gateway/inbox.ts';
-import { loadGatewayConfig } from '../../src/gateway/load-config.ts';
 import { Comparison } from '../../src/gateway/models/comparison.ts';
 import { ModelStore } from '../../src/gateway/models/model-store.ts';
 import { Fixture } from '../gateway/fixture.ts';

@@ -4,11 +4,11 @@
  */
 import { Engine } from '../../src/engine/engine.ts';
 import { Commands, type RevocableModels } from '../../src/gateway/commands.ts';
-import type { LoadedConfig } from '../../src/gateway/load-config.ts';
+import type { LoadedConfig } from '../../src/gateway/config/load-config.ts';
+import { Storage } from '../../src/gateway/disk/storage.ts';
 import type { ModelsPart } from '../../src/gateway/models/models-part.ts';
 import { Pipeline } from '../../src/gateway/pipeline.ts';
 import { Gateway } from '../../src/gateway/service.ts';
-import { Storage } from '../../src/gateway/storage.ts';
 import { randomNumbers } from '../engine/tiny-model.ts';
 import { silentLog } from '../gateway/fixture.ts';
 import { SimulatedBroker } from './broker.ts';

@@ -1,10 +1,10 @@
 /** What the doctor finds of the broker: reach, TLS, login, and the rights to subscribe and to publish. */
 import { TLSSocket } from 'node:tls';
 import { connect, type IClientOptions, type ISubscriptionGrant, type MqttClient } from 'mqtt';
-import { clientOptions, firstVersion } from '../../gateway/client-options.ts';
-import type { GatewayConfig, MqttConfig } from '../../gateway/config.ts';
+import type { GatewayConfig, MqttConfig } from '../../gateway/config/config.ts';
 import { isLoopback } from '../../gateway/http/access.ts';
-import { topicMatches } from '../../gateway/topics.ts';
+import { clientOptions, firstVersion } from '../../gateway/mqtt/client-options.ts';
+import { topicMatches } from '../../gateway/mqtt/topics.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const soonDays = 30;

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { GatewayConfig } from '../../gateway/config.ts';
+import type { GatewayConfig } from '../../gateway/config/config.ts';
 import { readToken } from '../../gateway/http/access.ts';
 import { fileProblem } from '../../text/file-problem.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';

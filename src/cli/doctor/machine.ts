@@ -5,7 +5,7 @@ import type { MeterSettings } from '../../energy/meter-settings.ts';
 import type { Target } from '../../energy/target.ts';
 import { isTrusted, kernelNames } from '../../engine/kernels/choose.ts';
 import type { KernelName } from '../../engine/kernels/contract.ts';
-import type { LoadedConfig } from '../../gateway/load-config.ts';
+import type { LoadedConfig } from '../../gateway/config/load-config.ts';
 import type { ClockAnswer } from '../clock-sync.ts';
 import { makeGateway, targetMismatch } from '../device.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';

@@ -7,7 +7,7 @@ import { modelTag, modelText } from '../../gate/model-tag.ts';
 import type { Frame } from '../../gate/packets.ts';
 import type { Witness } from '../../gate/witness.ts';
 import type { History, State } from '../../page/protocol.ts';
-import type { PageConfig } from '../config.ts';
+import type { PageConfig } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import type { Output } from '../output.ts';
 import type { GatewayPart } from '../part.ts';

@@ -1,7 +1,7 @@
 /** The gateway's HTTP server: reads only, from whom it knows, and never in the way of the ticks. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { PageConfig } from '../config.ts';
+import type { PageConfig } from '../config/config.ts';
 import type { Log } from '../log.ts';
 import { carriesToken, isOurHost, readToken, securityHeaders } from './access.ts';
 import { WrongTokens } from './wrong-tokens.ts';

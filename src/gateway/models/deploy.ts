@@ -1,7 +1,7 @@
 /** Brings a model to a gateway over MQTT, and hears what becomes of it. */
 import { randomUUID } from 'node:crypto';
-import type { MqttConfig } from '../config.ts';
-import { MqttConnection } from '../mqtt.ts';
+import type { MqttConfig } from '../config/config.ts';
+import { MqttConnection } from '../mqtt/mqtt.ts';
 import { Outbox } from '../outbox.ts';
 import { sha256Of } from './signature.ts';
 import { uploadMessages } from './upload.ts';

@@ -1,7 +1,7 @@
 /** Two models on live ticks: one answers, the other computes beside it and is heard by nobody; one of them is judged by the other. */
 import type { Frame } from '../../gate/packets.ts';
 import type { Witness } from '../../gate/witness.ts';
-import type { TrialConfig } from '../config.ts';
+import type { TrialConfig } from '../config/config.ts';
 import { copyCounters, makePipelineCounters } from '../pipeline-counters.ts';
 import type { Served, Trial } from '../served.ts';
 import type { Gateway } from '../service.ts';

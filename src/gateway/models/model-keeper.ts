@@ -1,6 +1,7 @@
 /** What holds of models, in memory and on disk: what the disk refuses is told, and tried again where it holds already. */
-import type { Disk } from '../disk.ts';
-import type { LoadedConfig } from '../load-config.ts';
+
+import type { LoadedConfig } from '../config/load-config.ts';
+import type { Disk } from '../disk/disk.ts';
 import type { Log } from '../log.ts';
 import { type ModelName, type ModelState, ModelStore } from './model-store.ts';
 import { ModelRefusal, type Offered, short } from './vet.ts';

@@ -1,7 +1,7 @@
 /** What a model goes through before it sees live ticks: room in memory, a recording, and what was seen lately. */
 import { engineBytes } from '../../engine/engine.ts';
-import type { ModelsConfig } from '../config.ts';
-import type { LoadedConfig } from '../load-config.ts';
+import type { ModelsConfig } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import type { Served } from '../served.ts';
 import type { Gateway } from '../service.ts';
 import type { Timers } from '../timers.ts';

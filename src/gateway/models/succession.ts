@@ -2,8 +2,9 @@
  * How one model follows another: vetted, kept, tested on a recording, beside the one at work on live ticks, in its
  * place with the old one beside it; and back, at any of these steps. What holds is on disk before it is acted on.
  */
-import type { Disk } from '../disk.ts';
-import type { LoadedConfig } from '../load-config.ts';
+
+import type { LoadedConfig } from '../config/load-config.ts';
+import type { Disk } from '../disk/disk.ts';
 import type { Served } from '../served.ts';
 import { Candidacy, type CandidacyOptions, type Origin } from './candidacy.ts';
 import { LiveTrial, type Verdict } from './live-trial.ts';

@@ -2,7 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { ModelMeaning } from '../../engine/model.ts';
 import { ModelError } from '../../engine/safetensors.ts';
-import { GatewayConfigError, type LoadedConfig } from '../load-config.ts';
+import { GatewayConfigError, type LoadedConfig } from '../config/load-config.ts';
 import { isSignedBy, sha256Of } from './signature.ts';
 
 /** Why a model is refused; counted by these names. */

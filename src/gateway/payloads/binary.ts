@@ -1,6 +1,6 @@
 /** Numbers in raw bytes: `int16le@4` is a signed little-endian 16-bit integer from byte 4 on. */
 import { didYouMean } from '../../text/nearest.ts';
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { type Preset, topicOf } from './preset.ts';
 import type { BinaryRule } from './rule.ts';
 

@@ -1,5 +1,5 @@
 /** Lines of values: `21.5;44.7;ON`. Columns count from 1. */
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { type BindRequest, type Preset, topicOf } from './preset.ts';
 
 const columnsMax = 4096;

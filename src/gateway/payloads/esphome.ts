@@ -1,5 +1,5 @@
 /** ESPHome: `<device>/<component>/<object id>/state` with the value as plain text. */
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { type BindRequest, deviceOf, type Preset, topicOf } from './preset.ts';
 
 /** `value` is an object id of a sensor, or `<component>/<object id>`, such as `binary_sensor/motion`. */

@@ -1,7 +1,7 @@
 /** JSON documents without a convention, and payloads that are nothing but a value. */
 
 import { nearestName } from '../../text/nearest.ts';
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { parseValuePath } from '../json-path.ts';
 import { type BindRequest, type Preset, topicOf } from './preset.ts';
 import type { ValueRule } from './rule.ts';

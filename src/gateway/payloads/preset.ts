@@ -1,7 +1,7 @@
 /** What a payload format has to say to the config: its topics, and how its values are named. */
-import { describe, type Section } from '../checker.ts';
+import { describe, type Section } from '../config/checker.ts';
 import { type JsonPath, parseValuePath } from '../json-path.ts';
-import { topicFilterProblem } from '../topics.ts';
+import { topicFilterProblem } from '../mqtt/topics.ts';
 import type { ValueRule } from './rule.ts';
 
 /** A channel that asks for its value. */

@@ -2,7 +2,7 @@
  * Shelly, second generation and later. `<device>/events/rpc` brings NotifyStatus with what has changed, laid over what
  * was known before, and NotifyFullStatus; a Shelly.GetStatus on `<device>/rpc` is answered with everything; `<device>/status/<component>` brings one component whole, if switched on.
  */
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { type BindRequest, deviceOf, type Preset, pathOf, topicOf } from './preset.ts';
 import type { PathRule } from './rule.ts';
 

@@ -6,7 +6,7 @@ import {
   encodeSparkplug,
   readingOf,
   type SparkplugMetric,
-} from '../sparkplug-payload.ts';
+} from '../sparkplug/payload.ts';
 import { type BindRequest, deviceOf, type Preset } from './preset.ts';
 import type { Route, SparkplugRule } from './rule.ts';
 

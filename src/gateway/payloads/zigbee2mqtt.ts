@@ -1,5 +1,5 @@
 /** Zigbee2MQTT: `<base>/<friendly name>` with a JSON object, and what `<base>/bridge/devices` says of its keys. */
-import { describe } from '../checker.ts';
+import { describe } from '../config/checker.ts';
 import { type BindRequest, deviceOf, type Preset, pathOf, topicOf } from './preset.ts';
 import type { PathRule } from './rule.ts';
 

@@ -5,10 +5,10 @@
  * the broker's doing, which has one connection for one client id: whoever serves a device connects under the device's.
  */
 
-import type { GatewayConfig, ShareConfig } from '../config.ts';
-import { sharedNamePattern } from '../config-share.ts';
+import type { GatewayConfig, ShareConfig } from '../config/config.ts';
+import { sharedNamePattern } from '../config/share.ts';
 import type { Log } from '../log.ts';
-import { MqttConnection } from '../mqtt.ts';
+import { MqttConnection } from '../mqtt/mqtt.ts';
 import { Outbox, type OutgoingMessage } from '../outbox.ts';
 import { type Cancel, realTimers, type Timers } from '../timers.ts';
 import { Members } from './members.ts';

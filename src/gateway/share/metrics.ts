@@ -1,6 +1,6 @@
 /** What a member of a group counts, in Prometheus' text format. */
 import { formatMetric } from '../../text/prometheus.ts';
-import type { ShareConfig } from '../config.ts';
+import type { ShareConfig } from '../config/config.ts';
 
 export interface ShareMetricsInput {
   readonly group: ShareConfig;

@@ -1,8 +1,8 @@
 /** The topics of a group of gateways, and what a topic says of a device. */
 
-import { type GatewayConfig, ownTopics } from '../config.ts';
-import { anyDevice, filterOfAll } from '../config-share.ts';
-import { topicMatches } from '../topics.ts';
+import { type GatewayConfig, ownTopics } from '../config/config.ts';
+import { anyDevice, filterOfAll } from '../config/share.ts';
+import { topicMatches } from '../mqtt/topics.ts';
 
 /** A filter of all devices, the level that names them, and what stands there around the name. */
 interface DeviceFilter {

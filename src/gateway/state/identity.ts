@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { policyHash } from '../../gate/policy.ts';
 import { version } from '../../version.ts';
-import type { GatewayConfig } from '../config.ts';
+import type { GatewayConfig } from '../config/config.ts';
 import type { Served } from '../served.ts';
 
 /** Of the model, the policy, what makes ticks and spikes, and the program. */

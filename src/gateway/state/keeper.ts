@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Override } from '../../gate/judgement.ts';
 import type { Policy } from '../../gate/policy.ts';
 import type { Witness } from '../../gate/witness.ts';
-import { FolderLock } from '../folder-lock.ts';
+import { FolderLock } from '../disk/folder-lock.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { readSnapshot, type StateOwners, takeSnapshot } from './snapshot.ts';
 import { encodeTick, makeTickRecord, readTickLog, TickLog, type TickRecord } from './tick-log.ts';

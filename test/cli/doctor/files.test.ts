@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkDisk, checkSecrets } from '../../../src/cli/doctor/files.ts';
-import type { GatewayConfig } from '../../../src/gateway/config.ts';
+import type { GatewayConfig } from '../../../src/gateway/config/config.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'dormouse-doctor-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -9,7 +9,7 @@ import {
 } from '../../../src/cli/doctor/machine.ts';
 import { systemFiles } from '../../../src/energy/system-files.ts';
 import { findTarget, targets } from '../../../src/energy/target.ts';
-import { loadGatewayConfig } from '../../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../../src/gateway/config/load-config.ts';
 import { fakeFiles } from '../../energy/fixture.ts';
 import { Fixture } from '../../gateway/fixture.ts';
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import type { Task } from '../../../src/engine/model.ts';
 import { saveModel } from '../../../src/engine/model-file.ts';
-import type { PageConfig } from '../../../src/gateway/config.ts';
+import type { PageConfig } from '../../../src/gateway/config/config.ts';
 import { type PageOptions, PagePart } from '../../../src/gateway/http/page-part.ts';
 import type { Gateway } from '../../../src/gateway/service.ts';
 import { tinyModel } from '../../engine/tiny-model.ts';

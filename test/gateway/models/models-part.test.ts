@@ -2,7 +2,7 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { saveModel } from '../../../src/engine/model-file.ts';
-import { loadGatewayConfig } from '../../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../../src/gateway/config/load-config.ts';
 import { ModelsPart } from '../../../src/gateway/models/models-part.ts';
 import { makeKeyPair, sha256Of } from '../../../src/gateway/models/signature.ts';
 import { Gateway } from '../../../src/gateway/service.ts';

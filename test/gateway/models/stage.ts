@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { Model } from '../../../src/engine/model.ts';
 import { saveModel } from '../../../src/engine/model-file.ts';
 import { Commands } from '../../../src/gateway/commands.ts';
-import { loadGatewayConfig } from '../../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../../src/gateway/config/load-config.ts';
 import type { ModelSource } from '../../../src/gateway/models/model-source.ts';
 import { ModelsPart } from '../../../src/gateway/models/models-part.ts';
 import { makeKeyPair, readPrivateKey, sha256Of, signModel } from '../../../src/gateway/models/signature.ts';

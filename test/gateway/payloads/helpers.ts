@@ -1,12 +1,12 @@
 /** Payloads through a config and the decoder, as the gateway takes them. */
 import { readFileSync } from 'node:fs';
 import type { Channel } from '../../../src/engine/model.ts';
-import { formatProblem, Problems, Section } from '../../../src/gateway/checker.ts';
-import { readRoutes } from '../../../src/gateway/config-channels.ts';
+import { readRoutes } from '../../../src/gateway/config/channels.ts';
+import { formatProblem, Problems, Section } from '../../../src/gateway/config/checker.ts';
 import { Decoder, makeDecoded } from '../../../src/gateway/decode.ts';
 import { decodeProblems } from '../../../src/gateway/decode-problems.ts';
+import { topicMatches } from '../../../src/gateway/mqtt/topics.ts';
 import type { Route } from '../../../src/gateway/payloads/rule.ts';
-import { topicMatches } from '../../../src/gateway/topics.ts';
 
 export interface Sample {
   readonly topic: string;

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { loadGatewayConfig } from '../../../src/gateway/load-config.ts';
+import { loadGatewayConfig } from '../../../src/gateway/config/load-config.ts';
 import { Members } from '../../../src/gateway/share/members.ts';
 import { ownerOf } from '../../../src/gateway/share/rendezvous.ts';
 import { ShareTopics } from '../../../src/gateway/share/topics.ts';
