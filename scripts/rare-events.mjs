@@ -7,6 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { randomNumbers } from './random.mjs';
 
 const ROWS = { train: 20_000, validation: 5_000, test: 10_000 };
 const INTERVAL_MS = 10_000;
@@ -20,14 +21,7 @@ if (directory === undefined || !/^\d+$/.test(seed)) {
   process.exit(2);
 }
 
-/** mulberry32. */
-let state = Number(seed) >>> 0;
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
+const random = randomNumbers(Number(seed));
 
 /** Irwin and Hall's sum of uniforms: nearly normal, of deviation 1. */
 function normal() {

@@ -12,8 +12,10 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Engine, loadModel, openRecording, Pipeline, readSeries } from '../dist/index.mjs';
+import { randomNumbers } from './random.mjs';
 
 const ROUNDS = 15;
+const random = randomNumbers(1);
 
 /** An engine that steps in another way. */
 class Wrapped {
@@ -74,18 +76,9 @@ class Dicing extends Wrapped {
 const signals = {
   novelty: ({ noveltyQ15 }) => noveltyQ15,
   lambda: ({ lambdaQ15 }) => -lambdaQ15,
-  chance: () => random(),
+  chance: random,
 };
 const DEEP_SHARE = 0.25;
-
-/** mulberry32, as good a coin as any. */
-let state = 1;
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-}
 
 /** The signal of every token, in order. What comes out of the engine does not change which ticks become tokens. */
 function signalsOf(engine, series, channels, signal) {
